@@ -1,0 +1,141 @@
+// Command smache is the one binary of Smache: the node, its client and its load
+// generator.
+//
+// It owns flags, environment variables, signals and exit codes; nothing else in
+// the module reads a flag or a variable, or ends the process. It refuses to know
+// how anything is stored, placed or answered. Every subcommand is a function of
+// an invocation, which holds all that it may touch of the outside world, so that
+// a test can run it without a process.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+)
+
+// The exit codes. They are part of the interface and never change.
+const (
+	exitOK          = 0 // done
+	exitNo          = 1 // get: a miss; del: nothing there; set: a condition failed; status: not ready; serve: failed
+	exitUsage       = 2 // a flag, an argument or a variable is wrong
+	exitServer      = 3 // the server answered with an error; serve: stopped before everything was finished
+	exitUnreachable = 4 // no server answered
+)
+
+// version is the release, set by the linker: -X main.version=v1.2.3.
+var version = ""
+
+// An invocation is one run of a subcommand and all of the outside world that it
+// sees.
+type invocation struct {
+	ctx    context.Context
+	args   []string // behind the subcommand's name
+	env    environment
+	stdin  io.Reader
+	stdout io.Writer
+	stderr io.Writer
+}
+
+// A command is one subcommand.
+type command struct {
+	name  string
+	args  string // the arguments, as help shows them
+	about string // one line
+	run   func(invocation) int
+}
+
+// commands lists the subcommands in the order of the help text.
+func commands() []command {
+	return []command{
+		{"serve", "[flags]", "run a node", runServe},
+		{"get", "[flags] KEY", "read an entry", runGet},
+		{"set", "[flags] KEY JSON|-", "write an entry; - reads the JSON from standard input", runSet},
+		{"del", "[flags] KEY", "delete an entry", runDel},
+		{"status", "[flags]", "show the cluster and a node's figures", runStatus},
+		{"key", "[flags] KEY", "show what a key is: canonical form, slot, holder", runKey},
+		{"bench", "[flags]", "load a node and measure it", func(inv invocation) int {
+			return runBench(inv.ctx, inv.args, inv.stdout, inv.stderr)
+		}},
+		{"version", "[--json]", "say what this binary is", runVersion},
+		{"help", "[COMMAND]", "explain a command", runHelp},
+	}
+}
+
+func main() {
+	os.Exit(run(invocation{
+		ctx:    context.Background(),
+		args:   os.Args[1:],
+		env:    parseEnvironment(os.Environ()),
+		stdin:  os.Stdin,
+		stdout: os.Stdout,
+		stderr: os.Stderr,
+	}))
+}
+
+// run finds the subcommand and runs it.
+func run(inv invocation) int {
+	if len(inv.args) == 0 {
+		printHelp(inv.stderr)
+		return exitUsage
+	}
+	name := inv.args[0]
+	inv.args = inv.args[1:]
+	switch name {
+	case "-h", "-help", "--help":
+		name = "help"
+	case "-v", "-version", "--version":
+		name = "version"
+	}
+	for _, c := range commands() {
+		if c.name == name {
+			return c.run(inv)
+		}
+	}
+	fmt.Fprintf(inv.stderr, "smache: there is no command %q; see smache help\n", name)
+	return exitUsage
+}
+
+func runHelp(inv invocation) int {
+	switch len(inv.args) {
+	case 0:
+		printHelp(inv.stdout)
+		return exitOK
+	case 1:
+		if inv.args[0] == "help" || strings.HasPrefix(inv.args[0], "-") {
+			printHelp(inv.stdout)
+			return exitOK
+		}
+		name := inv.args[0]
+		inv.args = []string{name, "--help"}
+		return run(inv)
+	default:
+		fmt.Fprintln(inv.stderr, "smache help: takes one command at most")
+		return exitUsage
+	}
+}
+
+func printHelp(w io.Writer) {
+	fmt.Fprint(w, "Smache is a cache of immutable JSON values behind an HTTP API.\n\nUsage: smache COMMAND [flags] [arguments]\n\n")
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, c := range commands() {
+		fmt.Fprintf(tw, "  %s %s\t%s\n", c.name, c.args, c.about)
+	}
+	_ = tw.Flush()
+	fmt.Fprint(w, `
+smache serve, with no flag, is a working node on 127.0.0.1:4000.
+smache COMMAND --help lists the flags of a command. Every flag --some-name can
+also be given as the environment variable SMACHE_SOME_NAME; the flag wins.
+
+Exit codes
+  0  done
+  1  get: a miss; del: there was nothing; set: a condition does not hold;
+     status: not ready; serve: could not start, or failed
+  2  a flag, an argument or a variable is wrong
+  3  the server answered with an error; serve: stopped before all was finished
+  4  no server answered
+`)
+}

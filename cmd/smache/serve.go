@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"github.com/smache/smache/engine"
+)
+
+// runServe runs a node until a signal or a failure ends it.
+func runServe(inv invocation) int {
+	cfg := newServeConfig()
+	settings := cfg.settings()
+	if _, code, ok := parseCommand(inv, "serve", settings, 0, 0); !ok {
+		return code
+	}
+	err := cfg.applyPort(inv.env)
+	if err == nil {
+		err = cfg.check()
+	}
+	if err != nil {
+		return usageError(inv, "serve", err)
+	}
+	log := newLogger(inv.stderr, cfg.logFormat.word, cfg.logLevel.word)
+
+	// The handler stands before anything that takes time: a signal that arrives
+	// while the memory is touched must end the node too.
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+
+	log.LogAttrs(inv.ctx, slog.LevelInfo, "configuration", logAttributes(settings)...)
+	warnings(log, inv.env)
+	node, closeAll, err := startNode(inv, cfg, log)
+	if err != nil {
+		log.Error("the node did not start", "error", err)
+		return exitNo
+	}
+	defer closeAll()
+
+	select {
+	case err := <-node.Failed():
+		log.Error("serving failed", "error", err)
+		return exitNo
+	case <-inv.ctx.Done():
+		log.Info("stopping", "reason", "the context ended")
+	case s := <-signals:
+		log.Info("stopping", "reason", s.String(), "drain_delay", cfg.drainDelay.String(), "stop_timeout", cfg.stopAfter.String())
+	}
+	return stopNode(node, time.Duration(cfg.stopAfter), signals, log)
+}
+
+// startNode listens, builds the node and lets it serve.
+func startNode(inv invocation, cfg *serveConfig, log *slog.Logger) (*engine.Node, func(), error) {
+	config := net.ListenConfig{}
+	listener, err := config.Listen(inv.ctx, "tcp", string(cfg.listen))
+	if err != nil {
+		return nil, nil, fmt.Errorf("cannot listen (see --listen): %w", err)
+	}
+	engineCfg := cfg.engineConfig()
+	engineCfg.Logger = log
+	engineCfg.OpenFiles = openFiles()
+	if engineCfg.Name == "" {
+		engineCfg.Name = engine.NodeName(listener.Addr())
+	}
+	node, err := engine.New(engineCfg)
+	if err != nil {
+		return nil, nil, errors.Join(err, listener.Close())
+	}
+	plan := node.Plan()
+	limit := plan.GoLimit
+	if inv.env["GOMEMLIMIT"] != "" {
+		limit = debug.SetMemoryLimit(-1)
+		log.Warn("GOMEMLIMIT is set and used instead of the limit derived from --memory", "limit", formatSize(limit), "derived", formatSize(plan.GoLimit))
+	} else {
+		debug.SetMemoryLimit(limit)
+	}
+	closeProfiles, err := serveProfiles(inv.ctx, string(cfg.pprof), log)
+	if err != nil {
+		return nil, nil, errors.Join(err, listener.Close())
+	}
+	log.Info("memory", "total", approximateSize(float64(plan.Total)), "arena", approximateSize(float64(plan.Arena)),
+		"index", approximateSize(float64(plan.Index)), "connections", approximateSize(float64(plan.Connections)),
+		"large", approximateSize(float64(plan.Large)), "runtime", approximateSize(float64(plan.Runtime)),
+		"go_limit", approximateSize(float64(limit)), "max_entries", plan.MaxEntries,
+		"max_connections", plan.MaxConnections, "max_value", formatSize(int64(node.MaxValue())))
+	if !isLoopback(listener.Addr().String()) {
+		log.Warn("the API is open to everyone who reaches this address: there are no tokens yet; put a firewall in front, or see --listen",
+			"address", listener.Addr().String())
+	}
+	node.Start(listener)
+	build := engine.ReadBuild(version)
+	log.Info("serving", "address", listener.Addr().String(), "name", engineCfg.Name,
+		"version", build.Version, "revision", build.Revision, "go", build.Go, "pid", os.Getpid())
+	return node, closeProfiles, nil
+}
+
+// warnings says what in the environment has no effect.
+func warnings(log *slog.Logger, env environment) {
+	for _, name := range unknownVariables(env) {
+		log.Warn("an environment variable looks like a setting and is none; see smache serve --help", "variable", name)
+	}
+	for _, name := range []string{"UPLINK_NODE", "COOKIE"} {
+		if env[name] != "" {
+			log.Warn("an environment variable has no effect: nodes of this version do not form clusters", "variable", name)
+		}
+	}
+}
+
+// stopNode drains the node; a second signal or the time-out ends the wait.
+func stopNode(node *engine.Node, timeout time.Duration, signals <-chan os.Signal, log *slog.Logger) int {
+	begin := time.Now()
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- node.Drain(ctx) }()
+	select {
+	case err := <-done:
+		if err == nil {
+			log.Info("stopped", "took", time.Since(begin).Round(time.Millisecond).String())
+			return exitOK
+		}
+		if errors.Is(err, context.DeadlineExceeded) {
+			log.Error("stopped before everything was finished; see --stop-timeout", "after", timeout.String(), "error", err)
+		} else {
+			log.Error("stopping failed", "error", err)
+		}
+	case s := <-signals:
+		log.Error("stopped before everything was finished: a second signal", "signal", s.String())
+	}
+	return exitServer
+}
+
+// serveProfiles serves Go's profiles at address, unless that is empty.
+func serveProfiles(ctx context.Context, address string, log *slog.Logger) (closeAll func(), err error) {
+	if address == "" {
+		return func() {}, nil
+	}
+	config := net.ListenConfig{}
+	listener, err := config.Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("cannot serve profiles (see --pprof): %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	server := &http.Server{Handler: loopbackHostOnly(mux), ReadHeaderTimeout: 5 * time.Second}
+	go func() {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			log.Error("serving profiles failed", "error", err)
+		}
+	}()
+	log.Info("serving profiles", "address", listener.Addr().String())
+	return func() { _ = server.Close() }, nil
+}
+
+// loopbackHostOnly keeps web pages that resolve their own name to this machine
+// away from the profiles.
+func loopbackHostOnly(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := r.Host
+		if _, _, err := net.SplitHostPort(host); err != nil {
+			host += ":0"
+		}
+		if !isLoopback(host) {
+			http.Error(w, "this host name is not served here", http.StatusMisdirectedRequest)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}

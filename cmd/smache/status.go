@@ -1,0 +1,155 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// clusterBody is the answer of /cluster, as far as it is shown.
+type clusterBody struct {
+	Node    string `json:"node"`
+	Epoch   string `json:"epoch"`
+	Members []struct {
+		Name    string `json:"name"`
+		State   string `json:"state"`
+		Slots   int    `json:"slots"`
+		HTTP    string `json:"http"`
+		Peer    string `json:"peer"`
+		Version string `json:"version"`
+	} `json:"members"`
+	Moving int `json:"moving"`
+}
+
+// runStatus shows the cluster and the figures of the node that was asked.
+func runStatus(inv invocation) int {
+	cfg := newClientConfig()
+	var asJSON, quiet boolValue
+	settings := append(cfg.settings(),
+		setting{name: "json", value: &asJSON, about: "Print JSON: {\"ready\", \"cluster\", \"metrics\"}", flag: true},
+		setting{name: "quiet", value: &quiet, about: "Print nothing; the exit code says whether the node is ready. For health checks", flag: true})
+	if _, code, ok := parseCommand(inv, "status", settings, 0, 0); !ok {
+		return code
+	}
+	c, err := newClient(cfg)
+	if err != nil {
+		return usageError(inv, "status", err)
+	}
+	a, err := c.do(inv.ctx, http.MethodGet, "/readyz", nil, nil)
+	if err != nil || a.status != http.StatusOK && a.status != http.StatusServiceUnavailable {
+		return fail(inv, "status", a, err)
+	}
+	ready, code := a.status == http.StatusOK, exitOK
+	if !ready {
+		code = exitNo
+	}
+	if quiet {
+		return code
+	}
+	clusterAnswer, err := c.do(inv.ctx, http.MethodGet, "/cluster", nil, nil)
+	var cluster clusterBody
+	if err != nil || clusterAnswer.status != http.StatusOK || json.Unmarshal(clusterAnswer.body, &cluster) != nil {
+		return fail(inv, "status", clusterAnswer, err)
+	}
+	a, err = c.do(inv.ctx, http.MethodGet, "/metrics", nil, nil)
+	if err != nil || a.status != http.StatusOK {
+		return fail(inv, "status", a, err)
+	}
+	figures := parseMetrics(string(a.body))
+	if asJSON {
+		if failed := printJSON(inv, map[string]any{
+			"ready": ready, "cluster": json.RawMessage(clusterAnswer.body), "metrics": figures,
+		}); failed != exitOK {
+			return failed
+		}
+		return code
+	}
+	printStatus(inv, cluster, ready, figures)
+	return code
+}
+
+func printStatus(inv invocation, cluster clusterBody, ready bool, figures metricSet) {
+	rows := [][]string{{"MEMBER", "STATE", "SLOTS", "HTTP", "VERSION"}}
+	for _, m := range cluster.Members {
+		rows = append(rows, []string{m.Name, m.State, strconv.Itoa(m.Slots), m.HTTP, m.Version})
+	}
+	table(inv.stdout, rows)
+	fmt.Fprintf(inv.stdout, "\nepoch %s, %d slots moving\n\n", cluster.Epoch, cluster.Moving)
+	rows = [][]string{{"node", cluster.Node}, {"ready", map[bool]string{true: "yes", false: "no"}[ready]}}
+	for _, f := range statusFigures {
+		if v, ok := figures.sum(f.metric, f.label); ok {
+			rows = append(rows, []string{f.name, f.show(v)})
+		}
+	}
+	if begin, ok := figures.sum("process_start_time_seconds", ""); ok {
+		up := time.Since(time.UnixMilli(int64(begin * 1000))).Round(time.Second)
+		rows = append(rows, []string{"up", formatDuration(max(up, 0))})
+	}
+	table(inv.stdout, rows)
+}
+
+// statusFigures are the metrics that the table shows, and how.
+var statusFigures = []struct {
+	name, metric, label string
+	show                func(float64) string
+}{
+	{"entries", "smache_entries", "", showCount},
+	{"hits", "smache_hits_total", "", showCount},
+	{"misses", "smache_misses_total", "", showCount},
+	{"evictions", "smache_evictions_total", "", showCount},
+	{"expirations", "smache_expirations_total", "", showCount},
+	{"arena age", "smache_arena_age_seconds", "", showSeconds},
+	{"memory, total", "smache_memory_plan_bytes", `part="total"`, approximateSize},
+	{"memory, arena", "smache_memory_bytes", `part="arena"`, approximateSize},
+	{"memory, heap", "smache_memory_bytes", `part="heap"`, approximateSize},
+	{"memory, resident", "smache_memory_bytes", `part="resident"`, approximateSize},
+	{"connections", "smache_connections", "", showCount},
+	{"requests", "smache_requests_total", "", showCount},
+	{"writes refused", "smache_queue_refusals_total", "", showCount},
+}
+
+func showCount(v float64) string { return strconv.FormatFloat(v, 'f', 0, 64) }
+
+func showSeconds(v float64) string {
+	return time.Duration(v * float64(time.Second)).Round(time.Millisecond).String()
+}
+
+// A metricSet maps each sample of a Prometheus text, name with labels, to its
+// value.
+type metricSet map[string]float64
+
+// parseMetrics reads the samples of a Prometheus text; what it cannot read it
+// leaves out.
+func parseMetrics(text string) metricSet {
+	set := metricSet{}
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		cut := strings.LastIndexByte(line, ' ')
+		if cut < 0 {
+			continue
+		}
+		if v, err := strconv.ParseFloat(line[cut+1:], 64); err == nil && v-v == 0 {
+			set[line[:cut]] = v
+		}
+	}
+	return set
+}
+
+// sum adds up the samples of a metric whose labels contain a text, and says
+// whether there is any.
+func (m metricSet) sum(metric, label string) (total float64, found bool) {
+	for name, v := range m {
+		bare, labels, _ := strings.Cut(name, "{")
+		if bare == metric && strings.Contains(labels, label) {
+			total += v
+			found = true
+		}
+	}
+	return total, found
+}

@@ -1,0 +1,131 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// Config is what a node is built from. The zero value of a field means its
+// default.
+type Config struct {
+	// Name is the node's name: what answers carry as "node". It must be unique
+	// in a cluster. There is no default; NodeName makes one of an address.
+	Name string
+	// Version is the release of the binary, as /cluster and smache_build_info
+	// show it. Default: the module's version as the Go tool recorded it.
+	Version string
+
+	// Memory is the total in bytes that the node may use: the arena of the
+	// values, the index, connections, large bodies and the Go runtime. It is
+	// compared with what the machine and the cgroup have left before it is
+	// touched. There is no default; smache serve has one.
+	Memory int64
+	// Available, if above zero, replaces the measurement of what the machine has
+	// left. For tests.
+	Available int64
+	// OpenFiles is the number of descriptors that the process may have open; 0
+	// if unknown. A derived MaxConnections is lowered to it; one that was given
+	// and does not fit is an error.
+	OpenFiles int
+
+	// DefaultTTL is the time to live of entries that are written without one;
+	// 0: they never expire.
+	DefaultTTL time.Duration
+	// MaxValue is the longest value in bytes. Default: 1 MiB, or 1/64 of the
+	// arena where that is less. One that was given and is above 1/64 of the
+	// arena is lowered, and a warning says so.
+	MaxValue int
+	// MaxBatch is the largest number of items in a batch. Default 1,000.
+	MaxBatch int
+	// MaxBody is the longest body of a request in bytes. Default 8 MiB.
+	MaxBody int
+	// MaxAnswer is the longest answer in bytes. Default 16 MiB.
+	MaxAnswer int
+	// MaxHeader bounds the request line and the headers together, in bytes.
+	// Default: httpapi's.
+	MaxHeader int
+	// LargeBudget is what all bodies and answers above 64 KiB may hold at once,
+	// in bytes. Default: the share that the memory plan has for it.
+	LargeBudget int64
+
+	// MaxConnections is the largest number of connections. Default: as many as
+	// the memory plan has room for.
+	MaxConnections int
+	// MaxConnectionsPerAddress is the same per client address; 0: no such limit,
+	// because behind a load balancer all clients are one address.
+	MaxConnectionsPerAddress int
+	// ReadTimeout bounds the arrival of one request, WriteTimeout the sending of
+	// one answer, IdleTimeout the pause between two requests of a connection.
+	// Defaults: httpapi's.
+	ReadTimeout, WriteTimeout, IdleTimeout time.Duration
+	// DrainDelay is how long Drain goes on serving after /readyz has turned
+	// false, so that load balancers notice before the listener closes. Default
+	// 0: not at all.
+	DrainDelay time.Duration
+
+	// CORSOrigins are the web origins whose pages may use the API; "*" is all.
+	CORSOrigins []string
+	// AllowedHosts are the names, beside localhost and loopback addresses, that
+	// a request on a loopback listener may carry as Host.
+	AllowedHosts []string
+
+	// Queue is the length of each writer queue. Default: the store's.
+	Queue int
+	// Writers is the number of writer queues, a power of two. Default: the
+	// store's.
+	Writers int
+
+	// Logger takes the node's log. Default: slog.Default.
+	Logger *slog.Logger
+}
+
+// The errors of New that a wrong Config causes.
+var (
+	// ErrName says that Config.Name is empty.
+	ErrName = errors.New("engine: a node needs a name; see --name")
+	// ErrOpenFiles says that the connections asked for need more descriptors
+	// than the process may open.
+	ErrOpenFiles = errors.New("engine: the limit of open files is too low")
+)
+
+// spareFiles are the descriptors that the node needs beside its connections: the
+// listener, standard streams, the runtime's poller, /proc, and some in reserve.
+const spareFiles = 64
+
+// defaultMaxValue is the longest value where the arena allows it.
+const defaultMaxValue = 1 << 20
+
+// arenaShareOfValue: a value takes at most this fraction of the arena, so that
+// no few values turn the whole ring.
+const arenaShareOfValue = 64
+
+// connections gives the number of connections to accept.
+func (c *Config) connections(plan MemoryPlan) (int, error) {
+	if c.OpenFiles <= 0 || plan.MaxConnections <= c.OpenFiles-spareFiles {
+		return plan.MaxConnections, nil
+	}
+	if c.MaxConnections > 0 {
+		return 0, fmt.Errorf("%w: --max-connections %d needs %d, the limit is %d; raise it (ulimit -n, LimitNOFILE=) or lower --max-connections",
+			ErrOpenFiles, c.MaxConnections, c.MaxConnections+spareFiles, c.OpenFiles)
+	}
+	if c.OpenFiles < 2*spareFiles {
+		return 0, fmt.Errorf("%w: it is %d and should be 1024 or more; raise it (ulimit -n, LimitNOFILE=)", ErrOpenFiles, c.OpenFiles)
+	}
+	return c.OpenFiles - spareFiles, nil
+}
+
+// maxValue gives the longest value to take, and whether that is less than what
+// was asked for.
+func (c *Config) maxValue(plan MemoryPlan) (limit int, lowered bool) {
+	most := int(plan.Arena / arenaShareOfValue)
+	switch {
+	case c.MaxValue == 0:
+		return min(defaultMaxValue, most), false
+	case c.MaxValue > most:
+		return most, true
+	default:
+		return c.MaxValue, false
+	}
+}

@@ -1,0 +1,222 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/smache/smache/engine/httpapi"
+	"github.com/smache/smache/engine/store"
+	"github.com/smache/smache/proto"
+)
+
+// The states of a node, in their order. A node never goes back.
+const (
+	stateNew     uint32 = 0 // built, not serving
+	stateServing uint32 = 1
+	stateLeaving uint32 = 2 // draining: /readyz is false
+	stateClosed  uint32 = 3
+)
+
+// Node is one node of Smache.
+type Node struct {
+	cfg         Config
+	plan        MemoryPlan
+	build       Build
+	started     time.Time
+	incarnation uint64
+
+	store *store.Store
+	api   *httpapi.Server
+
+	state   atomic.Uint32
+	address atomic.Pointer[string] // advertised, once it serves
+	failed  chan error             // takes what ends Serve before Drain does
+
+	drainOnce sync.Once
+	drained   chan struct{} // closed when the drain is over
+	drainErr  error         // readable once drained is closed
+}
+
+// New builds a node: it plans the memory, checks it against what is left, and
+// touches the arena, which takes a moment for each GiB. The node does not serve
+// before Start. The errors name the flag to turn.
+func New(cfg Config) (*Node, error) {
+	if cfg.Name == "" {
+		return nil, ErrName
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	plan, err := planFor(&cfg)
+	if err != nil {
+		return nil, err
+	}
+	if plan.MaxConnections, err = cfg.connections(plan); err != nil {
+		return nil, err
+	}
+	limit, lowered := cfg.maxValue(plan)
+	if lowered {
+		cfg.Logger.Warn("values are limited to 1/64 of the arena: lower --max-value or raise --memory",
+			"max_value", cfg.MaxValue, "limit", limit)
+	}
+	cfg.MaxValue = limit
+	if cfg.LargeBudget == 0 {
+		cfg.LargeBudget = plan.Large
+	}
+
+	n := &Node{
+		cfg:     cfg,
+		plan:    plan,
+		build:   ReadBuild(cfg.Version),
+		started: time.Now(),
+		failed:  make(chan error, 1),
+		drained: make(chan struct{}),
+	}
+	n.incarnation = uint64(n.started.UnixNano())
+
+	n.store, err = store.New(store.Config{
+		ArenaBytes: plan.Arena,
+		MaxEntries: plan.MaxEntries,
+		MaxValue:   limit,
+		QueueLen:   cfg.Queue,
+		Writers:    cfg.Writers,
+		Node:       cfg.Name,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("engine: building the store: %w", err)
+	}
+	n.api, err = httpapi.New(httpapi.Config{
+		Cache:                    alone{n.store},
+		Node:                     cfg.Name,
+		Cluster:                  n.Cluster,
+		Metrics:                  n.AppendMetrics,
+		Ready:                    n.Ready,
+		Logger:                   cfg.Logger,
+		DefaultTTL:               cfg.DefaultTTL,
+		MaxValue:                 limit,
+		MaxBatch:                 cfg.MaxBatch,
+		MaxBody:                  cfg.MaxBody,
+		MaxAnswer:                cfg.MaxAnswer,
+		MaxHeader:                cfg.MaxHeader,
+		LargeBudget:              cfg.LargeBudget,
+		MaxConnections:           plan.MaxConnections,
+		MaxConnectionsPerAddress: cfg.MaxConnectionsPerAddress,
+		ReadTimeout:              cfg.ReadTimeout,
+		WriteTimeout:             cfg.WriteTimeout,
+		IdleTimeout:              cfg.IdleTimeout,
+		CORSOrigins:              cfg.CORSOrigins,
+		AllowedHosts:             cfg.AllowedHosts,
+		Version:                  n.build.Version,
+	})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("engine: building the API: %w", err), n.store.Close())
+	}
+	return n, nil
+}
+
+// planFor plans the memory and compares it with what is left.
+func planFor(cfg *Config) (MemoryPlan, error) {
+	available := cfg.Available
+	if available <= 0 {
+		var err error
+		if available, _, err = AvailableMemory(); err != nil {
+			return MemoryPlan{}, fmt.Errorf("engine: measuring the memory that is left: %w", err)
+		}
+	}
+	return PlanMemory(cfg.Memory, cfg.MaxConnections, available)
+}
+
+// alone is the cache of a node without others: its store, which holds every slot.
+type alone struct{ store *store.Store }
+
+func (a alone) Submit(op *proto.Op) bool { return a.store.Submit(op) }
+
+func (a alone) Flush() (applied, members int, err error) {
+	if err := a.store.Flush(); err != nil {
+		return 0, 1, err
+	}
+	return 1, 1, nil
+}
+
+// Plan gives how the memory is divided. Whoever owns the process is to set the
+// limit of the Go heap to its GoLimit.
+func (n *Node) Plan() MemoryPlan { return n.plan }
+
+// MaxValue gives the longest value in bytes that the node takes.
+func (n *Node) MaxValue() int { return n.cfg.MaxValue }
+
+// Start serves the API on l, which the node owns from then on. It returns at
+// once; an error that ends the serving before Drain arrives on Failed. It may be
+// called once.
+func (n *Node) Start(l net.Listener) {
+	if !n.state.CompareAndSwap(stateNew, stateServing) {
+		panic("BUG: engine: Start on a node that was started or drained before")
+	}
+	address := Advertised(l.Addr())
+	n.address.Store(&address)
+	go func() {
+		err := n.api.Serve(l)
+		if n.state.Load() == stateServing {
+			if err == nil {
+				err = errors.New("engine: the listener was closed")
+			}
+			n.failed <- err
+		}
+	}()
+}
+
+// Failed carries the error that ended the serving, if one does.
+func (n *Node) Failed() <-chan error { return n.failed }
+
+// Ready reports whether the node serves and is not about to leave.
+func (n *Node) Ready() bool { return n.state.Load() == stateServing }
+
+// Drain takes the node out of service: /readyz turns false; after
+// Config.DrainDelay the listener closes; requests under way are finished, and
+// their answers sent whole; then the store closes. It returns when that is done,
+// or with ctx's error as soon as ctx ends, with requests possibly cut short. A
+// second call waits for the first one's end.
+func (n *Node) Drain(ctx context.Context) error {
+	n.drainOnce.Do(func() {
+		go func() {
+			n.drainErr = n.drain(ctx)
+			close(n.drained)
+		}()
+	})
+	select {
+	case <-n.drained:
+		return n.drainErr
+	case <-ctx.Done():
+		return fmt.Errorf("engine: the drain was cut short: %w", ctx.Err())
+	}
+}
+
+func (n *Node) drain(ctx context.Context) error {
+	serving := n.state.Swap(stateLeaving) == stateServing
+	if serving && n.cfg.DrainDelay > 0 {
+		timer := time.NewTimer(n.cfg.DrainDelay)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+	}
+	if err := n.api.Shutdown(ctx); err != nil {
+		// Requests may still be running: the store stays open under them.
+		return fmt.Errorf("engine: shutting down the API: %w", err)
+	}
+	if err := n.store.Close(); err != nil {
+		return fmt.Errorf("engine: closing the store: %w", err)
+	}
+	n.state.Store(stateClosed)
+	return nil
+}
+
+// Len gives the number of entries that the node holds.
+func (n *Node) Len() int { return n.store.Len() }
