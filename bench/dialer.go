@@ -1,0 +1,102 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+)
+
+const (
+	// maxDialers bounds the connections that are being opened at a time: fast
+	// enough for thousands a second, and far below any listen queue.
+	maxDialers = 16
+	// The pauses before another try on a slot whose last connection failed.
+	backoffMin = 5 * time.Millisecond
+	backoffMax = 500 * time.Millisecond
+)
+
+var errEnrol = errors.New("bench: the event loop did not take the connection")
+
+// resolve connects once, to find out early whether anybody is there, and which
+// of the addresses of a name answers; all connections go to that one.
+func (r *run) resolve(ctx context.Context) error {
+	target := r.cfg.Workload.Target()
+	d := net.Dialer{Timeout: r.cfg.Timeout, KeepAlive: -1}
+	c, err := d.DialContext(ctx, "tcp", target.Address)
+	if err != nil {
+		if ctx.Err() != nil {
+			return ErrInterrupted
+		}
+		return fmt.Errorf("%w: %w; is it running there? see --url", ErrUnreachable, err)
+	}
+	r.address = c.RemoteAddr().String()
+	return c.Close()
+}
+
+// dial opens connections for slots until ctx ends.
+func (r *run) dial(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case s := <-r.queue:
+			r.dialSlot(ctx, s)
+		}
+	}
+}
+
+// dialSlot opens the connection of one slot, which belongs to it until the
+// event loop takes it over.
+func (r *run) dialSlot(ctx context.Context, s *slot) {
+	if s.fails > 0 {
+		pause := time.NewTimer(min(backoffMin<<min(s.fails-1, 10), backoffMax))
+		defer pause.Stop()
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+	err := r.open(ctx, s)
+	if err != nil && ctx.Err() == nil {
+		s.fails++
+		if p := r.phase.Load(); p == nil || p.open(r.now()) {
+			r.dialFails.Add(1)
+			r.mu.Lock()
+			r.dialSample = clip(err.Error())
+			r.mu.Unlock()
+		}
+		r.enqueue(s)
+	}
+	if !s.dialed {
+		s.dialed = true
+		r.attempted.Add(1)
+	}
+}
+
+// open dials and hands the connection to the slot's event loop.
+func (r *run) open(ctx context.Context, s *slot) error {
+	d := net.Dialer{Timeout: r.cfg.Timeout, KeepAlive: -1}
+	c, err := d.DialContext(ctx, "tcp", r.address)
+	if err != nil {
+		return err
+	}
+	before := s.opens.Load()
+	if _, err := s.loop.client.EnrollContext(c, s); err != nil {
+		return fmt.Errorf("%w: %w", errEnrol, err)
+	}
+	// gnet gives no error when registering fails; the slot then still waits.
+	if s.opens.Load() == before {
+		return errEnrol
+	}
+	return nil
+}
+
+// enqueue asks for a new connection for a slot, which the caller gives away.
+func (r *run) enqueue(s *slot) {
+	if !r.stopping.Load() {
+		r.queue <- s // there is room for every slot, and each is in it at most once
+	}
+}

@@ -1,0 +1,42 @@
+// Package bench is Smache's load generator as a library: workload, runner,
+// histogram, result and report. The command smache bench is a thin user of it.
+//
+// A Workload says what is asked and what must be answered. Run opens the
+// connections, sends each request when the one before it on the same connection
+// was answered (closed loop), checks every answer, and gives a Result, which
+// writes itself as text or JSON. RunEngine does the same to a Target inside the
+// process, without a network.
+//
+// What it owns: the requests and their order, which follow from the workload's
+// seed and the request's number alone, so that two runs ask for the same keys
+// whatever the number of event loops; the exact number of requests; the time
+// from handing a request to the kernel to the last byte of its answer.
+//
+// What it refuses: to send anything anywhere but to the endpoint it was given
+// (redirects are failures), to speak TLS, to pipeline, to repeat a request
+// unless Config.Retry asks for it, and to call an answer good that it has not
+// compared byte for byte.
+//
+// # Concurrency
+//
+// One gnet event loop per thread runs all connections that were given to it:
+// the answer is parsed from the loop's read buffer and the next request written
+// in the same callback, without allocation, lock or wake-up. All state of a
+// loop belongs to its goroutine. Others reach it by gnet's Execute: the runner,
+// which starts the phases and ticks for time-outs and progress. A few dialing
+// goroutines open connections, because gnet's own Dial has no time-out, and hand
+// them to the loops; few, so that the listen queue of the server does not
+// overflow. Loops share one atomic counter, from which request numbers are
+// drawn.
+//
+// gnet was compared with a bare epoll loop of our own before it was chosen: on
+// one core against nginx with 900 connections both cost 7.6 µs of CPU per
+// request, of which the kernel's part is 7.1.
+//
+// # Bytes
+//
+// The bytes that a Script gives are valid until its next call; the bytes that a
+// loop reads are valid inside the callback. Nothing else points to them. A
+// connection owns a buffer only while a header is incomplete. Bodies are
+// compared as they arrive and never gathered.
+package bench

@@ -1,0 +1,207 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/smache/smache/proto"
+)
+
+// Target carries operations to where the values are, inside this process.
+type Target interface {
+	// Submit carries out op, or begins to. It returns true if op is complete;
+	// else op.Done is called once it is, on any goroutine.
+	Submit(op *proto.Op) bool
+}
+
+// The defaults and limits of an EngineConfig.
+const (
+	// DefaultRecords is what the seed's figures were taken with.
+	DefaultRecords = 10_000
+	DefaultRounds  = 11
+	// MaxRecords bounds what RunEngine holds in memory beside the target.
+	MaxRecords = 10_000_000
+)
+
+// ErrEngine says that a target gave a wrong answer.
+var ErrEngine = errors.New("bench: the engine gave a wrong answer")
+
+// EngineConfig is a measurement without a network: records written one after
+// the other by one goroutine, then read back and compared.
+type EngineConfig struct {
+	// Target is what is measured. Required.
+	Target Target
+	// Records is the number of records; zero means DefaultRecords.
+	Records int
+	// Rounds is how often they are written and read; zero means DefaultRounds.
+	// Each round writes other values, so that none is spared as an equal write.
+	Rounds int
+	// ValueSize is as in HTTPConfig.
+	ValueSize int
+}
+
+func (c EngineConfig) withDefaults() (EngineConfig, error) {
+	if c.Records == 0 {
+		c.Records = DefaultRecords
+	}
+	if c.Rounds == 0 {
+		c.Rounds = DefaultRounds
+	}
+	switch {
+	case c.Target == nil:
+		return c, fmt.Errorf("%w: no target", ErrConfig)
+	case c.Records < 0 || c.Records > MaxRecords:
+		return c, fmt.Errorf("%w: --records must be 1 to %d", ErrConfig, MaxRecords)
+	case c.Rounds < 0 || c.Rounds > 100_000:
+		return c, fmt.Errorf("%w: --rounds must be 1 to 100000", ErrConfig)
+	}
+	return c, checkValueSize(c.ValueSize)
+}
+
+// EngineResult is what RunEngine measured, in milliseconds.
+type EngineResult struct {
+	Records   int    `json:"records"`
+	Rounds    int    `json:"rounds"`
+	ValueSize int    `json:"value_bytes"`
+	Write     Spread `json:"write_ms"`
+	Read      Spread `json:"read_ms"`
+	Both      Spread `json:"both_ms"`
+}
+
+// Spread sums up one figure over the rounds.
+type Spread struct {
+	Median float64 `json:"median"`
+	Min    float64 `json:"min"`
+	Max    float64 `json:"max"`
+}
+
+// engineRun is one call of RunEngine.
+type engineRun struct {
+	cfg    EngineConfig
+	keys   Keys
+	texts  []byte // of all keys, one after the other
+	values []byte // of the present round, one after the other
+	size   int    // of one value
+	op     proto.Op
+	done   chan struct{}
+	key    []byte
+	out    []byte
+}
+
+// RunEngine carries out the configuration. What is measured is, for each record,
+// making its key canonical, finding its slot and the operation, with the check
+// of its answer; the texts are made beforehand. The errors wrap ErrConfig,
+// ErrEngine or ErrInterrupted.
+func RunEngine(ctx context.Context, cfg EngineConfig) (*EngineResult, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	r := &engineRun{cfg: cfg, keys: Keys{Prefix: DefaultPrefix}, done: make(chan struct{}, 1)}
+	for i := range cfg.Records {
+		r.texts = r.keys.AppendKey(r.texts, uint64(i))
+	}
+	r.op.Done = func(*proto.Op) { r.done <- struct{}{} }
+	var writes, reads, both []float64
+	for round := range cfg.Rounds {
+		if ctx.Err() != nil {
+			return nil, ErrInterrupted
+		}
+		r.fill(round)
+		begin := time.Now()
+		if err := r.pass(proto.OpSet); err != nil {
+			return nil, err
+		}
+		middle := time.Now()
+		if err := r.pass(proto.OpGet); err != nil {
+			return nil, err
+		}
+		end := time.Now()
+		writes = append(writes, ms(middle.Sub(begin)))
+		reads = append(reads, ms(end.Sub(middle)))
+		both = append(both, ms(end.Sub(begin)))
+	}
+	return &EngineResult{
+		Records: cfg.Records, Rounds: cfg.Rounds, ValueSize: r.size,
+		Write: spread(writes), Read: spread(reads), Both: spread(both),
+	}, nil
+}
+
+// fill makes the values of a round.
+func (r *engineRun) fill(round int) {
+	var t template
+	t.addData(&r.keys, r.cfg.ValueSize)
+	r.size = len(t.text)
+	r.values = r.values[:0]
+	for i := range r.cfg.Records {
+		r.values = append(r.values, t.set(uint64(round*r.cfg.Records+i))...)
+	}
+}
+
+// pass writes or reads every record once.
+func (r *engineRun) pass(code proto.Opcode) error {
+	width := len(r.keys.Prefix) + keyDigits
+	for i := range r.cfg.Records {
+		value := r.values[i*r.size : (i+1)*r.size]
+		var err error
+		if r.key, err = proto.AppendKey(r.key[:0], r.texts[i*width:(i+1)*width]); err != nil {
+			return fmt.Errorf("%w: %w", ErrEngine, err)
+		}
+		op := &r.op
+		op.Reset()
+		op.Code, op.Key, op.Slot = code, r.key, proto.SlotOf(r.key)
+		if code == proto.OpSet {
+			op.Value, op.TTL = value, proto.Forever
+		} else {
+			op.Out = r.out[:0]
+		}
+		if !r.cfg.Target.Submit(op) {
+			<-r.done
+		}
+		if op.Status != proto.StatusOK {
+			return fmt.Errorf("%w: record %d, operation %d: status %d", ErrEngine, i, code, op.Status)
+		}
+		if code == proto.OpGet {
+			if r.out = op.Out; !bytes.Equal(r.out, value) {
+				return fmt.Errorf("%w: record %d: another value than the one written", ErrEngine, i)
+			}
+		}
+	}
+	return nil
+}
+
+// WriteText writes the result for people. The format is stable. The error is
+// that of w.
+func (r *EngineResult) WriteText(w io.Writer) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d records of %d bytes written, then read, without HTTP, %d times\n\n", r.Records, r.ValueSize, r.Rounds)
+	fmt.Fprintf(&b, "%-12s%12s%12s%12s\n", "ms in total", "median", "min", "max")
+	for _, row := range []struct {
+		name string
+		s    Spread
+	}{{"write", r.Write}, {"read", r.Read}, {"both", r.Both}} {
+		fmt.Fprintf(&b, "%-12s%12.3f%12.3f%12.3f\n", row.name, row.s.Median, row.s.Min, row.s.Max)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// WriteJSON writes the result as one JSON object in one line. The error is that
+// of w.
+func (r *EngineResult) WriteJSON(w io.Writer) error { return json.NewEncoder(w).Encode(r) }
+
+func ms(d time.Duration) float64 { return round3(float64(d) / float64(time.Millisecond)) }
+
+// spread sums up values, of which there is at least one; it sorts them.
+func spread(values []float64) Spread {
+	slices.Sort(values)
+	n := len(values)
+	return Spread{Median: round3((values[(n-1)/2] + values[n/2]) / 2), Min: values[0], Max: values[n-1]}
+}

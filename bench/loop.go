@@ -1,0 +1,292 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/panjf2000/gnet/v2"
+)
+
+// A loop is one event loop with its connections. Its fields belong to the loop's
+// goroutine, but for those said to be otherwise.
+type loop struct {
+	gnet.BuiltinEventEngine
+	run    *run
+	client *gnet.Client // set before the start
+	slots  []*slot      // set before the start
+
+	ready  atomic.Bool    // events is set; any goroutine
+	events gnet.EventLoop // set once, before ready
+	ticker gnet.RunnableFunc
+
+	phase    *phase // the one that tally is about; nil before the first
+	script   Script // of phase
+	reported bool   // tally was handed over, phase is over here
+	inflight int    // slots that are busy
+	tally    *tally
+
+	liveOK, liveFailed atomic.Uint64 // copies from tally, for the display
+}
+
+// A slot is one client: one connection after the other, one request at a time.
+// While it waits to be connected it belongs to a dialer, otherwise to its loop;
+// opens may be read by any goroutine, and busy, sentAt and conn belong to the
+// loop at all times.
+type slot struct {
+	loop *loop
+	conn gnet.Conn // nil while there is none
+
+	busy     bool   // a request has no answer yet
+	retrying bool   // it waits for a new connection to be sent once more
+	retried  bool   // it was sent once more
+	n        uint64 // its number
+	sentAt   int64  // on the run's clock
+	parser   Parser
+	check    checker
+	failed   string // the beginning of a body that is wrong
+
+	opens  atomic.Uint32
+	dialed bool // for the first time
+	good   bool // this connection brought a right answer
+	fails  int  // connections in a row that brought none
+}
+
+// OnOpen is gnet's: a dialer has handed over a connection.
+func (l *loop) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
+	s, _ := c.Context().(*slot)
+	if s == nil || l.run.stopping.Load() {
+		return nil, gnet.Close
+	}
+	if !l.ready.Load() {
+		l.events = c.EventLoop()
+		l.ready.Store(true)
+	}
+	s.conn, s.good = c, false
+	s.parser.Reset()
+	l.run.opened.Add(1)
+	l.run.connected.Add(1)
+	s.opens.Add(1)
+	now := l.run.now()
+	switch {
+	case s.retrying:
+		s.retrying = false
+		l.write(s)
+	case l.enter(now): // which has started this slot with all others
+	case l.phase != nil:
+		l.sendNext(s, now)
+	}
+	return nil, gnet.None
+}
+
+// enter begins the run's present phase, if that was not done yet.
+func (l *loop) enter(now int64) bool {
+	p := l.run.phase.Load()
+	if p == nil || p == l.phase {
+		return false
+	}
+	l.phase, l.script, l.tally, l.reported = p, p.workload.Script(), newTally(), false
+	for _, s := range l.slots {
+		if s.conn != nil && !s.busy {
+			l.sendNext(s, now)
+		}
+	}
+	l.endPhase(now)
+	return true
+}
+
+// sendNext sends the next request, if there is one left.
+func (l *loop) sendNext(s *slot, now int64) {
+	n, ok := l.phase.take(now)
+	if !ok {
+		l.endPhase(now)
+		return
+	}
+	s.n, s.busy, s.retried, s.sentAt = n, true, false, now
+	l.inflight++
+	l.tally.sent++
+	l.write(s)
+}
+
+// write hands the slot's request to the kernel. If that fails gnet closes the
+// connection from within, and OnClose has dealt with the slot on return.
+func (l *loop) write(s *slot) {
+	request := l.script.Request(s.n)
+	l.tally.bytesOut += uint64(len(request))
+	_, _ = s.conn.Write(request)
+}
+
+// OnTraffic is gnet's: bytes have come. This is the hot path: it parses, checks,
+// counts and sends the next request.
+func (l *loop) OnTraffic(c gnet.Conn) gnet.Action {
+	s := c.Context().(*slot)
+	b, _ := c.Next(-1) // all there is; nothing is ever left in gnet's buffers
+	now := l.run.now()
+	if s.conn == nil || !s.busy {
+		return gnet.Close // nobody has asked
+	}
+	l.tally.bytesIn += uint64(len(b))
+	for {
+		event, piece, rest, err := s.parser.Next(b)
+		if err != nil {
+			l.fail(s, now, FailMalformed, err.Error())
+			return gnet.Close
+		}
+		if len(piece) > 0 {
+			l.compare(s, piece)
+		}
+		switch {
+		case event == EventDone:
+			shut := s.parser.Close()
+			if len(rest) > 0 {
+				l.fail(s, now, FailMalformed, "more bytes than one answer")
+				return gnet.Close
+			}
+			l.answered(s, now)
+			if shut {
+				return gnet.Close
+			}
+			s.parser.Reset()
+			l.sendNext(s, now)
+			return gnet.None
+		case event == EventMore || len(rest) == 0:
+			return gnet.None
+		}
+		b = rest
+	}
+}
+
+// compare checks a piece of the body of an answer.
+func (l *loop) compare(s *slot, piece []byte) {
+	want := l.script.Expect(s.n)
+	if s.parser.Status() == want.Status {
+		s.check.take(piece, &want)
+		if !s.check.wrong {
+			return
+		}
+	}
+	if s.failed == "" {
+		s.failed = string(piece[:min(len(piece), maxSample)])
+	}
+}
+
+// answered ends a request whose answer is complete.
+func (l *loop) answered(s *slot, now int64) {
+	want := l.script.Expect(s.n)
+	switch status := s.parser.Status(); {
+	case status != want.Status:
+		l.tally.statuses[status]++
+		l.fail(s, now, FailStatus, fmt.Sprintf("status %d: %s", status, s.failed))
+	case !s.check.right(&want):
+		if s.failed == "" {
+			s.failed = "(it ends too early)"
+		}
+		l.fail(s, now, FailContent, "body: "+s.failed)
+	default:
+		l.tally.ok++
+		l.tally.bytesBody += uint64(s.check.at)
+		l.tally.latency.Record(time.Duration(now - s.sentAt))
+		s.good = true
+		l.end(s, now)
+	}
+}
+
+// fail ends a request without a right answer.
+func (l *loop) fail(s *slot, now int64, kind Failure, sample string) {
+	l.tally.failed[kind]++
+	l.tally.sample(kind, sample)
+	l.end(s, now)
+}
+
+// end makes the slot ready for its next request.
+func (l *loop) end(s *slot, now int64) {
+	s.busy, s.retrying, s.failed, s.check = false, false, "", checker{}
+	l.inflight--
+	l.tally.lastEnd = now
+}
+
+// OnClose is gnet's: a connection is gone, by whatever side.
+func (l *loop) OnClose(c gnet.Conn, err error) gnet.Action {
+	s, _ := c.Context().(*slot)
+	if s == nil || s.conn != c {
+		return gnet.None
+	}
+	s.conn = nil
+	l.run.connected.Add(-1)
+	if l.run.stopping.Load() {
+		return gnet.None
+	}
+	now := l.run.now()
+	l.tally.reconnects++
+	if s.busy {
+		switch {
+		case s.parser.Finish():
+			l.answered(s, now)
+		case l.run.cfg.Retry && !s.retried && s.parser.Untouched():
+			s.retrying, s.retried = true, true
+			l.tally.retried++
+		default:
+			text := "connection closed by the server"
+			if err != nil {
+				text = err.Error()
+			}
+			l.fail(s, now, FailClosed, text)
+		}
+	}
+	if s.fails++; s.good {
+		s.fails = 0
+	}
+	if !s.busy && l.phase != nil {
+		l.endPhase(now)
+	}
+	if p := l.phase; p == nil || !p.last || s.retrying || p.open(now) {
+		l.run.enqueue(s)
+	}
+	return gnet.None
+}
+
+// tick is run on the loop now and then: it enters a new phase, ends requests
+// that took too long, shows the counters, and notices the end of the phase.
+func (l *loop) tick(context.Context) error {
+	now := l.run.now()
+	l.enter(now)
+	p := l.phase
+	if p == nil {
+		return nil
+	}
+	limit := now - int64(l.run.cfg.Timeout)
+	for _, s := range l.slots {
+		switch {
+		case !s.busy:
+		case p.abandoned.Load():
+			l.tally.abandoned++
+			l.end(s, now)
+		case s.sentAt >= limit:
+		case s.conn == nil:
+			l.fail(s, now, FailClosed, "no new connection for the retry")
+		default:
+			l.fail(s, now, FailTimeout, "no complete answer in "+l.run.cfg.Timeout.String())
+			_ = l.events.Close(s.conn) // OnClose asks for a new one
+		}
+	}
+	if !l.reported {
+		l.liveOK.Store(l.tally.ok)
+		l.liveFailed.Store(l.tally.failures())
+	}
+	l.endPhase(now)
+	return nil
+}
+
+// endPhase hands over the counts once nothing is under way or left to send.
+// What is counted afterwards, by connections that close, is nobody's.
+func (l *loop) endPhase(now int64) {
+	if l.reported || l.inflight > 0 || l.phase.open(now) {
+		return
+	}
+	l.reported = true
+	l.liveOK.Store(l.tally.ok)
+	l.liveFailed.Store(l.tally.failures())
+	l.phase.results <- l.tally // it has room for every loop
+	l.tally = newTally()
+}

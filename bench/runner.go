@@ -1,0 +1,324 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/panjf2000/gnet/v2"
+)
+
+// The defaults and limits of a Config.
+const (
+	DefaultClients  = 900
+	DefaultRequests = 50_000
+	DefaultTimeout  = 10 * time.Second
+	// MaxClients bounds the connections of one run.
+	MaxClients = 50_000
+	// MaxThreads bounds the event loops of one run.
+	MaxThreads = 64
+	maxTimeout = 10 * time.Minute
+)
+
+// The errors of Run beside ErrConfig.
+var (
+	// ErrUnreachable says that the server could not be connected to, or has not
+	// been reachable for the length of the time-out.
+	ErrUnreachable = errors.New("bench: the server cannot be reached")
+	// ErrPrepare says that a key could not be written before the measurement.
+	ErrPrepare = errors.New("bench: the keys could not be written")
+	// ErrInterrupted says that the context was cancelled.
+	ErrInterrupted = errors.New("bench: interrupted")
+)
+
+// Config is one run.
+type Config struct {
+	// Workload says what is asked. Required.
+	Workload Workload
+	// Prepare, if set, is sent first and not counted in any figure: its requests
+	// 0 to PrepareRequests-1, each once. If one fails the run ends there.
+	Prepare Workload
+	// PrepareRequests is the number of requests of Prepare.
+	PrepareRequests uint64
+	// Clients is the number of connections, each with one request under way at a
+	// time. Zero means DefaultClients; at most MaxClients.
+	Clients int
+	// Requests is the number of requests to send, exactly. Zero means
+	// DefaultRequests, unless Duration is given.
+	Requests uint64
+	// Duration, if above zero, is how long requests are sent, in place of a
+	// number of them. Those under way at its end are waited for and counted.
+	Duration time.Duration
+	// Warmup is how long requests are sent and checked, but not counted, before
+	// the measurement. Zero means not at all.
+	Warmup time.Duration
+	// Timeout bounds the opening of a connection, and the wait for an answer.
+	// Zero means DefaultTimeout; at most ten minutes.
+	Timeout time.Duration
+	// Threads is the number of event loops. Zero means a quarter of the cores,
+	// and at least one; never more than Clients.
+	Threads int
+	// Retry sends a request once more, on a new connection, if its connection
+	// was closed before any byte of the answer, as load balancers do. Without it
+	// that is a failure.
+	Retry bool
+	// Progress, if set, is called about four times a second, by one goroutine.
+	Progress func(Progress)
+}
+
+// Stage is a part of a run.
+type Stage string
+
+// The stages, in their order.
+const (
+	StageConnect Stage = "connect"
+	StagePrepare Stage = "prepare"
+	StageWarmup  Stage = "warm-up"
+	StageMeasure Stage = "measure"
+)
+
+// Progress is a glance at a run under way.
+type Progress struct {
+	Stage Stage
+	// Done counts what the stage is about: connections, or requests that ended.
+	Done uint64
+	// Total is what Done goes up to; zero if the stage ends by the clock.
+	Total uint64
+	// Share is how much of the stage is over, 0 to 1.
+	Share float64
+	// Rate is in requests per second, since the last call.
+	Rate float64
+	// Failed counts the failures of the stage so far.
+	Failed uint64
+}
+
+// withDefaults fills in and checks. The errors wrap ErrConfig.
+func (c Config) withDefaults() (Config, error) {
+	if c.Clients == 0 {
+		c.Clients = DefaultClients
+	}
+	if c.Requests == 0 && c.Duration == 0 {
+		c.Requests = DefaultRequests
+	}
+	if c.Duration > 0 {
+		c.Requests = 0
+	}
+	if c.Timeout == 0 {
+		c.Timeout = DefaultTimeout
+	}
+	if c.Threads == 0 {
+		c.Threads = max(1, runtime.NumCPU()/4)
+	}
+	c.Threads = min(c.Threads, c.Clients)
+	switch {
+	case c.Workload == nil:
+		return c, fmt.Errorf("%w: no workload", ErrConfig)
+	case c.Clients < 0 || c.Clients > MaxClients:
+		return c, fmt.Errorf("%w: --clients must be 1 to %d", ErrConfig, MaxClients)
+	case c.Requests > 0 && uint64(c.Clients) > c.Requests:
+		return c, fmt.Errorf("%w: --clients %d is more than --requests %d", ErrConfig, c.Clients, c.Requests)
+	case c.Requests > 1<<62 || c.PrepareRequests > 1<<62:
+		return c, fmt.Errorf("%w: --requests is too large", ErrConfig)
+	case c.Duration < 0 || c.Warmup < 0:
+		return c, fmt.Errorf("%w: --duration and --warmup must not be below zero", ErrConfig)
+	case c.Timeout < time.Millisecond || c.Timeout > maxTimeout:
+		return c, fmt.Errorf("%w: --timeout must be 1ms to %v", ErrConfig, maxTimeout)
+	case c.Threads < 0 || c.Threads > MaxThreads:
+		return c, fmt.Errorf("%w: --threads must be 1 to %d", ErrConfig, MaxThreads)
+	case c.Prepare != nil && c.Prepare.Target() != c.Workload.Target():
+		return c, fmt.Errorf("%w: preparation and workload have different endpoints", ErrConfig)
+	}
+	return c, checkFiles(c.Clients)
+}
+
+// run is one call of Run.
+type run struct {
+	cfg   Config
+	base  time.Time
+	loops []*loop
+	phase atomic.Pointer[phase] // the present one
+
+	queue     chan *slot // to be connected; has room for all of them
+	address   string     // of the server, resolved
+	stopping  atomic.Bool
+	attempted atomic.Int64 // slots that were dialed for the first time
+	connected atomic.Int64 // open connections
+	opened    atomic.Uint64
+	dialFails atomic.Uint64
+
+	mu         sync.Mutex
+	dialSample string
+
+	shown     time.Time // of the last call of Progress
+	shownDone uint64
+}
+
+// now is the time on the run's clock, in nanoseconds.
+func (r *run) now() int64 { return int64(time.Since(r.base)) }
+
+// Run carries out the configuration and gives what it measured. It returns when
+// all is over, its connections and goroutines gone. Any number of runs may be
+// under way at a time.
+//
+// The Result is nil if nothing was measured. Failed requests are no error: see
+// Result.Failed. The errors wrap ErrConfig, ErrUnreachable, ErrPrepare or
+// ErrInterrupted; with the latter, and with ErrUnreachable in the midst of the
+// measurement, the Result holds what was measured until then.
+func Run(ctx context.Context, cfg Config) (*Result, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	r := &run{cfg: cfg, base: time.Now(), queue: make(chan *slot, cfg.Clients)}
+	if err := r.resolve(ctx); err != nil {
+		return nil, err
+	}
+	stop, err := r.start(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer stop()
+	begin := r.now()
+	if err := r.connectAll(ctx); err != nil {
+		return nil, err
+	}
+	connecting := time.Duration(r.now() - begin)
+
+	if cfg.Prepare != nil && cfg.PrepareRequests > 0 {
+		p := newPhase(StagePrepare, cfg.Prepare, cfg.PrepareRequests, 0)
+		t, _, err := r.runPhase(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		if t.failures() > 0 {
+			return nil, fmt.Errorf("%w: %s", ErrPrepare, explain(t))
+		}
+	}
+	var warmup *tally
+	if cfg.Warmup > 0 {
+		p := newPhase(StageWarmup, cfg.Workload, 0, cfg.Warmup)
+		if warmup, _, err = r.runPhase(ctx, p); err != nil {
+			return nil, err
+		}
+	}
+	p := newPhase(StageMeasure, cfg.Workload, cfg.Requests, cfg.Duration)
+	p.last = true
+	before := processCPU()
+	t, elapsed, err := r.runPhase(ctx, p)
+	cpu := processCPU().since(before)
+	t.failed[FailConnect] += r.dialFails.Load()
+	t.sample(FailConnect, r.sampleOfDial())
+	return newResult(&r.cfg, t, warmup, elapsed, connecting, cpu, r.opened.Load()), err
+}
+
+// start starts loops and dialers. The function that it returns ends them and
+// waits for them.
+func (r *run) start(ctx context.Context) (stop func(), err error) {
+	for i := range r.cfg.Threads {
+		l := &loop{run: r, tally: newTally()}
+		l.ticker = gnet.RunnableFunc(l.tick)
+		for range share(r.cfg.Clients, r.cfg.Threads, i) {
+			l.slots = append(l.slots, &slot{loop: l})
+		}
+		if l.client, err = gnet.NewClient(l, gnet.WithNumEventLoop(1), gnet.WithLogger(silent{})); err != nil {
+			return nil, fmt.Errorf("bench: cannot create an event loop: %w", err)
+		}
+		r.loops = append(r.loops, l)
+	}
+	var started []*loop
+	end := func() {
+		for _, l := range started {
+			_ = l.client.Stop() // it reports only how its goroutines ended
+		}
+	}
+	for _, l := range r.loops {
+		if err := l.client.Start(); err != nil {
+			end()
+			return nil, fmt.Errorf("bench: cannot start an event loop: %w", err)
+		}
+		started = append(started, l)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var dialers sync.WaitGroup
+	for range min(maxDialers, r.cfg.Clients) {
+		dialers.Go(func() { r.dial(ctx) })
+	}
+	return func() {
+		r.stopping.Store(true)
+		cancel()
+		dialers.Wait() // before the loops end: a dialer may wait for its loop
+		end()
+	}, nil
+}
+
+// share is how many of n things the i-th of parts gets.
+func share(n, parts, i int) int {
+	k := n / parts
+	if i < n%parts {
+		k++
+	}
+	return k
+}
+
+// connectAll dials every slot once and waits until that is over. The slots that
+// failed are dialed again later.
+func (r *run) connectAll(ctx context.Context) error {
+	for i := range r.loops[0].slots { // the loops in turn
+		for _, l := range r.loops {
+			if i < len(l.slots) {
+				r.queue <- l.slots[i]
+			}
+		}
+	}
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for r.attempted.Load() < int64(r.cfg.Clients) {
+		select {
+		case <-tick.C:
+			done := uint64(r.connected.Load())
+			r.progress(StageConnect, done, uint64(r.cfg.Clients), float64(done)/float64(r.cfg.Clients), r.dialFails.Load())
+		case <-ctx.Done():
+			return ErrInterrupted
+		}
+	}
+	if r.connected.Load() == 0 {
+		return fmt.Errorf("%w: no connection to %s stays open: %s", ErrUnreachable, r.address, r.sampleOfDial())
+	}
+	return nil
+}
+
+// progress calls Config.Progress if it is time to.
+func (r *run) progress(stage Stage, done, total uint64, share float64, failed uint64) {
+	if r.cfg.Progress == nil {
+		return
+	}
+	since := time.Since(r.shown)
+	if !r.shown.IsZero() && since < 250*time.Millisecond {
+		return
+	}
+	p := Progress{Stage: stage, Done: done, Total: total, Share: min(share, 1), Failed: failed}
+	if done >= r.shownDone && !r.shown.IsZero() {
+		p.Rate = float64(done-r.shownDone) / since.Seconds()
+	}
+	r.shown, r.shownDone = time.Now(), done
+	r.cfg.Progress(p)
+}
+
+func (r *run) sampleOfDial() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.dialSample
+}
+
+// silent is gnet's logger: what matters is counted.
+type silent struct{}
+
+func (silent) Debugf(string, ...any) {}
+func (silent) Infof(string, ...any)  {}
+func (silent) Warnf(string, ...any)  {}
+func (silent) Errorf(string, ...any) {}
+func (silent) Fatalf(string, ...any) {}

@@ -1,0 +1,35 @@
+//go:build unix
+
+package bench
+
+import (
+	"fmt"
+	"syscall"
+	"time"
+)
+
+// processCPU gives the CPU time that this process has used so far.
+func processCPU() cpuTime {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return cpuTime{}
+	}
+	return cpuTime{time.Duration(u.Utime.Nano()), time.Duration(u.Stime.Nano())}
+}
+
+// spareFiles are the descriptors left for everything that is no connection.
+const spareFiles = 64
+
+// checkFiles says early that the process may not open enough files. The Go
+// runtime has raised the soft limit to the hard one already. While a connection
+// is handed to its loop it has two descriptors. The errors wrap ErrConfig.
+func checkFiles(clients int) error {
+	var limit syscall.Rlimit
+	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil {
+		return nil
+	}
+	if need := uint64(clients + maxDialers + spareFiles); uint64(limit.Cur) < need {
+		return fmt.Errorf("%w: --clients %d needs %d open files, and the limit is %d; see ulimit -n", ErrConfig, clients, need, limit.Cur)
+	}
+	return nil
+}
