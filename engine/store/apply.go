@@ -1,0 +1,194 @@
+package store
+
+import (
+	"bytes"
+	"time"
+
+	"github.com/smache/smache/proto"
+)
+
+// apply carries out one operation. In the writer's turn.
+func (w *writer) apply(op *proto.Op) {
+	w.turn = w.clock.Now()
+	state := &w.slots[op.Slot]
+	if !state.held {
+		op.Status = proto.StatusNotHolder
+		return
+	}
+	if w.mortal > 0 && w.live*100 > w.store.writerArena*(keepPercent-5) {
+		w.sweepUnderPressure()
+	}
+	h := w.store.hash(op.Key)
+	old := w.lookup(op, &h)
+	var tag proto.ETag
+	if old != nil {
+		tag = old.etag
+	}
+	if op.IfMatch.Set && !op.IfMatch.Has(tag) || op.IfNoneMatch.Set && op.Code != proto.OpGet && op.IfNoneMatch.Has(tag) {
+		op.Status, op.ETag = proto.StatusPrecondition, tag
+		return
+	}
+	switch op.Code {
+	case proto.OpSet:
+		w.set(op, &h, old, proto.Version{Term: state.term}, 0)
+	case proto.OpMerge:
+		w.merge(op, &h, old)
+	case proto.OpTouch:
+		w.touch(op, &h, old, state.term)
+	case proto.OpDelete:
+		if op.Status = proto.StatusMiss; old != nil {
+			w.dropEntry(uint16(op.Slot), &h, old)
+			op.Status = proto.StatusOK
+		}
+	case proto.OpGet:
+		w.store.get(op)
+	default:
+		panic("store: BUG: unknown opcode")
+	}
+}
+
+// lookup reads the entry of h for a write. It gives nil if there is none, having
+// dropped one that has expired. The head lies in w.read, good for this turn.
+func (w *writer) lookup(op *proto.Op, h *hash) *head {
+	slot := uint16(op.Slot)
+	if w.slots[slot].set.find(h) == nil {
+		return nil
+	}
+	body, ok := w.cache.HasGet(w.read[:0], h[:])
+	w.read = body
+	old := &w.old
+	if !ok || !parseHead(body, old) || !bytes.Equal(old.key, op.Key) {
+		w.lose(slot, h)
+		return nil
+	}
+	if old.expired(w.turn) {
+		w.counters.expired.Add(1)
+		w.dropEntry(slot, h, old)
+		return nil
+	}
+	return old
+}
+
+// set stores op's value. version carries the term, and for a copy from elsewhere
+// the clock; otherwise the clock is the next of this writer.
+func (w *writer) set(op *proto.Op, h *hash, old *head, version proto.Version, etag proto.ETag) {
+	if op.Code == proto.OpSet && old != nil && w.equal(h, old, op.Value) && w.renew(op, h, old, version.Term) {
+		w.counters.equal.Add(1)
+		return
+	}
+	if version.Clock == 0 {
+		version.Clock = w.hlc.next(w.turn)
+		etag = proto.ETag(version.Clock)
+	}
+	next := &w.next
+	*next = head{
+		version: version, etag: etag, key: op.Key, length: len(op.Value),
+		written: w.turn / 1e6 & writtenMask, expiry: w.expiry(op.TTL),
+	}
+	if op.Code == proto.OpMerge {
+		next.written = max(w.turn-int64(op.Age), 0) / 1e6 & writtenMask
+	}
+	pieces := 0
+	if len(op.Value) > w.store.inlineMax {
+		pieces = (len(op.Value) + w.store.pieceSize - 1) / w.store.pieceSize
+	}
+	if old == nil || pieces > 0 {
+		w.makeEntryRoom(h, pieces)
+	}
+	if pieces > 0 {
+		next.pieces, next.pieceID = true, w.newPieceID()
+		w.salts = w.putPieces(w.salts[:0], uint16(op.Slot), h, next.pieceID, op.Value)
+		next.salts = w.salts
+	} else {
+		next.value = op.Value
+	}
+	w.putHead(uint16(op.Slot), h, next, old, false)
+	w.counters.written.Add(1)
+	next.report(op, w.turn)
+	op.Status = proto.StatusOK
+}
+
+// newPieceID gives an id for the pieces of one value: the bytes that this writer
+// has ever written. It is unique for each key, so pieces of two values can never
+// be taken for one another, and it tells how old the pieces are in the ring.
+func (w *writer) newPieceID() uint64 { return w.pushed + 1 }
+
+// expiry gives the moment at which a time to live that starts now ends.
+func (w *writer) expiry(ttl time.Duration) int64 {
+	if ttl == proto.Forever {
+		return 0
+	}
+	return max(w.turn+int64(ttl), 1)
+}
+
+// equal reports whether the stored value is the given one, byte for byte.
+func (w *writer) equal(h *hash, old *head, value []byte) bool {
+	if old.length != len(value) {
+		return false
+	}
+	if !old.pieces {
+		return bytes.Equal(old.value, value)
+	}
+	for index, salt := range old.salts {
+		key := pieceKey(h, old.pieceID, index, salt)
+		body, ok := w.cache.HasGet(w.move[:0], key[:])
+		w.move = body
+		if !ok || !bytes.HasPrefix(value, body) {
+			return false
+		}
+		value = value[len(body):]
+	}
+	return len(value) == 0
+}
+
+// renew gives an entry whose value stays as it is a new time to live, and a new
+// place in the ring unless it is young there. Where nothing has to move, nothing
+// is written. It returns false if the entry was evicted meanwhile.
+func (w *writer) renew(op *proto.Op, h *hash, old *head, term uint32) bool {
+	op.Status = proto.StatusOK
+	expiry := w.expiry(op.TTL)
+	young := w.young(h, uint16(op.Slot), old)
+	if expiry == 0 && old.expiry == 0 && young {
+		old.report(op, w.turn)
+		return true
+	}
+	if old.pieces && !young && op.Code == proto.OpSet {
+		return false // writing all of it again is what makes it young
+	}
+	next := &w.next
+	*next = *old
+	next.expiry = expiry
+	next.version = proto.Version{Term: term, Clock: w.hlc.next(w.turn)}
+	if !w.putHead(uint16(op.Slot), h, next, old, old.pieces) {
+		return false
+	}
+	next.report(op, w.turn)
+	return true
+}
+
+// young reports whether an entry lies in the younger half of its ring.
+func (w *writer) young(h *hash, slot uint16, old *head) bool {
+	if old.pieces && w.pushed-old.pieceID >= uint64(w.store.writerArena/2) {
+		return false
+	}
+	b := &w.buckets[bucketOf(h[:])]
+	r := w.slots[slot].set.find(h)
+	return uint64(uint32(b.head)-r.pos) < b.capacity()/2
+}
+
+func (w *writer) touch(op *proto.Op, h *hash, old *head, term uint32) {
+	if old == nil || !w.renew(op, h, old, term) {
+		op.Status = proto.StatusMiss
+	}
+}
+
+// merge stores a copy from elsewhere, if it is newer than what is here.
+func (w *writer) merge(op *proto.Op, h *hash, old *head) {
+	w.hlc.see(op.Version.Clock)
+	if old != nil && !old.version.Less(op.Version) {
+		op.Status = proto.StatusStale
+		old.report(op, w.turn)
+		return
+	}
+	w.set(op, h, old, op.Version, op.ETag)
+}

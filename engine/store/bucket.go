@@ -1,0 +1,160 @@
+package store
+
+import (
+	"encoding/binary"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// What fastcache does with a pair, as far as this package counts on it (read in
+// its source, version 1.13.3; TestBucketMirrorsFastcache holds it): the pair
+// goes into bucket xxhash64(key) mod 512, a ring of 64 KiB chunks. A pair never
+// spans two chunks: one that would reach a chunk's last byte starts in the next
+// one. What a new pair runs over is lost.
+const (
+	fcBuckets = 512
+	fcChunk   = 64 << 10
+
+	// ArenaUnit is the granularity of an arena: one chunk in each bucket.
+	ArenaUnit = fcBuckets * fcChunk
+)
+
+func bucketOf(key []byte) int { return int(xxhash.Sum64(key) % fcBuckets) }
+
+// bucket follows one of fastcache's buckets from outside: where its next pair
+// goes, and, in a log, what lies in it in the order of writing. So the writer
+// knows, before it writes, which entries that would run over, and can move them
+// out of the way, or count them. One writer uses it, in its turn.
+//
+// Positions count all bytes ever passed in the ring, the waste at the ends of
+// chunks included. A pair at position p is readable as long as p+size > head.
+type bucket struct {
+	// head is the position behind the last pair.
+	head uint64
+	// live is the bytes of the pairs that are part of an entry.
+	live int64
+	// log holds, for each chunk of the ring, the records of the pairs in it; one
+	// more than there are chunks, as the oldest records may be in the chunk that
+	// the head has entered again.
+	log [][]byte
+	// tail is the position of the chunk that the oldest record is in, and
+	// tailOff the offset of that record in the chunk's log.
+	tail    uint64
+	tailOff int
+}
+
+// A record of a bucket's log: for a head, 8 bytes:
+//
+//	offset size
+//	0      4   the home of the entry's hash; the top bit marks a piece
+//	4      2   the entry's slot
+//	6      2   offset of the pair in its chunk
+//
+// and for a piece 8 more: the low 48 bits of the id of the pieces, and the index
+// of the piece.
+const (
+	logPiece     uint32 = 1 << 31
+	logHeadSize         = 8
+	logPieceSize        = 16
+	logIDMask    uint64 = 1<<48 - 1
+)
+
+// logRecord is a parsed record.
+type logRecord struct {
+	home  uint32
+	slot  uint16
+	pos   uint64
+	piece bool
+	id    uint64 // of the pieces, low 48 bits
+	index int
+}
+
+func newBuckets(chunks int) []bucket {
+	b := make([]bucket, fcBuckets)
+	for i := range b {
+		b[i].log = make([][]byte, chunks+1)
+	}
+	return b
+}
+
+func (b *bucket) capacity() uint64 { return uint64(len(b.log)-1) * fcChunk }
+
+// place gives the position that fastcache will put a pair of size bytes at.
+func (b *bucket) place(size int) uint64 {
+	if b.head%fcChunk+uint64(size) >= fcChunk {
+		return (b.head/fcChunk + 1) * fcChunk
+	}
+	return b.head
+}
+
+// free gives the bytes ahead of the head in which no logged pair lies.
+func (b *bucket) free() uint64 {
+	return b.oldest() + b.capacity() - b.head
+}
+
+// oldest gives the position of the oldest record, or the head if there is none.
+func (b *bucket) oldest() uint64 {
+	for {
+		log := b.log[b.chunk(b.tail)]
+		if b.tailOff < len(log) {
+			return b.tail + uint64(binary.LittleEndian.Uint16(log[b.tailOff+6:]))
+		}
+		if b.head-b.tail < fcChunk {
+			return b.head
+		}
+		// The chunk is done with. Its log keeps its memory for the next round.
+		b.log[b.chunk(b.tail)] = log[:0]
+		b.tail += fcChunk
+		b.tailOff = 0
+	}
+}
+
+func (b *bucket) chunk(pos uint64) int { return int(pos / fcChunk % uint64(len(b.log))) }
+
+// pop takes the oldest record off the log.
+func (b *bucket) pop(r *logRecord) bool {
+	pos := b.oldest()
+	log := b.log[b.chunk(b.tail)]
+	if b.tailOff >= len(log) {
+		return false
+	}
+	rec := log[b.tailOff:]
+	*r = logRecord{home: binary.LittleEndian.Uint32(rec), slot: binary.LittleEndian.Uint16(rec[4:]), pos: pos}
+	r.piece = r.home&logPiece != 0
+	b.tailOff += logHeadSize
+	if r.piece {
+		r.home &^= logPiece
+		tail := binary.LittleEndian.Uint64(rec[8:])
+		r.id, r.index = tail&logIDMask, int(tail>>48)
+		b.tailOff += logPieceSize - logHeadSize
+	}
+	return true
+}
+
+// pushHead logs the pair of a head that was written at pos with size bytes.
+func (b *bucket) pushHead(home uint32, slot uint16, pos uint64, size int) (grown int) {
+	return b.push(pos, size, uint64(home)|uint64(slot)<<32, 0, false)
+}
+
+// pushPiece logs the pair of a piece.
+func (b *bucket) pushPiece(home uint32, slot uint16, id uint64, index int, pos uint64, size int) (grown int) {
+	return b.push(pos, size, uint64(home|logPiece)|uint64(slot)<<32, id&logIDMask|uint64(index)<<48, true)
+}
+
+func (b *bucket) push(pos uint64, size int, first, second uint64, piece bool) (grown int) {
+	log := &b.log[b.chunk(pos)]
+	before := cap(*log)
+	*log = binary.LittleEndian.AppendUint64(*log, first|pos%fcChunk<<48)
+	if piece {
+		*log = binary.LittleEndian.AppendUint64(*log, second)
+	}
+	b.head = pos + uint64(size)
+	b.live += int64(size)
+	return cap(*log) - before
+}
+
+// reset forgets everything, as fastcache's Reset does.
+func (b *bucket) reset() {
+	clear(b.log)
+	*b = bucket{log: b.log}
+}

@@ -1,0 +1,145 @@
+package store
+
+import "encoding/binary"
+
+// hash identifies a key within one process: SipHash-2-4-128 of the canonical
+// key, under the process's secret.
+type hash [hashLen]byte
+
+// home is where a hash is looked for first, and what the log of a bucket keeps
+// of it. 31 bits: the log has another use for the last one.
+func (h *hash) home() uint32 { return binary.LittleEndian.Uint32(h[:]) &^ logPiece }
+
+func (h *hash) isZero() bool { return *h == hash{} }
+
+// record is one entry of a slot: its hash, and where its head lies in the ring
+// of its bucket (the low 32 bits of the position).
+type record struct {
+	hash hash
+	pos  uint32
+}
+
+// slotSet is the set of the entries of one slot: what fastcache alone cannot
+// list, count or drop. A hash table with open addressing, linear probing and
+// backward-shift deletion; free places hold the zero hash. It grows by a
+// quarter, for memory counts here: 65,536 of these carry every entry of a node.
+// The zero value is an empty set. One writer uses it, in its turn.
+type slotSet struct {
+	records []record
+	n       int
+}
+
+// place scales a home to the table, in order (Lemire, "fast alternative to the
+// modulo reduction").
+func (s *slotSet) place(home uint32) int {
+	return int(uint64(home) * uint64(len(s.records)) >> 31)
+}
+
+// find gives the record of h, or nil. The pointer is good until the next insert
+// or remove.
+func (s *slotSet) find(h *hash) *record {
+	if s.n == 0 {
+		return nil
+	}
+	for i := s.place(h.home()); ; {
+		r := &s.records[i]
+		if r.hash == *h {
+			return r
+		}
+		if r.hash.isZero() {
+			return nil
+		}
+		if i++; i == len(s.records) {
+			i = 0
+		}
+	}
+}
+
+// each calls visit for the records with this home until it returns true.
+func (s *slotSet) each(home uint32, visit func(*record) bool) {
+	if s.n == 0 {
+		return
+	}
+	for i := s.place(home); ; {
+		r := &s.records[i]
+		if r.hash.isZero() || r.hash.home() == home && visit(r) {
+			return
+		}
+		if i++; i == len(s.records) {
+			i = 0
+		}
+	}
+}
+
+// insert adds h, which must not be there, and gives its record. It returns by
+// how many records the table has grown.
+func (s *slotSet) insert(h *hash, pos uint32) (grown int) {
+	if (s.n+1)*8 > len(s.records)*7 {
+		grown = s.resize(len(s.records) + len(s.records)/4 + 3)
+	}
+	s.put(record{*h, pos})
+	s.n++
+	return grown
+}
+
+func (s *slotSet) put(r record) {
+	i := s.place(r.hash.home())
+	for !s.records[i].hash.isZero() {
+		if i++; i == len(s.records) {
+			i = 0
+		}
+	}
+	s.records[i] = r
+}
+
+// resize moves the set to a table of n records, and returns by how many records
+// that is more than before.
+func (s *slotSet) resize(n int) int {
+	old := s.records
+	s.records = make([]record, n)
+	for _, r := range old {
+		if !r.hash.isZero() {
+			s.put(r)
+		}
+	}
+	return len(s.records) - len(old)
+}
+
+// remove takes h out, reports whether it was there, and returns by how many
+// records the table has grown: a negative number, if it was far too large.
+func (s *slotSet) remove(h *hash) (removed bool, grown int) {
+	if s.n == 0 {
+		return false, 0
+	}
+	i, n := s.place(h.home()), len(s.records)
+	for s.records[i].hash != *h {
+		if s.records[i].hash.isZero() {
+			return false, 0
+		}
+		if i++; i == n {
+			i = 0
+		}
+	}
+	// Close the gap: move back every record of the run that the gap would cut
+	// off from its home.
+	for j := i; ; {
+		if j++; j == n {
+			j = 0
+		}
+		r := &s.records[j]
+		if r.hash.isZero() {
+			break
+		}
+		home := s.place(r.hash.home())
+		if i <= j && (home <= i || home > j) || i > j && home <= i && home > j {
+			s.records[i] = *r
+			i = j
+		}
+	}
+	s.records[i] = record{}
+	s.n--
+	if n > 16 && s.n*4 < n {
+		grown = s.resize(s.n + s.n/2 + 3)
+	}
+	return true, grown
+}

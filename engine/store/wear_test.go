@@ -1,0 +1,245 @@
+package store
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/smache/smache/proto"
+)
+
+// A thousand keys rewritten until the ring has turned ten times, a hundred
+// thousand quiet ones beside them, all together just under 70 % of the arena:
+// every quiet key is still there.
+func TestHotUpdaterKeepsQuietKeys(t *testing.T) {
+	const quiet, hot = 100_000, 1_000
+	s := newTestStore(t, Config{ArenaBytes: ArenaUnit, Writers: 1})
+	value := func(name string, size int) string {
+		return name + strings.Repeat("q", size-len(name))
+	}
+	for i := range quiet {
+		name := fmt.Sprint("quiet", i)
+		wantStatus(t, set(s, name, value(name, 170)), proto.StatusOK)
+	}
+	for i := 0; s.Stats().PushedBytes < 10*ArenaUnit; i++ {
+		if i == 0 || i == hot {
+			share := float64(s.Stats().LiveBytes) / ArenaUnit
+			if i == hot && (share < 0.6 || share > 0.70) {
+				t.Fatalf("live share %.3f, the test wants just under 0.7", share)
+			}
+		}
+		for j := range hot {
+			wantStatus(t, set(s, fmt.Sprint("hot", j), fmt.Sprint(i, strings.Repeat("h", 170))), proto.StatusOK)
+		}
+	}
+	st := s.Stats()
+	if share := float64(st.LiveBytes) / ArenaUnit; share < 0.6 || share > 0.70 {
+		t.Fatalf("live share %.3f, the test wants just under 0.7", share)
+	}
+	if st.Evicted != 0 || st.Lost != 0 || st.Entries != quiet+hot {
+		t.Fatalf("evicted %d, lost %d, entries %d", st.Evicted, st.Lost, st.Entries)
+	}
+	for i := range quiet {
+		name := fmt.Sprint("quiet", i)
+		wantHit(t, s, name, value(name, 170))
+	}
+	checkAccounts(t, s)
+	t.Logf("moved %.2f bytes for each byte written", float64(st.MovedBytes)/float64(st.PushedBytes-st.MovedBytes))
+}
+
+// One key alone, rewritten for ever, wears one bucket: its neighbours stay.
+func TestOneHotKeyKeepsItsBucket(t *testing.T) {
+	s := newTestStore(t, Config{ArenaBytes: 2 * ArenaUnit, Writers: 1})
+	var names []string
+	for i := range 50_000 {
+		name := fmt.Sprint("quiet", i)
+		names = append(names, name)
+		set(s, name, strings.Repeat(name, 20))
+	}
+	big := strings.Repeat("big", 100_000)
+	set(s, "big", big)
+	for i := range 60_000 {
+		set(s, "hot", fmt.Sprint(i, strings.Repeat("h", 100)))
+	}
+	for _, name := range names {
+		wantHit(t, s, name, strings.Repeat(name, 20))
+	}
+	wantHit(t, s, "big", big)
+	if st := s.Stats(); st.Evicted != 0 {
+		t.Fatalf("evicted %d", st.Evicted)
+	}
+	checkAccounts(t, s)
+}
+
+// Values in pieces, at 60 % of the arena, survive garbage as inline ones do.
+func TestWearKeepsLargeValues(t *testing.T) {
+	s := newTestStore(t, Config{ArenaBytes: 2 * ArenaUnit, Writers: 1})
+	rng := rand.New(rand.NewPCG(5, 5))
+	sizes := map[string]int{}
+	for i := 0; s.Stats().LiveBytes < 2*ArenaUnit*60/100; i++ {
+		name := fmt.Sprint("large", i)
+		sizes[name] = 500 + rng.IntN(s.maxValue/4)
+		set(s, name, strings.Repeat("L", sizes[name]))
+	}
+	for i := 0; s.Stats().PushedBytes < 10*2*ArenaUnit; i++ {
+		set(s, fmt.Sprint("hot", i%20), fmt.Sprint(i, strings.Repeat("h", rng.IntN(100_000))))
+	}
+	for name, size := range sizes {
+		wantHit(t, s, name, strings.Repeat("L", size))
+	}
+	if st := s.Stats(); st.Evicted != 0 {
+		t.Fatalf("evicted %d of %d", st.Evicted, st.Entries)
+	}
+	checkAccounts(t, s)
+}
+
+// More live entries than fit: the oldest go, the newest stay, none is silent.
+func TestFullArenaEvictsTheOldest(t *testing.T) {
+	s := newTestStore(t, Config{ArenaBytes: ArenaUnit, Writers: 1, MaxEntries: 1 << 20})
+	const n = 300_000
+	for i := range n {
+		wantStatus(t, set(s, fmt.Sprint("k", i), strings.Repeat("v", 100)), proto.StatusOK)
+	}
+	st := s.Stats()
+	if st.Evicted == 0 || uint64(st.Entries)+st.Evicted != n {
+		t.Fatalf("%d entries and %d evicted of %d", st.Entries, st.Evicted, n)
+	}
+	for i := n - st.Entries/2; i < n; i++ {
+		wantHit(t, s, fmt.Sprint("k", i), strings.Repeat("v", 100))
+	}
+	there := 0
+	for i := range n {
+		if get(s, fmt.Sprint("k", i)).Status == proto.StatusOK {
+			there++
+		}
+	}
+	if there != st.Entries {
+		t.Fatalf("%d entries can be read, %d are counted", there, st.Entries)
+	}
+	checkAccounts(t, s)
+}
+
+func TestEntryLimitEvicts(t *testing.T) {
+	s := newTestStore(t, Config{ArenaBytes: ArenaUnit, Writers: 1, MaxEntries: 2000})
+	for i := range 10_000 {
+		wantStatus(t, set(s, fmt.Sprint("k", i), "v"), proto.StatusOK)
+		wantHit(t, s, fmt.Sprint("k", i), "v")
+		if i%100 == 0 {
+			set(s, "big", strings.Repeat("b", 100_000+i))
+			wantHit(t, s, "big", strings.Repeat("b", 100_000+i))
+		}
+	}
+	st := s.Stats()
+	if n := st.Entries + st.Pieces; n > 2000 || n < 1900 {
+		t.Fatalf("%d entries and pieces, the limit is 2000", n)
+	}
+	checkAccounts(t, s)
+}
+
+// Expired entries are garbage: they neither count as live nor push live ones out.
+func TestExpiredEntriesMakeRoom(t *testing.T) {
+	clock := newTestClock()
+	s := newTestStore(t, Config{ArenaBytes: ArenaUnit, Writers: 1, Clock: clock})
+	for i := range 20_000 {
+		set(s, fmt.Sprint("keep", i), strings.Repeat("k", 200))
+	}
+	for i := range 600_000 {
+		if i%40_000 == 0 {
+			clock.advance(10 * time.Second)
+		}
+		setTTL(s, fmt.Sprint("short", i), strings.Repeat("s", 150), 10*time.Second)
+	}
+	for i := range 20_000 {
+		wantHit(t, s, fmt.Sprint("keep", i), strings.Repeat("k", 200))
+	}
+	if st := s.Stats(); st.Evicted != 0 || st.Expired < 500_000 {
+		t.Fatalf("evicted %d, expired %d", st.Evicted, st.Expired)
+	}
+	checkAccounts(t, s)
+}
+
+// An equal write of an entry that is old in the ring makes it young again: so
+// what is posted again and again stays, even where live entries overflow.
+func TestEqualWriteKeepsYoung(t *testing.T) {
+	s := newTestStore(t, Config{ArenaBytes: ArenaUnit, Writers: 1, MaxEntries: 1 << 20})
+	large := strings.Repeat("large", 20_000)
+	for i := range 350_000 {
+		set(s, fmt.Sprint("flood", i), strings.Repeat("f", 100))
+		if i%20_000 == 0 {
+			set(s, "steady", "value")
+			set(s, "large", large)
+		}
+	}
+	wantHit(t, s, "steady", "value")
+	wantHit(t, s, "large", large)
+	if st := s.Stats(); st.Evicted == 0 || st.Equal == 0 {
+		t.Fatalf("the test wants evictions and equal writes: %+v", st)
+	}
+	checkAccounts(t, s)
+}
+
+// While the ring wraps under many writers, with equal writes and values of the
+// longest size, every read after an answered write gives it.
+func TestReadAfterWriteWhileWrapping(t *testing.T) {
+	s := newTestStore(t, Config{ArenaBytes: 2 * ArenaUnit, Writers: 2})
+	var wg sync.WaitGroup
+	var done atomic.Bool
+	// Readers of everybody's keys: each value is one byte repeated, so a torn or
+	// mixed one shows.
+	for range 2 {
+		wg.Go(func() {
+			rng := rand.New(rand.NewPCG(6, 6))
+			for !done.Load() {
+				op := get(s, fmt.Sprint("w", rng.IntN(4), "k", rng.IntN(8)))
+				if len(op.Out) > 0 && bytes.Count(op.Out, op.Out[:1]) != len(op.Out) {
+					t.Errorf("a torn value: %d bytes", len(op.Out))
+					return
+				}
+			}
+		})
+	}
+	var writers sync.WaitGroup
+	for n := range 4 {
+		writers.Go(func() {
+			rng := rand.New(rand.NewPCG(7, uint64(n)))
+			last := map[string]string{}
+			for i := range 2500 {
+				name := fmt.Sprint("w", n, "k", rng.IntN(8))
+				value := last[name]
+				if value == "" || rng.IntN(4) > 0 {
+					size := rng.IntN(300)
+					switch rng.IntN(20) {
+					case 0:
+						size = s.maxValue
+					case 1, 2, 3:
+						size = rng.IntN(s.maxValue / 8)
+					}
+					value = strings.Repeat(string(rune('a'+i%26)), 1+size)
+					value = value[:min(len(value), s.maxValue)]
+				}
+				if op := set(s, name, value); op.Status != proto.StatusOK {
+					t.Errorf("status %d", op.Status)
+					return
+				}
+				last[name] = value
+				if op := get(s, name); string(op.Out) != value {
+					t.Errorf("write %d of %s: %d bytes written, %d read", i, name, len(value), len(op.Out))
+					return
+				}
+			}
+		})
+	}
+	writers.Wait()
+	done.Store(true)
+	wg.Wait()
+	st := s.Stats()
+	if st.PushedBytes < 4*uint64(st.ArenaBytes) || st.Evicted > 0 {
+		t.Fatalf("turned %d times, evicted %d", st.PushedBytes/uint64(st.ArenaBytes), st.Evicted)
+	}
+	checkAccounts(t, s)
+}
