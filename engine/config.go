@@ -33,9 +33,9 @@ type Config struct {
 	// DefaultTTL is the time to live of entries that are written without one;
 	// 0: they never expire.
 	DefaultTTL time.Duration
-	// MaxValue is the longest value in bytes. Default: 1 MiB, or 1/64 of the
-	// arena where that is less. One that was given and is above 1/64 of the
-	// arena is lowered, and a warning says so.
+	// MaxValue is the longest value in bytes. Default: 1 MiB, or less where that
+	// is above 1/64 of the arena of one writer. One that was given and is above
+	// that is an error.
 	MaxValue int
 	// MaxBatch is the largest number of items in a batch. Default 1,000.
 	MaxBatch int
@@ -94,13 +94,6 @@ var (
 // listener, standard streams, the runtime's poller, /proc, and some in reserve.
 const spareFiles = 64
 
-// defaultMaxValue is the longest value where the arena allows it.
-const defaultMaxValue = 1 << 20
-
-// arenaShareOfValue: a value takes at most this fraction of the arena, so that
-// no few values turn the whole ring.
-const arenaShareOfValue = 64
-
 // connections gives the number of connections to accept.
 func (c *Config) connections(plan MemoryPlan) (int, error) {
 	if c.OpenFiles <= 0 || plan.MaxConnections <= c.OpenFiles-spareFiles {
@@ -114,18 +107,4 @@ func (c *Config) connections(plan MemoryPlan) (int, error) {
 		return 0, fmt.Errorf("%w: it is %d and should be 1024 or more; raise it (ulimit -n, LimitNOFILE=)", ErrOpenFiles, c.OpenFiles)
 	}
 	return c.OpenFiles - spareFiles, nil
-}
-
-// maxValue gives the longest value to take, and whether that is less than what
-// was asked for.
-func (c *Config) maxValue(plan MemoryPlan) (limit int, lowered bool) {
-	most := int(plan.Arena / arenaShareOfValue)
-	switch {
-	case c.MaxValue == 0:
-		return min(defaultMaxValue, most), false
-	case c.MaxValue > most:
-		return most, true
-	default:
-		return c.MaxValue, false
-	}
 }

@@ -66,8 +66,9 @@ func (n *Node) appendMemory(dst []byte) []byte {
 	}
 	metrics.Read(samples)
 	heap, stacks := number(samples[0]), number(samples[1])
-	dst = appendHead(dst, used, "gauge", "Memory in use: arena (off the Go heap), heap and stacks and all of the Go runtime, resident as the kernel counts it.")
+	dst = appendHead(dst, used, "gauge", "Memory in use: arena, off the Go heap; heap, of which index is the store's; stacks; go, all of the Go runtime; resident, as the kernel counts the process.")
 	dst = appendPart(dst, used, "arena", float64(n.plan.Arena))
+	dst = appendPart(dst, used, "index", float64(n.store.Stats().IndexBytes))
 	dst = appendPart(dst, used, "heap", heap)
 	dst = appendPart(dst, used, "stacks", stacks)
 	dst = appendPart(dst, used, "go", number(samples[2])-number(samples[3]))

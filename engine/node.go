@@ -60,12 +60,6 @@ func New(cfg Config) (*Node, error) {
 	if plan.MaxConnections, err = cfg.connections(plan); err != nil {
 		return nil, err
 	}
-	limit, lowered := cfg.maxValue(plan)
-	if lowered {
-		cfg.Logger.Warn("values are limited to 1/64 of the arena: lower --max-value or raise --memory",
-			"max_value", cfg.MaxValue, "limit", limit)
-	}
-	cfg.MaxValue = limit
 	if cfg.LargeBudget == 0 {
 		cfg.LargeBudget = plan.Large
 	}
@@ -83,12 +77,19 @@ func New(cfg Config) (*Node, error) {
 	n.store, err = store.New(store.Config{
 		ArenaBytes: plan.Arena,
 		MaxEntries: plan.MaxEntries,
-		MaxValue:   limit,
+		MaxValue:   cfg.MaxValue,
 		QueueLen:   cfg.Queue,
 		Writers:    cfg.Writers,
 		Node:       cfg.Name,
 	})
-	if err != nil {
+	switch {
+	case errors.Is(err, store.ErrArena):
+		return nil, fmt.Errorf("engine: lower --writers or raise --memory: %w", err)
+	case errors.Is(err, store.ErrMaxValue):
+		return nil, fmt.Errorf("engine: lower --max-value or raise --memory: %w", err)
+	case errors.Is(err, store.ErrMemory):
+		return nil, fmt.Errorf("engine: lower --memory: %w", err)
+	case err != nil:
 		return nil, fmt.Errorf("engine: building the store: %w", err)
 	}
 	n.api, err = httpapi.New(httpapi.Config{
@@ -99,7 +100,7 @@ func New(cfg Config) (*Node, error) {
 		Ready:                    n.Ready,
 		Logger:                   cfg.Logger,
 		DefaultTTL:               cfg.DefaultTTL,
-		MaxValue:                 limit,
+		MaxValue:                 n.store.MaxValue(),
 		MaxBatch:                 cfg.MaxBatch,
 		MaxBody:                  cfg.MaxBody,
 		MaxAnswer:                cfg.MaxAnswer,
@@ -149,7 +150,7 @@ func (a alone) Flush() (applied, members int, err error) {
 func (n *Node) Plan() MemoryPlan { return n.plan }
 
 // MaxValue gives the longest value in bytes that the node takes.
-func (n *Node) MaxValue() int { return n.cfg.MaxValue }
+func (n *Node) MaxValue() int { return n.store.MaxValue() }
 
 // Start serves the API on l, which the node owns from then on. It returns at
 // once; an error that ends the serving before Drain arrives on Failed. It may be

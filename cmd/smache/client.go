@@ -43,12 +43,14 @@ type client struct {
 func newClient(cfg *clientConfig) (*client, error) {
 	base := string(cfg.server)
 	if !strings.Contains(base, "://") {
-		if strings.HasPrefix(base, ":") {
-			base = "127.0.0.1" + base
+		host, port, err := net.SplitHostPort(base)
+		switch {
+		case err != nil || net.ParseIP(base) != nil: // no port, or an IPv6 address alone
+			host, port = strings.Trim(base, "[]"), "4000"
+		case host == "":
+			host = "127.0.0.1"
 		}
-		if _, _, err := net.SplitHostPort(base); err != nil {
-			base = net.JoinHostPort(strings.Trim(base, "[]"), "4000")
-		}
+		base = net.JoinHostPort(host, port)
 		base = "http://" + base
 	}
 	u, err := url.Parse(base)

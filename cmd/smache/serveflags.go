@@ -38,7 +38,7 @@ func newServeConfig() *serveConfig {
 		maxAnswer:    16 << 20,
 		maxHeader:    8 << 10,
 		readTimeout:  durationValue(10 * time.Second),
-		writeTimeout: durationValue(10 * time.Second),
+		writeTimeout: durationValue(30 * time.Second),
 		idleTimeout:  durationValue(2 * time.Minute),
 		stopAfter:    durationValue(25 * time.Second),
 		queue:        4096,
@@ -55,7 +55,7 @@ func (c *serveConfig) settings() []setting {
 		{name: "name", unit: "NAME", value: &c.name, about: "The node's name, which answers carry as `node`; it must be unique. Default: `smache@` and the address that others reach the node at"},
 		{name: "memory", unit: "SIZE", value: &c.memory, about: "All memory that the node may use: values, index, connections, buffers and the Go runtime. It is checked against what the machine and the cgroup have left, and touched at start"},
 		{name: "default-ttl", unit: "DURATION", value: &c.defaultTTL, about: "Time to live of entries that are written without `ttl`; 0: they never expire"},
-		{name: "max-value", unit: "SIZE", value: &c.maxValue, about: "Longest value; at most 1/64 of the arena, whatever is given"},
+		{name: "max-value", unit: "SIZE", value: &c.maxValue, about: "Longest value. The default is less where it would be above 1/64 of the arena of one writer; a value that is given and above that is an error"},
 		{name: "max-batch", unit: "COUNT", value: &c.maxBatch, about: "Most items in a batch"},
 		{name: "max-body", unit: "SIZE", value: &c.maxBody, about: "Longest body of a request"},
 		{name: "max-answer", unit: "SIZE", value: &c.maxAnswer, about: "Longest answer to a batch; items beyond it carry `answer_too_large`"},
@@ -148,12 +148,16 @@ func isLoopback(address string) bool {
 // engineConfig gives the node's configuration; the name and what the process
 // brings with it are still to be set.
 func (c *serveConfig) engineConfig() engine.Config {
+	maxValue := int(c.maxValue)
+	if c.maxValue == newServeConfig().maxValue {
+		maxValue = 0 // as the arena allows
+	}
 	return engine.Config{
 		Name:                     string(c.name),
 		Version:                  version,
 		Memory:                   int64(c.memory),
 		DefaultTTL:               time.Duration(c.defaultTTL),
-		MaxValue:                 int(c.maxValue),
+		MaxValue:                 maxValue,
 		MaxBatch:                 int(c.maxBatch),
 		MaxBody:                  int(c.maxBody),
 		MaxAnswer:                int(c.maxAnswer),

@@ -1,0 +1,251 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// update makes TestReadmeTables rewrite the README: make docs.
+var update = flag.Bool("update", false, "rewrite the README's tables")
+
+// patience is how long a test waits for what must happen; it is long because
+// machines that test are busy.
+const patience = 60 * time.Second
+
+// binary is the command, built once, without the race detector, as it is shipped.
+var binary string
+
+// TestMain builds the command. Where there is no curl, the test binary stands in
+// for it under that name, so that the README's examples and the scripts run on a
+// machine with Go and nothing else.
+func TestMain(m *testing.M) {
+	if filepath.Base(os.Args[0]) == "curl" {
+		os.Exit(curl(os.Args[1:], os.Stdout, os.Stderr))
+	}
+	os.Exit(testMain(m))
+}
+
+func testMain(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "smache-test-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	binary = filepath.Join(dir, "smache")
+	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", binary, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if output, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "building the command: %v\n%s", err, output)
+		return 1
+	}
+	if _, err := exec.LookPath("curl"); err != nil {
+		self, err := os.Executable()
+		if err == nil {
+			err = os.Symlink(self, filepath.Join(dir, "curl"))
+		}
+		if err == nil {
+			err = os.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "standing in for curl:", err)
+			return 1
+		}
+	}
+	return m.Run()
+}
+
+// cleanEnvironment is the environment without what configures a node, and with
+// some pairs more.
+func cleanEnvironment(pairs ...string) []string {
+	env := slices.DeleteFunc(os.Environ(), func(pair string) bool {
+		name, _, _ := strings.Cut(pair, "=")
+		return strings.HasPrefix(name, "SMACHE_") ||
+			slices.Contains([]string{"PORT", "UPLINK_NODE", "COOKIE", "GOMEMLIMIT"}, name)
+	})
+	return append(env, pairs...)
+}
+
+// A process is a running node.
+type process struct {
+	t       *testing.T
+	cmd     *exec.Cmd
+	address string // where it listens
+	exited  chan struct{}
+	mu      sync.Mutex
+	log     []logLine
+	news    chan struct{} // a token for each new log line, at most one waiting
+}
+
+// A logLine is one line of a node's log.
+type logLine map[string]any
+
+// start runs smache with arguments, and the variables given besides.
+func start(t *testing.T, env []string, args ...string) *process {
+	t.Helper()
+	p := &process{t: t, cmd: exec.Command(binary, args...), exited: make(chan struct{}), news: make(chan struct{}, 1)}
+	p.cmd.Env = cleanEnvironment(env...)
+	stderr, err := p.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		p.read(stderr)
+		_ = p.cmd.Wait() // its code is read from ProcessState
+		close(p.exited)
+	}()
+	t.Cleanup(func() {
+		_ = p.cmd.Process.Kill()
+		<-p.exited
+	})
+	return p
+}
+
+func (p *process) read(stderr io.Reader) {
+	lines := bufio.NewScanner(stderr)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		line := logLine{}
+		if json.Unmarshal(lines.Bytes(), &line) != nil {
+			line = logLine{"msg": lines.Text()}
+		}
+		p.mu.Lock()
+		p.log = append(p.log, line)
+		p.mu.Unlock()
+		select {
+		case p.news <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// lines gives a copy of the log so far.
+func (p *process) lines() []logLine {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.log)
+}
+
+// logged finds the first log line with a message.
+func (p *process) logged(message string) logLine {
+	for _, line := range p.lines() {
+		if line["msg"] == message {
+			return line
+		}
+	}
+	return nil
+}
+
+// await waits for a log line with a message.
+func (p *process) await(message string) logLine {
+	p.t.Helper()
+	deadline := time.After(patience)
+	for {
+		if line := p.logged(message); line != nil {
+			return line
+		}
+		select {
+		case <-p.news:
+		case <-p.exited:
+			if line := p.logged(message); line != nil {
+				return line
+			}
+			p.t.Fatalf("the process ended with code %d before it logged %q; its log: %v", p.cmd.ProcessState.ExitCode(), message, p.lines())
+		case <-deadline:
+			p.t.Fatalf("no log line %q within %v; the log: %v", message, patience, p.lines())
+		}
+	}
+}
+
+// exit waits for the end of the process and gives its exit code.
+func (p *process) exit() int {
+	p.t.Helper()
+	select {
+	case <-p.exited:
+		return p.cmd.ProcessState.ExitCode()
+	case <-time.After(patience):
+		p.t.Fatalf("the process did not end within %v; its log: %v", patience, p.lines())
+		return 0
+	}
+}
+
+func (p *process) signal(s syscall.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// serve runs a node on a free port and waits until it serves.
+func serve(t *testing.T, env []string, args ...string) *process {
+	t.Helper()
+	p := start(t, append([]string{"PORT=0", "SMACHE_MEMORY=96MiB"}, env...), append([]string{"serve"}, args...)...)
+	address, ok := p.await("serving")["address"].(string)
+	if !ok {
+		t.Fatalf("the log line names no address: %v", p.lines())
+	}
+	p.address = address
+	return p
+}
+
+// get asks the node for a path.
+func (p *process) get(path string) (status int, body string) {
+	p.t.Helper()
+	response, err := http.Get("http://" + p.address + path)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return response.StatusCode, string(text)
+}
+
+// poll tries until ok, and fails the test if that takes too long.
+func poll(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(patience)
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("%s: not within %v", what, patience)
+		}
+	}
+}
+
+// execute runs smache, or another program, to its end.
+func execute(t *testing.T, dir, stdin string, env []string, name string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	cmd := exec.CommandContext(t.Context(), name, args...)
+	cmd.Dir, cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = dir, cleanEnvironment(env...), strings.NewReader(stdin), &out, &errs
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
+}
