@@ -1,0 +1,129 @@
+package engine
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/smache/smache/engine/store"
+)
+
+func TestPlanMemory(t *testing.T) {
+	for _, total := range []int64{96 << 20, 128 << 20, 256 << 20, 1 << 30, 8 << 30, 512 << 30} {
+		p, err := PlanMemory(total, 0, 0, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Arena%store.ArenaUnit != 0 || p.Arena < store.ArenaUnit {
+			t.Errorf("%s: arena of %s", FormatBytes(total), FormatBytes(p.Arena))
+		}
+		if sum := p.Arena + p.Index + p.Connections + p.Large + p.Runtime; sum != total {
+			t.Errorf("%s: the parts add up to %d", FormatBytes(total), sum)
+		}
+		if p.Arena+p.GoLimit > total || p.GoLimit < p.Index+p.Connections+p.Large {
+			t.Errorf("%s: the Go runtime gets %s", FormatBytes(total), FormatBytes(p.GoLimit))
+		}
+		if p.MaxEntries < 10_000 || p.MaxConnections < leastConnections || p.Runtime < programBytes {
+			t.Errorf("%s: %+v", FormatBytes(total), p)
+		}
+	}
+	// The default is enough for the documented benchmark's 900 clients.
+	if p, _ := PlanMemory(256<<20, 0, 0, 0); p.MaxConnections < 1000 {
+		t.Errorf("256 MiB serve %d connections", p.MaxConnections)
+	}
+}
+
+func TestPlanMemoryRefuses(t *testing.T) {
+	for _, c := range []struct {
+		total       int64
+		connections int
+		large       int64
+		available   int64
+		names       []string
+	}{
+		{1 << 20, 0, 0, 0, []string{"--memory"}},
+		{80 << 20, 0, 0, 0, []string{"--memory"}},
+		{256 << 20, 10_000, 0, 0, []string{"--memory", "--max-connections"}},
+		{256 << 20, 0, 200 << 20, 0, []string{"--large-budget"}},
+		{2 << 30, 0, 0, 1 << 30, []string{"--memory", "2GiB", "1GiB"}},
+	} {
+		_, err := PlanMemory(c.total, c.connections, c.large, c.available)
+		if !errors.Is(err, ErrMemory) {
+			t.Errorf("%+v: %v", c, err)
+			continue
+		}
+		for _, name := range c.names {
+			if !strings.Contains(err.Error(), name) {
+				t.Errorf("%q does not say %s", err, name)
+			}
+		}
+	}
+	// What the message says is enough is enough.
+	if _, err := PlanMemory(80<<20, 300, 8<<20, 0); err == nil {
+		if _, err := PlanMemory(60<<20, 300, 8<<20, 0); err == nil {
+			t.Error("60 MiB should not do")
+		}
+	}
+}
+
+func TestAvailableMemory(t *testing.T) {
+	file := func(s string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(s)} }
+	base := fstest.MapFS{"proc/meminfo": file("MemTotal: 9 kB\nMemAvailable:   1000 kB\n")}
+	with := func(more fstest.MapFS) fstest.MapFS {
+		for k, v := range base {
+			more[k] = v
+		}
+		return more
+	}
+	for name, c := range map[string]struct {
+		root   fstest.MapFS
+		bytes  int64
+		source string
+	}{
+		"machine": {base, 1000 << 10, "the machine"},
+		"v2": {with(fstest.MapFS{
+			"proc/self/cgroup":                 file("0::/a/b\n"),
+			"sys/fs/cgroup/a/b/memory.max":     file("max\n"),
+			"sys/fs/cgroup/a/b/memory.current": file("5\n"),
+			"sys/fs/cgroup/a/memory.max":       file("500000\n"),
+			"sys/fs/cgroup/a/memory.current":   file("400000\n"),
+			"sys/fs/cgroup/a/memory.stat":      file("anon 1\ninactive_file 50000\n"),
+		}), 150000, "the control group /a"},
+		"v2 in a container": {with(fstest.MapFS{
+			"proc/self/cgroup":             file("0::/not/visible\n"),
+			"sys/fs/cgroup/memory.max":     file("100\n"),
+			"sys/fs/cgroup/memory.current": file("300\n"),
+		}), 0, "the control group /"},
+		"v1": {with(fstest.MapFS{
+			"proc/self/cgroup": file("9:cpu:/\n4:memory:/x\n0::/\n"),
+			"sys/fs/cgroup/memory/x/memory.limit_in_bytes": file("900\n"),
+			"sys/fs/cgroup/memory/x/memory.usage_in_bytes": file("200\n"),
+			"sys/fs/cgroup/memory/x/memory.stat":           file("total_inactive_file 33\n"),
+		}), 733, "the control group /x"},
+		"wide group": {with(fstest.MapFS{
+			"proc/self/cgroup":             file("0::/\n"),
+			"sys/fs/cgroup/memory.max":     file("90000000000\n"),
+			"sys/fs/cgroup/memory.current": file("1\n"),
+		}), 1000 << 10, "the machine"},
+	} {
+		bytes, source, err := availableMemory(c.root)
+		if err != nil || bytes != c.bytes || source != c.source {
+			t.Errorf("%s: %d, %q, %v; want %d, %q", name, bytes, source, err, c.bytes, c.source)
+		}
+	}
+	if _, _, err := availableMemory(fstest.MapFS{}); err == nil {
+		t.Error("no /proc/meminfo is no error")
+	}
+	if n, source, err := AvailableMemory(); err != nil || n <= 0 {
+		t.Errorf("this machine: %d, %q, %v", n, source, err)
+	}
+}
+
+func TestFormatBytes(t *testing.T) {
+	for n, want := range map[int64]string{0: "0B", 1023: "1023B", 1 << 10: "1KiB", 1536: "1.5KiB", 256 << 20: "256MiB", 1 << 40: "1TiB"} {
+		if got := FormatBytes(n); got != want {
+			t.Errorf("%d: %s, want %s", n, got, want)
+		}
+	}
+}
