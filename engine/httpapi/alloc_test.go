@@ -1,0 +1,105 @@
+package httpapi
+
+import (
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/smache/smache/proto"
+)
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+const seedValue = `{"lat":52.520008,"lng":13.404954,"heading":271.5,"driver":"d-1042"}`
+
+func getContext(target string) *fasthttp.RequestCtx {
+	ctx := &fasthttp.RequestCtx{}
+	var req fasthttp.Request
+	req.Header.SetMethod("GET")
+	req.Header.SetHost("localhost")
+	req.Header.Set("User-Agent", "test")
+	req.Header.Set("Accept", "*/*")
+	req.SetRequestURI(target)
+	ctx.Init(&req, nil, nil)
+	return ctx
+}
+
+func postContext(body string) *fasthttp.RequestCtx {
+	ctx := &fasthttp.RequestCtx{}
+	var req fasthttp.Request
+	req.Header.SetMethod("POST")
+	req.Header.SetHost("localhost")
+	req.Header.SetContentType("application/json")
+	req.SetRequestURI("/api")
+	req.SetBodyString(body)
+	ctx.Init(&req, nil, nil)
+	return ctx
+}
+
+func TestGetHitAllocatesNothing(t *testing.T) {
+	for _, ttl := range []time.Duration{proto.Forever, 90 * time.Second} {
+		s := newServer(t, &still{value: []byte(seedValue), ttl: ttl}, nil)
+		handler := s.Handler()
+		for _, target := range []string{"/api?key=1042", "/api?key=%41+b&miss=404", "/api/?key=driver-1042"} {
+			ctx := getContext(target)
+			ctx.Response.KeepBodyBuffer = true
+			n := testing.AllocsPerRun(1000, func() {
+				ctx.Response.Reset()
+				handler(ctx)
+			})
+			if ctx.Response.StatusCode() != 200 {
+				t.Fatalf("%s: status %d", target, ctx.Response.StatusCode())
+			}
+			if n > 0 {
+				t.Errorf("GET %s allocates %v times", target, n)
+			}
+		}
+	}
+}
+
+func TestPostAllocatesAtMostTwice(t *testing.T) {
+	s := newServer(t, &still{ttl: proto.Forever}, nil)
+	handler := s.Handler()
+	for _, body := range []string{
+		`{"key":1042,"data":` + seedValue + `}`,
+		`{ "key" : "driver\u002d1042", "data" : { "lat" : 1.50, "s" : " a b " }, "ttl" : 12.5 }`,
+	} {
+		ctx := postContext(body)
+		ctx.Response.KeepBodyBuffer = true
+		n := testing.AllocsPerRun(1000, func() {
+			ctx.Response.Reset()
+			handler(ctx)
+		})
+		if ctx.Response.StatusCode() != 200 {
+			t.Fatalf("%s: status %d, %s", body, ctx.Response.StatusCode(), ctx.Response.Body())
+		}
+		if n > 2 {
+			t.Errorf("POST of %s allocates %v times", body, n)
+		}
+		t.Logf("POST of %d bytes: %v allocations", len(body), n)
+	}
+}
+
+func BenchmarkGetHit(b *testing.B) {
+	s := newServer(b, &still{value: []byte(seedValue), ttl: proto.Forever}, nil)
+	handler, ctx := s.Handler(), getContext("/api?key=1042")
+	ctx.Response.KeepBodyBuffer = true
+	b.ReportAllocs()
+	for b.Loop() {
+		ctx.Response.Reset()
+		handler(ctx)
+	}
+}
+
+func BenchmarkPost(b *testing.B) {
+	s := newServer(b, &still{ttl: proto.Forever}, nil)
+	handler, ctx := s.Handler(), postContext(`{"key":1042,"data":`+seedValue+`}`)
+	ctx.Response.KeepBodyBuffer = true
+	b.ReportAllocs()
+	for b.Loop() {
+		ctx.Response.Reset()
+		handler(ctx)
+	}
+}

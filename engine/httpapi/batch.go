@@ -1,0 +1,174 @@
+package httpapi
+
+import (
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/smache/smache/proto"
+)
+
+// batch is what carrying out a batch needs beside its request. They are pooled;
+// one belongs to the goroutine of its request, and its operations to the Cache
+// while they are submitted.
+type batch struct {
+	items []item
+	keys  []byte       // the canonical keys, one behind the other
+	text  []byte       // decoded text of one key
+	tags  []proto.ETag // of all conditions
+
+	// pending counts the operations under way, and one more while they are
+	// being submitted; who takes it to zero sends on done.
+	pending atomic.Int32
+	done    chan struct{}
+	oneDone func(*proto.Op)
+}
+
+// item is one key of a batch with its operation, or the reason why it has none.
+type item struct {
+	op     proto.Op
+	key    []byte // as the client wrote it; nil without one
+	badKey bool
+	why    refusal
+	mark   int // where its result begins in mget's answer
+}
+
+// itemBytes is what an item of a batch takes in memory, and at most so much is
+// its part of an answer beside key and value.
+const (
+	itemBytes  = int(unsafe.Sizeof(item{}))
+	answerBase = 256
+	maxKeyText = 6*proto.MaxKeyLen + 2 // a key of which every byte is escaped
+)
+
+// maxPooledItems is the size up to which a batch is kept for the next.
+const maxPooledItems = 256
+
+func newBatch() any {
+	b := &batch{done: make(chan struct{}, 1)}
+	b.oneDone = func(*proto.Op) { b.landed() }
+	return b
+}
+
+// landed counts one operation as complete.
+func (b *batch) landed() {
+	if b.pending.Add(-1) == 0 {
+		b.done <- struct{}{}
+	}
+}
+
+// take makes room for n items.
+func (b *batch) take(n int) {
+	if cap(b.items) < n {
+		b.items = make([]item, 0, n)
+	}
+}
+
+// add appends an item without operation.
+func (b *batch) add() *item {
+	b.items = append(b.items, item{})
+	it := &b.items[len(b.items)-1]
+	it.op.Done = b.oneDone
+	return it
+}
+
+func (s *Server) releaseBatch(b *batch) {
+	clear(b.items)
+	b.items, b.keys, b.text, b.tags = b.items[:0], b.keys[:0], b.text[:0], b.tags[:0]
+	if cap(b.items) > maxPooledItems {
+		b.items = nil
+	}
+	if cap(b.keys) > largeFrom {
+		b.keys = nil
+	}
+	if cap(b.tags) > maxPooledItems {
+		b.tags = nil
+	}
+	s.batches.Put(b)
+}
+
+// setKey makes the JSON value raw the key of it, canonical, or refuses it.
+func (b *batch) setKey(it *item, raw []byte) {
+	start := len(b.keys)
+	it.key = raw
+	b.keys, b.text, it.why = appendKeyJSON(b.keys, raw, b.text)
+	it.badKey = it.why.refused()
+	it.op.Key = b.keys[start:len(b.keys):len(b.keys)]
+	it.op.Slot = proto.SlotOf(it.op.Key)
+}
+
+// submit carries out the operations of items that have one, all at once, and
+// waits until every one is complete.
+func (s *Server) submit(b *batch, items []item) {
+	b.pending.Store(1)
+	for i := range items {
+		if !items[i].why.refused() {
+			b.pending.Add(1)
+			if s.config.Cache.Submit(&items[i].op) {
+				b.pending.Add(-1)
+			}
+		}
+	}
+	b.await()
+}
+
+// await waits until every operation submitted is complete.
+func (b *batch) await() {
+	if b.pending.Add(-1) != 0 {
+		<-b.done
+	}
+}
+
+// readBatch reads the body of a batch: an object with the list of items under
+// its name and, where the batch has one, a ttl. It charges for n items, and for
+// their answers if those are of bounded size.
+func (s *Server) readBatch(ctx *fasthttp.RequestCtx, r *request, listName string) (list, ttl []byte, n int, why refusal) {
+	body, why := s.readJSON(ctx, r)
+	if why.refused() {
+		return nil, nil, 0, why
+	}
+	c := cursor{b: body}
+	c.skipSpace()
+	if body[c.i] != '{' {
+		return nil, nil, 0, refuseNotObject
+	}
+	var scratch [maxNameLen]byte
+	c.enter()
+	for c.more() {
+		name := memberName(c.name(), scratch[:0])
+		value, _ := c.value()
+		switch {
+		case string(name) == listName:
+			once(&list, value, &why, &refuseItemsTwice)
+		case string(name) == "ttl" && r.route == routeTouch:
+			once(&ttl, value, &why, &refuseTTLTwice)
+		}
+	}
+	if why.refused() {
+		return nil, nil, 0, why
+	}
+	if list == nil || list[0] != '[' {
+		return nil, nil, 0, refusal{fail: proto.FailBody, text: listName + " must be an array"}
+	}
+	c = cursor{b: list}
+	for c.enter(); c.more(); n++ {
+		c.value()
+	}
+	if n > s.config.MaxBatch {
+		return nil, nil, 0, refuseTooLarge(proto.FailBatchTooLarge, "the batch's number of items", n, s.config.MaxBatch)
+	}
+	return list, ttl, n, refusal{}
+}
+
+// appendItemKey opens the result of an item.
+func appendItemKey(dst []byte, it *item) []byte {
+	return appendKeyAsGiven(append(dst, `{"key":`...), it.key, !it.badKey)
+}
+
+// appendItemError appends the rest of the result of an item that failed.
+func appendItemError(dst []byte, r *request, why *refusal) []byte {
+	r.stats.countFailure(why.fail)
+	dst = append(append(append(dst, `,"error":{"code":"`...), why.fail.Code...), `","message":`...)
+	return append(appendMessage(dst, why), "}}"...)
+}

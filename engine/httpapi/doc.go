@@ -1,0 +1,33 @@
+// Package httpapi is the public API of Smache: JSON over HTTP, as the seed's
+// clients speak it, and what was added since. It is the only code that knows
+// HTTP or JSON.
+//
+// It owns the listener's connections, the reading and checking of requests, and
+// the writing of answers. It refuses what is not in the API's tables, each time
+// with a row of proto's failure table. It stores nothing: every operation goes
+// to a Cache, and the bytes of a value are given back as they came, less
+// insignificant white space.
+//
+// # The life of a request
+//
+// A connection is admitted by listener.go and wrapped by conn.go, which keeps
+// its deadlines, what it counts and what it owes to the budgets. fasthttp reads
+// the request and calls Server.handle (server.go): guard.go judges where it comes
+// from, routes.go compares its path, and get.go, post.go, delete.go or the batch
+// files carry it out: the key is made canonical, one proto.Op is submitted and
+// awaited, and the answer is appended straight to the response's body buffer.
+//
+// # Concurrency
+//
+// Every request runs in the goroutine of its connection. What it needs beside
+// fasthttp's context is a request (request.go), pooled. A Cache may complete an
+// operation on any goroutine; the handler waits for it, so that operations may
+// point into the request's bytes, none of which outlive the handler.
+//
+// # Memory
+//
+// A connection holds its read buffer (Config.MaxHeader), a write buffer of 4 KiB,
+// and body buffers of at most 8 KiB each way. Everything larger, request bodies,
+// answers and batches, is charged to a budget before it is kept (limits.go) and
+// given back when the answer is written or the connection is closed.
+package httpapi

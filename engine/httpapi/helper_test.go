@@ -1,0 +1,137 @@
+package httpapi
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// newServer makes a Server over cache, quiet, with the changes of adjust.
+func newServer(tb testing.TB, cache Cache, adjust func(*Config)) *Server {
+	tb.Helper()
+	config := Config{Cache: cache, Node: "smache@test", Version: "test", Logger: slog.New(slog.DiscardHandler)}
+	if adjust != nil {
+		adjust(&config)
+	}
+	s, err := New(config)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return s
+}
+
+// serve runs s on a loopback listener until the test ends, and gives its address.
+func serve(tb testing.TB, s *Server) string {
+	tb.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return serveOn(tb, s, ln)
+}
+
+func serveOn(tb testing.TB, s *Server, ln net.Listener) string {
+	tb.Helper()
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(ln) }()
+	tb.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		_ = s.Shutdown(ctx) // a test may have left a connection open on purpose
+		if err := <-served; err != nil {
+			tb.Errorf("Serve: %v", err)
+		}
+	})
+	return ln.Addr().String()
+}
+
+// client is one connection that speaks raw HTTP.
+type client struct {
+	tb testing.TB
+	net.Conn
+	r *bufio.Reader
+}
+
+func dial(tb testing.TB, address string) *client {
+	tb.Helper()
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = c.Close() })
+	return &client{tb: tb, Conn: c, r: bufio.NewReader(c)}
+}
+
+// answerText is an answer as it came.
+type answerText struct {
+	status int
+	header http.Header
+	body   string
+	close  bool
+}
+
+// send writes a raw request and reads the answer to it.
+func (c *client) send(raw string) answerText {
+	c.tb.Helper()
+	if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		c.tb.Fatal(err)
+	}
+	if _, err := io.WriteString(c, raw); err != nil {
+		c.tb.Fatalf("write: %v", err)
+	}
+	method, _, _ := strings.Cut(raw, " ")
+	return c.receive(method)
+}
+
+// receive reads the answer to a request with this method.
+func (c *client) receive(method string) answerText {
+	c.tb.Helper()
+	resp, err := http.ReadResponse(c.r, &http.Request{Method: method})
+	if err != nil {
+		c.tb.Fatalf("read the answer: %v", err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		c.tb.Fatalf("read the answer's body: %v", err)
+	}
+	return answerText{status: resp.StatusCode, header: resp.Header, body: string(body), close: resp.Close}
+}
+
+// get and post are requests on one line; body is JSON.
+func (c *client) get(target string) answerText {
+	c.tb.Helper()
+	return c.send("GET " + target + " HTTP/1.1\r\nHost: localhost\r\n\r\n")
+}
+
+func (c *client) post(target, body string) answerText {
+	c.tb.Helper()
+	return c.send(postText(target, body))
+}
+
+func postText(target, body string) string {
+	return "POST " + target + " HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: " +
+		itoa(len(body)) + "\r\n\r\n" + body
+}
+
+// eventually waits until what is true.
+func eventually(tb testing.TB, what string, is func() bool) {
+	tb.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	deadline := time.NewTimer(10 * time.Second)
+	defer deadline.Stop()
+	for !is() {
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			tb.Fatalf("not within ten seconds: %s", what)
+		}
+	}
+}

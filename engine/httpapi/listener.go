@@ -1,0 +1,127 @@
+package httpapi
+
+import (
+	"errors"
+	"log/slog"
+	"net"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/smache/smache/proto"
+)
+
+// listener admits connections. fasthttp has limits of its own, but answers
+// beyond them in plain text, and ends its accept loop for good when the process
+// runs out of file descriptors.
+type listener struct {
+	net.Listener
+	registry *registry
+	logger   *slog.Logger
+	loopback bool
+	refused  func(*proto.Failure) // counts
+	closing  <-chan struct{}      // closed by Shutdown
+	rejects  chan struct{}        // a place for each connection being refused
+}
+
+// maxRejects bounds the refused connections that are closed with care at once;
+// more are closed at once.
+const maxRejects = 64
+
+// The pause after a failed accept doubles from the first to the second.
+const (
+	minAcceptPause = 5 * time.Millisecond
+	maxAcceptPause = time.Second
+)
+
+func isLoopback(addr net.Addr) bool {
+	tcp, ok := addr.(*net.TCPAddr)
+	return ok && tcp.IP.IsLoopback()
+}
+
+// Accept waits for a connection that the limits admit.
+func (l *listener) Accept() (net.Conn, error) {
+	pause := time.Duration(0)
+	for {
+		nc, err := l.Listener.Accept()
+		if err != nil {
+			if !passing(err) {
+				return nil, err
+			}
+			if pause = min(max(2*pause, minAcceptPause), maxAcceptPause); !l.wait(pause) {
+				return nil, net.ErrClosed
+			}
+			if l.registry.acceptErrors.Add(1) == 1 {
+				l.logger.Error("httpapi: cannot accept a connection; raise the limit of open files, or lower --max-connections", "error", err)
+			}
+			continue
+		}
+		pause = 0
+		c, verdict := l.registry.add(nc, l.loopback)
+		switch verdict {
+		case admitted:
+			return c, nil
+		case tooMany:
+			l.reject(nc, proto.FailConnections)
+		case tooManyHere:
+			l.reject(nc, proto.FailRate)
+		}
+	}
+}
+
+// wait pauses, and reports whether to go on.
+func (l *listener) wait(pause time.Duration) bool {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-l.closing:
+		return false
+	}
+}
+
+// passing reports whether an error of Accept says nothing about the next one.
+func passing(err error) bool {
+	var errno syscall.Errno
+	if !errors.As(err, &errno) {
+		return false
+	}
+	switch errno {
+	case syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED, syscall.EINTR, syscall.EAGAIN, syscall.EPROTO:
+		return true
+	default:
+		return false
+	}
+}
+
+// reject answers a connection that is not admitted and closes it, off the accept
+// loop.
+func (l *listener) reject(nc net.Conn, fail *proto.Failure) {
+	l.refused(fail)
+	select {
+	case l.rejects <- struct{}{}:
+	default:
+		_ = nc.Close()
+		return
+	}
+	go func() {
+		defer func() { <-l.rejects }()
+		defer nc.Close()
+		if nc.SetWriteDeadline(time.Now().Add(lingerTime)) != nil {
+			return
+		}
+		if _, err := nc.Write(rejection(fail)); err == nil {
+			linger(nc)
+		}
+	}()
+}
+
+// rejection is a whole answer for a connection that is not admitted.
+func rejection(fail *proto.Failure) []byte {
+	body := appendFailure(nil, &refusal{fail: fail})
+	answer := []byte("HTTP/1.1 " + strconv.Itoa(fail.HTTP) + " " + statusText(fail.HTTP) +
+		"\r\nServer: " + serverName + "\r\nConnection: close\r\nContent-Type: application/json\r\nCache-Control: no-store\r\nRetry-After: " +
+		retryAfter + "\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n\r\n")
+	return append(answer, body...)
+}

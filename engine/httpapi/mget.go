@@ -1,0 +1,173 @@
+package httpapi
+
+import (
+	"github.com/valyala/fasthttp"
+
+	"github.com/smache/smache/proto"
+)
+
+// mgetWave is how many of mget's operations are under way at once; each that
+// another node answers may hold a value of maxAside until its turn comes.
+const (
+	mgetWave = 256
+	maxAside = 16 << 10
+)
+
+// mget answers POST /api/mget. As long as operations complete at once, values go
+// straight to the answer. From the first that does not, the rest of its wave is
+// kept aside until all of it is complete.
+func (s *Server) mget(ctx *fasthttp.RequestCtx, r *request) {
+	list, _, n, why := s.readBatch(ctx, r, "keys")
+	if !why.refused() && !s.charge(r.owes, n*itemBytes) {
+		why = refuseBudget
+	}
+	if why.refused() {
+		s.fail(ctx, r, why)
+		return
+	}
+	b := s.batches.Get().(*batch) //nolint:forcetypeassert // nothing else is put there
+	b.take(n)
+	c := cursor{b: list}
+	for c.enter(); c.more(); {
+		raw, _ := c.value()
+		it := b.add()
+		it.op.Code = proto.OpGet
+		b.setKey(it, raw)
+	}
+	a := answer{server: s, request: r, out: append(bodyBuffer(ctx), `{"results":[`...), limit: s.config.MaxAnswer}
+	for from := 0; from < n && !a.refused; from += mgetWave {
+		a.wave(b, b.items[from:min(from+mgetWave, n)])
+	}
+	s.releaseBatch(b)
+	if a.refused {
+		s.fail(ctx, r, refuseBudget)
+		return
+	}
+	ctx.Response.Header.SetContentTypeBytes(typeJSON)
+	ctx.Response.Header.SetCanonical(headerCacheControl, valueNoStore)
+	setBody(ctx, append(a.out, "]}"...))
+}
+
+// answer is the answer of mget as it grows.
+type answer struct {
+	server  *Server
+	request *request
+	out     []byte
+	written int  // results
+	limit   int  // of len(out)
+	full    bool // nothing more is read
+	charged int  // of cap(out)
+	refused bool // the budget has no room for it
+}
+
+// wave reads items and appends their results.
+func (a *answer) wave(b *batch, items []item) {
+	b.pending.Store(1)
+	next := 0
+	for ; next < len(items) && !a.refused; next++ {
+		it := &items[next]
+		a.open(it)
+		if it.why.refused() || a.full {
+			a.close(it)
+			continue
+		}
+		b.pending.Add(1)
+		if !a.submit(it, a.out, a.limit-len(a.out)) {
+			break // it holds a.out until it is complete
+		}
+		b.pending.Add(-1)
+		a.out = it.op.Out
+		a.close(it)
+	}
+	if next == len(items) || a.refused {
+		b.await()
+		return
+	}
+	for i := next + 1; i < len(items); i++ {
+		if !items[i].why.refused() {
+			b.pending.Add(1)
+			if a.submit(&items[i], nil, maxAside) {
+				b.pending.Add(-1)
+			}
+		}
+	}
+	b.await()
+	a.out = items[next].op.Out
+	a.close(&items[next])
+	for i := next + 1; i < len(items) && !a.refused; i++ {
+		it := &items[i]
+		a.open(it)
+		if !it.why.refused() && !a.full {
+			a.place(b, it)
+		}
+		a.close(it)
+	}
+}
+
+// submit submits the read of it into out, of at most limit bytes.
+func (a *answer) submit(it *item, out []byte, limit int) bool {
+	it.op.Out, it.op.Limit = out, limit
+	return a.server.config.Cache.Submit(&it.op)
+}
+
+// place appends the value of it, which was kept aside, or was too long for that
+// and is now read again on its own.
+func (a *answer) place(b *batch, it *item) {
+	if it.op.Status != proto.StatusTooLarge {
+		a.out = append(a.out, it.op.Out...)
+		it.op.Out = nil
+		return
+	}
+	b.pending.Store(1)
+	b.pending.Add(1)
+	if a.submit(it, a.out, a.limit-len(a.out)) {
+		b.pending.Add(-1)
+	}
+	b.await()
+	a.out = it.op.Out
+}
+
+// open appends the result of it up to its data.
+func (a *answer) open(it *item) {
+	if a.written > 0 {
+		a.out = append(a.out, ',')
+	}
+	a.written++
+	it.mark = len(a.out)
+	if len(a.out) >= a.limit {
+		a.full = true
+	}
+	a.out = append(appendItemKey(a.out, it), `,"data":`...)
+}
+
+// close appends the rest of the result of it. What it turns out not to have room
+// for is cut off again, and an error put in its place.
+func (a *answer) close(it *item) {
+	op := &it.op
+	switch {
+	case it.why.refused():
+	case a.full:
+		it.why = refuseAnswerLarge
+	case op.Status == proto.StatusMiss:
+		a.request.stats.misses.Add(1)
+		a.out = append(a.out, "null"...)
+	case op.Status == proto.StatusTooLarge, op.Status == proto.StatusOK && len(a.out) > a.limit:
+		a.full, it.why = true, refuseAnswerLarge
+	case op.Status == proto.StatusOK:
+		a.request.stats.hits.Add(1)
+	default:
+		it.why = refuseStatus(op.Status)
+	}
+	if it.why.refused() {
+		a.out = appendItemError(appendItemKey(a.out[:it.mark], it), a.request, &it.why)
+	} else {
+		a.out = append(appendQuotedString(append(a.out, `,"node":`...), a.server.nodeOf(op)), '}')
+	}
+	if cap(a.out) > max(a.charged, mediumFrom) {
+		if !a.server.recharge(a.request.owes, a.charged, cap(a.out)) {
+			a.refused = true
+			return
+		}
+		a.charged = cap(a.out)
+	}
+}

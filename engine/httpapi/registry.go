@@ -1,0 +1,206 @@
+package httpapi
+
+import (
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// registry knows the open connections: it counts them, bounds them, and ends
+// those whose deadline has passed. Any goroutine may use it.
+type registry struct {
+	settle     func(*charges)
+	limit      int // connections
+	perAddress int // connections of one address; 0: no limit
+	base       time.Time
+
+	mu        sync.Mutex
+	conns     []*conn
+	addresses map[netip.Addr]int
+	stop      chan struct{} // closed by halt; nil while nothing is swept
+	swept     chan struct{} // closed when the sweeper has ended
+
+	accepted, acceptErrors     atomic.Uint64
+	overLimit, overAddress     atomic.Uint64
+	readTimeouts, idleTimeouts atomic.Uint64
+	writeTimeouts              atomic.Uint64
+	closedIn, closedOut        atomic.Uint64 // bytes of closed connections
+}
+
+// now gives the time on the registry's clock: nanoseconds since base, at least 1.
+func (r *registry) now() int64 { return int64(time.Since(r.base)) | 1 }
+
+// at gives t on the registry's clock, and 0 for none.
+func (r *registry) at(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return int64(t.Sub(r.base)) | 1
+}
+
+// passed reports whether the deadline by, on the registry's clock, has passed.
+func (r *registry) passed(by int64) bool { return by != 0 && r.now() >= by }
+
+// admission is the verdict of add.
+type admission uint8
+
+const (
+	admitted    admission = 0
+	tooMany     admission = 1
+	tooManyHere admission = 2
+)
+
+// add admits nc and wraps it, or says which limit is reached.
+func (r *registry) add(nc net.Conn, loopback bool) (*conn, admission) {
+	c := &conn{Conn: nc, registry: r, loopback: loopback, opened: r.now()}
+	if r.perAddress > 0 {
+		if tcp, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
+			c.addr = tcp.AddrPort().Addr().Unmap().WithZone("")
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.conns) >= r.limit {
+		r.overLimit.Add(1)
+		return nil, tooMany
+	}
+	if c.addr.IsValid() {
+		if r.addresses[c.addr] >= r.perAddress {
+			r.overAddress.Add(1)
+			return nil, tooManyHere
+		}
+		r.addresses[c.addr]++
+	}
+	c.place = len(r.conns)
+	r.conns = append(r.conns, c)
+	r.accepted.Add(1)
+	return c, admitted
+}
+
+// remove forgets c.
+func (r *registry) remove(c *conn) {
+	r.closedIn.Add(c.in.Load())
+	r.closedOut.Add(c.out.Load())
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	last := r.conns[len(r.conns)-1]
+	r.conns[c.place], last.place = last, c.place
+	r.conns[len(r.conns)-1] = nil
+	r.conns = r.conns[:len(r.conns)-1]
+	if c.addr.IsValid() {
+		if r.addresses[c.addr]--; r.addresses[c.addr] == 0 {
+			delete(r.addresses, c.addr)
+		}
+	}
+}
+
+// open counts the open connections.
+func (r *registry) open() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.conns)
+}
+
+// bytes counts what came in and went out over all connections so far.
+func (r *registry) bytes() (in, out uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	in, out = r.closedIn.Load(), r.closedOut.Load()
+	for _, c := range r.conns {
+		in += c.in.Load()
+		out += c.out.Load()
+	}
+	return in, out
+}
+
+// sweep ends what is past its deadline, every interval, until halt. Only the
+// first call does; the others return at once.
+func (r *registry) sweep(interval time.Duration) {
+	r.mu.Lock()
+	if r.stop != nil {
+		r.mu.Unlock()
+		return
+	}
+	stop, swept := make(chan struct{}), make(chan struct{})
+	r.stop, r.swept = stop, swept
+	r.mu.Unlock()
+	go func() {
+		defer close(swept)
+		ticker := time.NewTicker(interval)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-stop:
+				return
+			case <-ticker.C:
+				r.sweepOnce()
+			}
+		}
+	}()
+}
+
+// halt ends the sweeper and waits for it.
+func (r *registry) halt() {
+	r.mu.Lock()
+	stop, swept := r.stop, r.swept
+	r.stop = nil
+	r.mu.Unlock()
+	if stop != nil {
+		close(stop)
+		<-swept
+	}
+}
+
+// sweepOnce interrupts the connections whose deadline has passed, each once for
+// each deadline.
+func (r *registry) sweepOnce() {
+	now := r.now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range r.conns {
+		if by := c.readBy.Load(); by != 0 && by <= now && by != c.readCut {
+			c.readCut = by
+			// An error means that it is closed already.
+			_ = c.Conn.SetReadDeadline(interrupt)
+			if c.state.Load() == connActive {
+				r.readTimeouts.Add(1)
+			} else {
+				r.idleTimeouts.Add(1)
+			}
+		}
+		if by := c.writeBy.Load(); by != 0 && by <= now && by != c.writeCut {
+			c.writeCut = by
+			_ = c.Conn.SetWriteDeadline(interrupt)
+			r.writeTimeouts.Add(1)
+		}
+	}
+}
+
+// closeQuiet closes the connections on which nothing has been read since they
+// were opened, if that is longer than grace ago. For Shutdown: fasthttp closes
+// those between two requests at once, and these only after five seconds.
+func (r *registry) closeQuiet(grace time.Duration) {
+	r.closeIf(func(c *conn) bool {
+		return c.state.Load() == connNew && c.in.Load() == 0 && r.now()-c.opened >= int64(grace)
+	})
+}
+
+// closeAll closes every connection.
+func (r *registry) closeAll() { r.closeIf(func(*conn) bool { return true }) }
+
+func (r *registry) closeIf(which func(*conn) bool) {
+	r.mu.Lock()
+	var chosen []*conn
+	for _, c := range r.conns {
+		if which(c) {
+			chosen = append(chosen, c)
+		}
+	}
+	r.mu.Unlock()
+	for _, c := range chosen { // Close takes the mutex
+		c.lingers.Store(false)
+		_ = c.Close()
+	}
+}

@@ -1,0 +1,173 @@
+package httpapi
+
+import (
+	"github.com/valyala/fasthttp"
+
+	"github.com/smache/smache/proto"
+)
+
+// request is what carrying out one request needs beside fasthttp's context. They
+// are pooled; one belongs to the goroutine of its request, from acquire to
+// release, and its operation to the Cache while it is submitted.
+type request struct {
+	op    proto.Op
+	done  chan struct{} // op.Done sends
+	stats *shard
+	conn  *conn // nil if the listener is not ours
+	// owes is the connection's account at the budgets, or own without one, which
+	// is settled when the request ends.
+	owes *charges
+	own  charges
+
+	route   route
+	start   int64 // on the registry's clock
+	headers headers
+
+	// Buffers. Each is empty between requests and keeps its capacity.
+	key   []byte       // the canonical key
+	text  []byte       // decoded text, of the query or of a JSON string
+	body  []byte       // the request's body, if it is small
+	value []byte       // a header's value
+	tags  []proto.ETag // of the conditions
+}
+
+// headers are the request's headers that matter here, as fasthttp keeps them.
+type headers struct {
+	origin, site, encoding []byte
+	ifMatch, ifNoneMatch   []byte
+	given                  uint8 // of the bits below, those that are there
+}
+
+const (
+	givenOrigin      uint8 = 1
+	givenEncoding    uint8 = 2
+	givenIfMatch     uint8 = 4
+	givenIfNoneMatch uint8 = 8
+)
+
+// acquire makes a request ready for ctx.
+func (s *Server) acquire(ctx *fasthttp.RequestCtx) *request {
+	r := s.requests.Get().(*request) //nolint:forcetypeassert // nothing else is put there
+	r.owes = &r.own
+	if c, ok := ctx.Conn().(*conn); ok {
+		r.conn, r.owes = c, &c.owes
+	}
+	return r
+}
+
+func (s *Server) newRequest() any {
+	n := s.nextShard.Add(1)
+	r := &request{done: make(chan struct{}, 1), stats: &s.shards[int(n)%len(s.shards)]}
+	r.op.Done = func(*proto.Op) { r.done <- struct{}{} }
+	return r
+}
+
+// release gives r back. What has grown beyond the usual is dropped.
+func (s *Server) release(r *request) {
+	s.settle(&r.own)
+	r.op.Reset()
+	r.conn, r.owes = nil, nil
+	r.route, r.headers = routeNone, headers{}
+	if cap(r.body) > mediumFrom {
+		r.body = nil
+	}
+	if cap(r.text) > mediumFrom {
+		r.text = nil
+	}
+	if cap(r.tags) > mediumFrom/8 {
+		r.tags = nil
+	}
+	s.requests.Put(r)
+}
+
+// carryOut submits the request's operation and waits until it is complete.
+func (s *Server) carryOut(r *request) {
+	if !s.config.Cache.Submit(&r.op) {
+		<-r.done
+	}
+}
+
+// read picks the headers that matter out of h in one pass; fasthttp's look-ups
+// by name cost about as much each.
+func (r *request) read(h *fasthttp.RequestHeader) {
+	for name, value := range h.All() {
+		switch len(name) {
+		case len("Origin"):
+			if string(name) == "Origin" {
+				r.headers.take(&r.headers.origin, value, givenOrigin)
+			}
+		case len("If-Match"):
+			if string(name) == "If-Match" {
+				r.headers.take(&r.headers.ifMatch, value, givenIfMatch)
+			}
+		case len("If-None-Match"):
+			if string(name) == "If-None-Match" {
+				r.headers.take(&r.headers.ifNoneMatch, value, givenIfNoneMatch)
+			}
+		case len("Sec-Fetch-Site"):
+			if string(name) == "Sec-Fetch-Site" {
+				r.headers.site = value
+			}
+		case len("Content-Encoding"):
+			if string(name) == "Content-Encoding" {
+				r.headers.take(&r.headers.encoding, value, givenEncoding)
+			}
+		}
+	}
+}
+
+// take notes one line of a header; a further line of the same joins the list.
+func (h *headers) take(field *[]byte, value []byte, bit uint8) {
+	if h.given&bit == 0 {
+		h.given |= bit
+		*field = value
+		return
+	}
+	joined := append(append([]byte(nil), *field...), ", "...)
+	*field = append(joined, value...)
+}
+
+// conditions puts If-Match and If-None-Match into the operation.
+func (r *request) conditions() refusal {
+	if r.headers.given&(givenIfMatch|givenIfNoneMatch) == 0 {
+		return refusal{}
+	}
+	r.tags = r.tags[:0]
+	ok := true
+	if r.headers.given&givenIfMatch != 0 {
+		r.op.IfMatch, r.tags, ok = readETags(r.tags, r.headers.ifMatch, false, false)
+	}
+	if ok && r.headers.given&givenIfNoneMatch != 0 {
+		r.op.IfNoneMatch, r.tags, ok = readETags(r.tags, r.headers.ifNoneMatch, true, false)
+	}
+	if !ok {
+		return refuseCondition
+	}
+	return refusal{}
+}
+
+// keyOfQuery reads the query and puts the key into the operation.
+func (r *request) keyOfQuery(ctx *fasthttp.RequestCtx) (q query, why refusal) {
+	q, r.text, why = readQuery(ctx.URI().QueryString(), r.text)
+	if why.refused() {
+		return q, why
+	}
+	key, err := proto.AppendKey(r.key[:0], q.key)
+	if err != nil {
+		return q, refusal{fail: proto.FailureOfKey(err)}
+	}
+	r.setKey(key)
+	return q, refusal{}
+}
+
+// setKey makes key, canonical, the operation's.
+func (r *request) setKey(key []byte) {
+	r.key = key
+	r.op.Key, r.op.Slot = key, proto.SlotOf(key)
+}
+
+// bodyBuffer takes the buffer of the response's body, empty; setBody gives it
+// back with the answer. In between it belongs to the handler, or to an operation.
+func bodyBuffer(ctx *fasthttp.RequestCtx) []byte { return ctx.Response.SwapBody(nil)[:0] }
+
+func setBody(ctx *fasthttp.RequestCtx, body []byte) { ctx.Response.SwapBody(body) }

@@ -1,0 +1,204 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/smache/smache/proto"
+)
+
+// writeBuffer is each connection's write buffer, which holds most answers whole.
+const writeBuffer = 4 << 10
+
+// quietGrace is how long Shutdown leaves a connection on which nothing has been
+// sent yet.
+const quietGrace = 250 * time.Millisecond
+
+// ErrServerClosed says that Serve was called after Shutdown.
+var ErrServerClosed = errors.New("httpapi: the server is shut down")
+
+// Server is the public API of one node. Its methods may be called from any
+// goroutine.
+type Server struct {
+	config   Config
+	http     *fasthttp.Server
+	guard    *guard
+	registry registry
+	medium   budget
+	large    budget
+
+	requests  sync.Pool // of *request
+	batches   sync.Pool // of *batch
+	shards    []shard
+	nextShard atomic.Uint32
+
+	stopping atomic.Bool
+	closing  chan struct{} // closed by Shutdown
+	rejects  chan struct{}
+}
+
+// bodyPoolOnce sets fasthttp's limit, which is one for the process, to the size
+// that this package counts as part of a connection.
+var bodyPoolOnce sync.Once
+
+// New makes a Server. The error is ErrConfig.
+func New(config Config) (*Server, error) {
+	if err := config.fill(); err != nil {
+		return nil, err
+	}
+	bodyPoolOnce.Do(func() { fasthttp.SetBodySizePoolLimit(mediumFrom, mediumFrom) })
+	s := &Server{
+		config:  config,
+		guard:   newGuard(config.CORSOrigins, config.AllowedHosts),
+		medium:  budget{limit: config.MediumBudget},
+		large:   budget{limit: config.LargeBudget},
+		shards:  make([]shard, 2*runtime.GOMAXPROCS(0)),
+		closing: make(chan struct{}),
+		rejects: make(chan struct{}, maxRejects),
+		registry: registry{
+			limit: config.MaxConnections, perAddress: config.MaxConnectionsPerAddress,
+			base: time.Now(), addresses: make(map[netip.Addr]int),
+		},
+	}
+	s.registry.settle = s.settle
+	s.requests.New = s.newRequest
+	s.batches.New = newBatch
+	s.http = &fasthttp.Server{
+		Name:         serverName,
+		Handler:      s.handle,
+		ErrorHandler: s.failConnection,
+		ConnState:    follow,
+		Logger:       silence{},
+
+		// The listener holds the limit; this one is never reached.
+		Concurrency:     2*config.MaxConnections + 1024,
+		ReadBufferSize:  config.MaxHeader,
+		WriteBufferSize: writeBuffer,
+		ReadTimeout:     config.ReadTimeout,
+		WriteTimeout:    config.WriteTimeout,
+		IdleTimeout:     config.IdleTimeout,
+
+		MaxRequestBodySize:           config.MaxBody,
+		StreamRequestBody:            true, // so that readBody can charge before it reads
+		DisablePreParseMultipartForm: true,
+		LazyRequestTime:              true,
+		CloseOnShutdown:              true,
+		SecureErrorLogMessage:        true,
+		NoDefaultContentType:         true,
+	}
+	return s, nil
+}
+
+// silence is fasthttp's logger. What it would say is counted here already, and
+// may hold parts of requests.
+type silence struct{}
+
+func (silence) Printf(string, ...any) {}
+
+// Handler gives the handler of requests, for tests and benchmarks in process. The
+// rules for connections do not apply there.
+func (s *Server) Handler() fasthttp.RequestHandler { return s.handle }
+
+// Serve answers requests on the connections that ln accepts, until Shutdown. It
+// owns ln. The error is nil after Shutdown, ErrServerClosed if that came before,
+// else what made ln fail for good.
+func (s *Server) Serve(ln net.Listener) error {
+	if s.stopping.Load() {
+		_ = ln.Close()
+		return ErrServerClosed
+	}
+	shortest := min(s.config.ReadTimeout, s.config.WriteTimeout, s.config.IdleTimeout)
+	s.registry.sweep(min(max(shortest/8, time.Millisecond), 500*time.Millisecond))
+	wrapped := &listener{
+		Listener: ln, registry: &s.registry, logger: s.config.Logger, loopback: isLoopback(ln.Addr()),
+		refused: s.countRejection, closing: s.closing, rejects: s.rejects,
+	}
+	if err := s.http.Serve(wrapped); err != nil && !s.stopping.Load() {
+		return fmt.Errorf("httpapi: serve %s: %w", ln.Addr(), err)
+	}
+	return nil
+}
+
+// countRejection counts a connection that was answered without a request.
+func (s *Server) countRejection(fail *proto.Failure) {
+	m := &s.shards[0]
+	m.countFailure(fail)
+	m.requests[routeNone][statusPlace(fail.HTTP)].Add(1)
+}
+
+// Shutdown stops listening, lets the requests under way finish, each answered
+// whole and with Connection: close, and closes the connections that have none.
+// When ctx ends first it closes what is left, and the error wraps ctx's. Only the
+// first call does anything.
+func (s *Server) Shutdown(ctx context.Context) error {
+	if s.stopping.Swap(true) {
+		return nil
+	}
+	close(s.closing)
+	quiet := time.NewTicker(quietGrace / 4)
+	defer quiet.Stop()
+	ended := make(chan error, 1)
+	go func() { ended <- s.http.ShutdownWithContext(ctx) }()
+	for {
+		select {
+		case <-quiet.C:
+			s.registry.closeQuiet(quietGrace)
+		case err := <-ended:
+			s.registry.closeAll()
+			s.registry.halt()
+			if err != nil {
+				return fmt.Errorf("httpapi: shutdown: %w", err)
+			}
+			return nil
+		}
+	}
+}
+
+// handle is fasthttp's handler: it carries out one request and counts it.
+func (s *Server) handle(ctx *fasthttp.RequestCtx) {
+	r := s.acquire(ctx)
+	r.start = s.registry.now()
+	r.stats.started.Add(1)
+	defer s.finish(ctx, r)
+	r.read(&ctx.Request.Header)
+	if why := s.guard.judge(ctx, r); why.refused() {
+		s.fail(ctx, r, why)
+		return
+	}
+	s.dispatch(ctx, r)
+}
+
+// finish is deferred by handle. A panic is a bug, and costs one request.
+func (s *Server) finish(ctx *fasthttp.RequestCtx, r *request) {
+	v := recover()
+	if v != nil {
+		s.panicked(ctx, r, v)
+	}
+	r.stats.observe(r.route, ctx.Response.StatusCode(), s.registry.now()-r.start)
+	r.stats.ended.Add(1)
+	if v == nil {
+		s.release(r) // after a panic an operation may still point into it
+	}
+}
+
+// panicked answers a request whose handler has panicked.
+func (s *Server) panicked(ctx *fasthttp.RequestCtx, r *request, v any) {
+	r.stats.panics.Add(1)
+	s.config.Logger.Error("httpapi: panic in a handler; the request is answered 500", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+	if r.conn == nil {
+		s.settle(&r.own)
+	}
+	ctx.Response.Reset()
+	ctx.SetConnectionClose()
+	s.fail(ctx, r, refusal{fail: proto.FailInternal})
+}
