@@ -1,0 +1,157 @@
+package proto
+
+import (
+	"math"
+	"sync/atomic"
+	"time"
+)
+
+// Opcode says what an operation does. Append only: the values cross the wire.
+type Opcode uint8
+
+const (
+	// OpGet reads the entry: Out, ETag, Remaining, Age.
+	OpGet Opcode = 1
+	// OpSet stores Value whole, with TTL, if the conditions hold.
+	OpSet Opcode = 2
+	// OpDelete removes the entry, if the conditions hold. OK if there was one,
+	// else Miss.
+	OpDelete Opcode = 3
+	// OpTouch gives the entry a new TTL. OK if there was one, else Miss.
+	OpTouch Opcode = 4
+	// OpMerge stores a copy that was made elsewhere, with the Version, ETag and
+	// Age that it has there. It is kept only if its version is above that of
+	// what is stored: OK, else Stale.
+	OpMerge Opcode = 5
+)
+
+// ETag marks one value of one key. It is opaque, never zero for a stored entry,
+// changes when the value does and moves with the entry.
+type ETag uint64
+
+// Version orders the values of one key: the term under which its slot was held,
+// then the holder's hybrid logical clock. The higher wins wherever two copies of
+// a key meet.
+type Version struct {
+	// Term is the slot's term; it grows each time the slot changes hands.
+	Term uint32
+	// Clock is the hybrid logical clock of the holder that took the write:
+	// microseconds since 1970 in the upper 52 bits, a counter below.
+	Clock uint64
+}
+
+// Less reports whether v is older than w.
+func (v Version) Less(w Version) bool {
+	return v.Term < w.Term || v.Term == w.Term && v.Clock < w.Clock
+}
+
+// Match is one of the conditions If-Match and If-None-Match.
+type Match struct {
+	// Set says that the condition was given.
+	Set bool
+	// Any is "*": any existing entry.
+	Any bool
+	// Tags are the ETags listed. The caller owns the slice.
+	Tags []ETag
+}
+
+// Has reports whether the condition names the entry with this ETag. An ETag of
+// zero stands for no entry, which nothing names.
+func (m *Match) Has(tag ETag) bool {
+	if tag == 0 {
+		return false
+	}
+	if m.Any {
+		return true
+	}
+	for _, t := range m.Tags {
+		if t == tag {
+			return true
+		}
+	}
+	return false
+}
+
+// Forever is a remaining time to live without end.
+const Forever = time.Duration(math.MaxInt64)
+
+// MaxTTL is the longest time to live that can be given: ten years of 365 days.
+const MaxTTL = 10 * 365 * 24 * time.Hour
+
+// Op is one operation on one key, on its way to the holder of the key's slot and
+// back. The fields of the first block are set before it is submitted, those of
+// the second are set when it is complete.
+//
+// From Submit until it is complete the Op, and all bytes that it points to,
+// belong to whoever carries it out and may be neither changed nor reused.
+type Op struct {
+	Code Opcode
+	Slot Slot
+	// Key is the canonical key, of AppendKey.
+	Key []byte
+	// Value is what OpSet and OpMerge store.
+	Value []byte
+	// TTL is the time to live for OpSet, OpTouch and OpMerge, from the moment
+	// the holder applies it; Forever for none. It must be above zero.
+	TTL time.Duration
+	// IfMatch and IfNoneMatch are decided at the holder, at the moment of
+	// applying. For OpGet a matching IfNoneMatch gives NotModified.
+	IfMatch, IfNoneMatch Match
+	// Limit, if above zero, is the longest value that OpGet appends to Out; a
+	// longer one is TooLarge.
+	Limit int
+	// Done, if set, is called once when Submit has returned false and the
+	// operation is complete, on any goroutine; it must not block.
+	Done func(*Op)
+
+	// Out is the buffer that OpGet appends the value to: the caller sets it
+	// before, and finds the value behind what it held.
+	Out []byte
+	// Status says how it went.
+	Status Status
+	// ETag is the entry's after the operation; of a failed precondition, the
+	// present entry's; zero where there is no entry.
+	ETag ETag
+	// Remaining is the time left to live, Forever for no end.
+	Remaining time.Duration
+	// Age is the time since the entry was written.
+	Age time.Duration
+	// Version is the entry's; OpMerge takes it as input.
+	Version Version
+	// Node names the holder that answered.
+	Node string
+
+	state atomic.Uint32
+}
+
+// The states of Op.state.
+const (
+	opPending uint32 = 0 // submitted, nobody waits for Done
+	opAwaited uint32 = 1 // submitted, Submit has returned false
+	opDone    uint32 = 2 // complete
+)
+
+// Reset makes op ready for the next Submit. It keeps Done and drops everything
+// else.
+func (op *Op) Reset() {
+	done := op.Done
+	*op = Op{Done: done} //nolint:govet // state is at rest: the caller owns op
+}
+
+// Begin marks op as submitted. For whoever implements Submit.
+func (op *Op) Begin() { op.state.Store(opPending) }
+
+// Complete marks op as complete and calls Done if its owner waits for that. For
+// whoever carries an operation out; op belongs to its owner from then on.
+func (op *Op) Complete() {
+	if op.state.Swap(opDone) == opAwaited && op.Done != nil {
+		op.Done(op)
+	}
+}
+
+// IsComplete reports whether op is complete.
+func (op *Op) IsComplete() bool { return op.state.Load() == opDone }
+
+// Await is the last step of Submit: it reports whether op is complete already.
+// If it is not, Done will be called.
+func (op *Op) Await() bool { return !op.state.CompareAndSwap(opPending, opAwaited) }
