@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -47,7 +48,8 @@ type Config struct {
 	// Default: httpapi's.
 	MaxHeader int
 	// LargeBudget is what all bodies and answers above 64 KiB may hold at once,
-	// in bytes. Default: the share that the memory plan has for it.
+	// in bytes; at least twice MaxBody, and MaxAnswer. Default: from the memory
+	// plan. Those above 8 KiB have a third of it in addition.
 	LargeBudget int64
 
 	// MaxConnections is the largest number of connections. Default: as many as
@@ -93,6 +95,34 @@ var (
 // spareFiles are the descriptors that the node needs beside its connections: the
 // listener, standard streams, the runtime's poller, /proc, and some in reserve.
 const spareFiles = 64
+
+// plan divides the memory; see memory.go. A derived budget for large bodies is
+// raised to what the API needs for one of them.
+func (c *Config) plan(available int64) (plan MemoryPlan, large, medium int64, err error) {
+	if c.LargeBudget > 0 {
+		large, medium = c.LargeBudget, mediumShare(c.LargeBudget)
+		plan, err = PlanMemory(c.Memory, c.MaxConnections, large+medium, available)
+		return plan, large, medium, err
+	}
+	plan, err = PlanMemory(c.Memory, c.MaxConnections, 0, available)
+	medium = plan.Large / 4
+	large = plan.Large - medium
+	if least := c.leastLarge(); err == nil && large < least {
+		large, medium = least, mediumShare(least)
+		plan, err = PlanMemory(c.Memory, c.MaxConnections, large+medium, available)
+	}
+	return plan, large, medium, err
+}
+
+// mediumShare is what bodies and answers above 8 and up to 64 KiB have besides
+// the budget of the large ones; the API wants room for four of them.
+func mediumShare(large int64) int64 { return max(large/3, 4*(64<<10)) }
+
+// leastLarge is the least budget that the API accepts: one body while it is read
+// and stored, and one answer.
+func (c *Config) leastLarge() int64 {
+	return max(2*int64(cmp.Or(c.MaxBody, 8<<20)), int64(cmp.Or(c.MaxAnswer, 16<<20)))
+}
 
 // connections gives the number of connections to accept.
 func (c *Config) connections(plan MemoryPlan) (int, error) {

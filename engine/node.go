@@ -53,15 +53,12 @@ func New(cfg Config) (*Node, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	plan, err := planFor(&cfg)
+	plan, large, medium, err := cfg.plan(available(&cfg))
 	if err != nil {
 		return nil, err
 	}
 	if plan.MaxConnections, err = cfg.connections(plan); err != nil {
 		return nil, err
-	}
-	if cfg.LargeBudget == 0 {
-		cfg.LargeBudget = plan.Large
 	}
 
 	n := &Node{
@@ -105,7 +102,8 @@ func New(cfg Config) (*Node, error) {
 		MaxBody:                  cfg.MaxBody,
 		MaxAnswer:                cfg.MaxAnswer,
 		MaxHeader:                cfg.MaxHeader,
-		LargeBudget:              cfg.LargeBudget,
+		LargeBudget:              large,
+		MediumBudget:             medium,
 		MaxConnections:           plan.MaxConnections,
 		MaxConnectionsPerAddress: cfg.MaxConnectionsPerAddress,
 		ReadTimeout:              cfg.ReadTimeout,
@@ -121,16 +119,19 @@ func New(cfg Config) (*Node, error) {
 	return n, nil
 }
 
-// planFor plans the memory and compares it with what is left.
-func planFor(cfg *Config) (MemoryPlan, error) {
-	available := cfg.Available
-	if available <= 0 {
-		var err error
-		if available, _, err = AvailableMemory(); err != nil {
-			return MemoryPlan{}, fmt.Errorf("engine: measuring the memory that is left: %w", err)
-		}
+// available gives the memory that is left; 0, after a warning, where the system
+// does not tell. The check is then the touching of the arena alone.
+func available(cfg *Config) int64 {
+	if cfg.Available > 0 {
+		return cfg.Available
 	}
-	return PlanMemory(cfg.Memory, cfg.MaxConnections, available)
+	left, source, err := AvailableMemory()
+	if err != nil {
+		cfg.Logger.Warn("--memory could not be compared with what is left", "error", err)
+		return 0
+	}
+	cfg.Logger.Debug("memory left", "bytes", left, "says", source)
+	return left
 }
 
 // alone is the cache of a node without others: its store, which holds every slot.
@@ -208,7 +209,8 @@ func (n *Node) drain(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}
-	if err := n.api.Shutdown(ctx); err != nil {
+	// A listener that failed before is closed already, which is as good.
+	if err := n.api.Shutdown(ctx); err != nil && !errors.Is(err, net.ErrClosed) {
 		// Requests may still be running: the store stays open under them.
 		return fmt.Errorf("engine: shutting down the API: %w", err)
 	}

@@ -16,7 +16,7 @@ requests=${REQUESTS:-50000}
 if ! command -v ab >/dev/null 2>&1; then
   echo "bench.sh: ab is not installed: using smache bench" >&2
   CGO_ENABLED=0 go build -trimpath -o bin/smache ./cmd/smache
-  exec bin/smache bench --server "127.0.0.1:$port" --clients "$clients" --requests "$requests"
+  exec bin/smache bench --addr "127.0.0.1:$port" --clients "$clients" --requests "$requests"
 fi
 
 record=$(mktemp)

@@ -208,7 +208,7 @@ func TestKey(t *testing.T) {
 		{"aa", "saa", "string", "24929"},
 		{"aaa", "saaa", "string", "6381921"},
 		{"abcd", "sabcd", "string", "1633837924"},
-		{"12abc", "s12abc", "string", "211295417955"},
+		{"12abc", "s12abc", "string", "211298640483"},
 		{"18446744073709551616", "i18446744073709551616", "integer", "18446744073709551616"},
 	} {
 		code, stdout, stderr := capture(t.Context(), "", nil, "key", c.key, "--json", "--server", p.address)

@@ -53,7 +53,7 @@ func TestTenThousandConnections(t *testing.T) {
 	}
 	// All of them are open still: the node counts them itself.
 	_, text := p.get("/metrics")
-	if open, ok := parseMetrics(text).sum("smache_connections", ""); !ok || int(open) < count {
+	if open, ok := parseMetrics(text).sum("smache_http_connections", ""); !ok || int(open) < count {
 		t.Errorf("the node counts %v connections, want %d or more", open, count)
 	}
 }

@@ -89,10 +89,10 @@ func startNode(inv invocation, cfg *serveConfig, log *slog.Logger) (*engine.Node
 	if err != nil {
 		return nil, nil, errors.Join(err, listener.Close())
 	}
-	log.Info("memory", "total", approximateSize(float64(plan.Total)), "arena", approximateSize(float64(plan.Arena)),
-		"index", approximateSize(float64(plan.Index)), "connections", approximateSize(float64(plan.Connections)),
-		"large", approximateSize(float64(plan.Large)), "runtime", approximateSize(float64(plan.Runtime)),
-		"go_limit", approximateSize(float64(limit)), "max_entries", plan.MaxEntries,
+	log.Info("memory", "total", engine.FormatBytes(plan.Total), "arena", engine.FormatBytes(plan.Arena),
+		"index", engine.FormatBytes(plan.Index), "connections", engine.FormatBytes(plan.Connections),
+		"large", engine.FormatBytes(plan.Large), "runtime", engine.FormatBytes(plan.Runtime),
+		"go_limit", engine.FormatBytes(limit), "max_entries", plan.MaxEntries,
 		"max_connections", plan.MaxConnections, "max_value", formatSize(int64(node.MaxValue())))
 	if !isLoopback(listener.Addr().String()) {
 		log.Warn("the API is open to everyone who reaches this address: there are no tokens yet; put a firewall in front, or see --listen",

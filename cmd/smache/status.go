@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/smache/smache/engine"
 )
 
 // clusterBody is the answer of /cluster, as far as it is shown.
@@ -97,21 +99,23 @@ var statusFigures = []struct {
 	show                func(float64) string
 }{
 	{"entries", "smache_entries", "", showCount},
-	{"hits", "smache_hits_total", "", showCount},
-	{"misses", "smache_misses_total", "", showCount},
+	{"hits", "smache_http_hits_total", "", showCount},
+	{"misses", "smache_http_misses_total", "", showCount},
 	{"evictions", "smache_evictions_total", "", showCount},
 	{"expirations", "smache_expirations_total", "", showCount},
 	{"arena age", "smache_arena_age_seconds", "", showSeconds},
-	{"memory, total", "smache_memory_plan_bytes", `part="total"`, approximateSize},
-	{"memory, arena", "smache_memory_bytes", `part="arena"`, approximateSize},
-	{"memory, heap", "smache_memory_bytes", `part="heap"`, approximateSize},
-	{"memory, resident", "smache_memory_bytes", `part="resident"`, approximateSize},
-	{"connections", "smache_connections", "", showCount},
-	{"requests", "smache_requests_total", "", showCount},
+	{"memory, total", "smache_memory_plan_bytes", `part="total"`, showBytes},
+	{"memory, arena", "smache_memory_bytes", `part="arena"`, showBytes},
+	{"memory, heap", "smache_memory_bytes", `part="heap"`, showBytes},
+	{"memory, resident", "smache_memory_bytes", `part="resident"`, showBytes},
+	{"connections", "smache_http_connections", "", showCount},
+	{"requests", "smache_http_requests_total", "", showCount},
 	{"writes refused", "smache_queue_refusals_total", "", showCount},
 }
 
 func showCount(v float64) string { return strconv.FormatFloat(v, 'f', 0, 64) }
+
+func showBytes(v float64) string { return engine.FormatBytes(int64(v)) }
 
 func showSeconds(v float64) string {
 	return time.Duration(v * float64(time.Second)).Round(time.Millisecond).String()

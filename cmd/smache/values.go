@@ -67,21 +67,6 @@ func formatSize(n int64) string {
 	return strconv.FormatInt(n/unit.bytes, 10) + unit.suffix
 }
 
-// approximateSize writes a number of bytes for people, to three digits or so.
-func approximateSize(n float64) string {
-	unit := "B"
-	for _, u := range []string{"KiB", "MiB", "GiB", "TiB"} {
-		if n < 1024 {
-			break
-		}
-		n, unit = n/1024, u
-	}
-	if unit == "B" || n >= 100 {
-		return fmt.Sprintf("%.0f%s", n, unit)
-	}
-	return fmt.Sprintf("%.1f%s", n, unit)
-}
-
 // durationValue is a span of time, never negative.
 type durationValue time.Duration
 

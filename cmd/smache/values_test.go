@@ -28,14 +28,6 @@ func TestSizes(t *testing.T) {
 	}
 }
 
-func TestApproximateSizes(t *testing.T) {
-	for n, want := range map[float64]string{0: "0B", 1023: "1023B", 1536: "1.5KiB", 300 << 20: "300MiB", 1 << 41: "2.0TiB"} {
-		if got := approximateSize(n); got != want {
-			t.Errorf("%v is shown as %q, want %q", n, got, want)
-		}
-	}
-}
-
 func TestDurations(t *testing.T) {
 	for text, want := range map[string]time.Duration{
 		"0": 0, "30": 30 * time.Second, "1.5": 1500 * time.Millisecond, "500ms": 500 * time.Millisecond,
