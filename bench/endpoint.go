@@ -30,8 +30,8 @@ type Endpoint struct {
 // port; a missing host is 127.0.0.1. The errors wrap ErrEndpoint.
 func ParseEndpoint(text string) (Endpoint, error) {
 	full := text
-	switch _, err := strconv.ParseUint(text, 10, 16); {
-	case err == nil:
+	switch {
+	case text != "" && strings.Trim(text, "0123456789") == "":
 		full = "http://127.0.0.1:" + text
 	case strings.HasPrefix(text, ":"):
 		full = "http://127.0.0.1" + text

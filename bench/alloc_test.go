@@ -1,0 +1,109 @@
+package bench
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"github.com/panjf2000/gnet/v2"
+)
+
+// A fakeConn is a connection on which an answer has come, and which takes the
+// next request. The methods that it does not have are not called.
+type fakeConn struct {
+	gnet.Conn
+	slot    *slot
+	answer  []byte
+	request []byte
+}
+
+func (c *fakeConn) Context() any             { return c.slot }
+func (c *fakeConn) Next(int) ([]byte, error) { return c.answer, nil }
+func (c *fakeConn) Write(b []byte) (int, error) {
+	c.request = append(c.request[:0], b...)
+	return len(b), nil
+}
+
+// fakeLoop is a loop in the midst of a phase, with one slot whose request is
+// under way.
+func fakeLoop(w Workload) (*loop, *fakeConn) {
+	r := &run{cfg: Config{Timeout: time.Minute}, base: time.Now()}
+	l := &loop{run: r, tally: newTally()}
+	s := &slot{loop: l}
+	l.slots = []*slot{s}
+	c := &fakeConn{slot: s}
+	s.conn = c
+	p := newPhase(StageMeasure, w, 1<<60, 0)
+	p.results = make(chan *tally, 1)
+	r.phase.Store(p)
+	l.enter(r.now())
+	return l, c
+}
+
+// rightAnswer is what a server answers to request n.
+func rightAnswer(dst []byte, s Script, n uint64) []byte {
+	want := s.Expect(n)
+	tail := ""
+	if want.Node {
+		tail = `smache@127.0.0.1"}`
+	}
+	dst = append(dst[:0], "HTTP/1.1 200 OK\r\nServer: smache\r\nDate: Sun, 22 Nov 2026 17:10:10 GMT\r\nContent-Type: application/json\r\nContent-Length: "...)
+	size := len(want.Body) + len(tail)
+	dst = append(dst, '0'+byte(size/100), '0'+byte(size/10%10), '0'+byte(size%10))
+	dst = append(dst, "\r\nETag: \"0123456789abcdef\"\r\n\r\n"...)
+	return append(append(dst, want.Body...), tail...)
+}
+
+// From an answer's bytes to the next request's, nothing is allocated.
+func TestRequestAllocs(t *testing.T) {
+	for _, make := range []func(HTTPConfig) (Workload, error){NewControl, NewPost, NewGet} {
+		w := mustWorkload(t, make, testHTTP(1000, 0))
+		l, c := fakeLoop(w)
+		server := w.Script()
+		allocs := testing.AllocsPerRun(1000, func() {
+			c.answer = rightAnswer(c.answer, server, c.slot.n)
+			if l.OnTraffic(c) != gnet.None {
+				t.Fatal("the connection was closed")
+			}
+		})
+		if allocs != 0 {
+			t.Errorf("%s: %v allocations per request", w.Name(), allocs)
+		}
+		if l.tally.ok != 1001 || l.tally.sent != 1002 || l.tally.failures() != 0 || !bytes.Equal(c.request, server.Request(c.slot.n)) {
+			t.Errorf("%s: %+v", w.Name(), l.tally)
+		}
+	}
+}
+
+// An answer in two pieces allocates nothing either, once the buffer is there.
+func TestSplitAnswerAllocs(t *testing.T) {
+	w := mustWorkload(t, NewGet, testHTTP(1000, 0))
+	l, c := fakeLoop(w)
+	server := w.Script()
+	var whole []byte
+	allocs := testing.AllocsPerRun(1000, func() {
+		whole = rightAnswer(whole, server, c.slot.n)
+		c.answer = whole[:40]
+		l.OnTraffic(c)
+		c.answer = whole[40:]
+		l.OnTraffic(c)
+	})
+	if allocs != 0 || l.tally.ok != 1001 {
+		t.Errorf("%v allocations, %d right", allocs, l.tally.ok)
+	}
+}
+
+func BenchmarkRequest(b *testing.B) {
+	for _, make := range []func(HTTPConfig) (Workload, error){NewControl, NewPost, NewGet} {
+		w := mustWorkload(b, make, testHTTP(1000, 0))
+		b.Run(w.Name(), func(b *testing.B) {
+			l, c := fakeLoop(w)
+			server := w.Script()
+			b.ReportAllocs()
+			for b.Loop() {
+				c.answer = rightAnswer(c.answer, server, c.slot.n)
+				l.OnTraffic(c)
+			}
+		})
+	}
+}

@@ -1,0 +1,94 @@
+package bench
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// golden compares got with a file of testdata, which is changed by hand: others
+// read this format.
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s: got\n%s\nwant\n%s", name, got, want)
+	}
+}
+
+// fixedResult is a result with fixed figures.
+func fixedResult(t *testing.T, bad bool) *Result {
+	t.Helper()
+	cfg := testHTTP(1000, 0)
+	cfg.Endpoint = Endpoint{Address: "127.0.0.1:4000", Host: "127.0.0.1:4000"}
+	run := Config{Workload: mustWorkload(t, NewGet, cfg), Clients: 900, Threads: 1, Timeout: 10 * time.Second}
+	total := newTally()
+	total.sent, total.ok = 50_000, 50_000
+	total.bytesOut, total.bytesIn, total.bytesBody = 3_350_000, 15_050_000, 6_400_000
+	for i := range 50_000 {
+		total.latency.Record(time.Duration(i+1) * 400 * time.Nanosecond)
+	}
+	var warmup *tally
+	if bad {
+		total.ok = 49_990
+		total.failed = [failureKinds]uint64{1, 2, 0, 3, 4, 0}
+		total.statuses[503], total.statuses[404] = 2, 1
+		total.sample(FailConnect, "dial tcp 127.0.0.1:4000: connect: connection refused")
+		total.sample(FailStatus, "status 503: {\"message\":\"the writer queue is full\"}\r\n\x00")
+		total.abandoned, total.retried, total.reconnects = 1, 5, 7
+		warmup = newTally()
+		warmup.failed[FailTimeout] = 6
+		run.Warmup = 2 * time.Second
+	}
+	return newResult(&run, total, warmup, 625*time.Millisecond, 50*time.Millisecond,
+		cpuTime{75 * time.Millisecond, 500 * time.Millisecond}, 905)
+}
+
+func TestReportGolden(t *testing.T) {
+	for name, bad := range map[string]bool{"good": false, "bad": true} {
+		r := fixedResult(t, bad)
+		var text, line bytes.Buffer
+		if err := errors.Join(r.WriteText(&text), r.WriteJSON(&line)); err != nil {
+			t.Fatal(err)
+		}
+		golden(t, name+".txt", text.Bytes())
+		golden(t, name+".json", line.Bytes())
+		var back Result
+		if err := json.Unmarshal(line.Bytes(), &back); err != nil || bytes.Count(line.Bytes(), []byte{'\n'}) != 1 {
+			t.Errorf("not one line of JSON: %v", err)
+		}
+		if want := map[bool]uint64{false: 0, true: 16}[bad]; r.Failed() != want {
+			t.Errorf("%s: %d failures, want %d", name, r.Failed(), want)
+		}
+	}
+}
+
+func TestResultOfNothing(t *testing.T) {
+	run := Config{Workload: mustWorkload(t, NewControl, testHTTP(1, 0)), Clients: 1, Threads: 1}
+	r := newResult(&run, newTally(), nil, 0, 0, cpuTime{}, 0)
+	var out bytes.Buffer
+	if err := errors.Join(r.WriteText(&out), r.WriteJSON(&out)); err != nil {
+		t.Fatal(err) // JSON has no NaN
+	}
+	if r.RequestsPerSecond != 0 || r.CPU.Bottleneck || r.Failed() != 0 {
+		t.Errorf("figures out of nothing: %+v", r)
+	}
+}
+
+func TestFailureNames(t *testing.T) {
+	seen := map[string]bool{}
+	for _, f := range Failures() {
+		seen[f.String()] = true
+	}
+	if len(seen) != failureKinds || seen[Failure(failureKinds).String()] {
+		t.Errorf("the kinds do not have one name each: %v", seen)
+	}
+}
