@@ -53,7 +53,7 @@ func waitingOp() (*proto.Op, chan struct{}) {
 }
 
 func BenchmarkGet(b *testing.B) {
-	for _, n := range []int{1, 100_000} {
+	for _, n := range []int{1, 10_000, 100_000} {
 		b.Run(fmt.Sprint(n, "keys"), func(b *testing.B) {
 			s := newTestStore(b, Config{ArenaBytes: 2 * ArenaUnit})
 			keys := make([][]byte, n)
@@ -74,7 +74,7 @@ func BenchmarkGet(b *testing.B) {
 }
 
 func BenchmarkSet(b *testing.B) {
-	for _, n := range []int{1, 100_000} {
+	for _, n := range []int{1, 10_000, 100_000} {
 		b.Run(fmt.Sprint(n, "keys"), func(b *testing.B) {
 			s := newTestStore(b, Config{ArenaBytes: 2 * ArenaUnit})
 			keys := make([][]byte, n)

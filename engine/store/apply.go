@@ -7,11 +7,11 @@ import (
 	"github.com/smache/smache/proto"
 )
 
-// apply carries out one operation. In the writer's turn.
+// apply carries out one operation that writes. In the writer's turn.
 func (w *writer) apply(op *proto.Op) {
 	w.turn = w.clock.Now()
-	state := &w.slots[op.Slot]
-	if !state.held {
+	term := w.slots[op.Slot].term
+	if term == 0 {
 		op.Status = proto.StatusNotHolder
 		return
 	}
@@ -24,24 +24,22 @@ func (w *writer) apply(op *proto.Op) {
 	if old != nil {
 		tag = old.etag
 	}
-	if op.IfMatch.Set && !op.IfMatch.Has(tag) || op.IfNoneMatch.Set && op.Code != proto.OpGet && op.IfNoneMatch.Has(tag) {
+	if op.IfMatch.Set && !op.IfMatch.Has(tag) || op.IfNoneMatch.Set && op.IfNoneMatch.Has(tag) {
 		op.Status, op.ETag = proto.StatusPrecondition, tag
 		return
 	}
 	switch op.Code {
 	case proto.OpSet:
-		w.set(op, &h, old, proto.Version{Term: state.term}, 0)
+		w.set(op, &h, old, proto.Version{Term: term}, 0)
 	case proto.OpMerge:
 		w.merge(op, &h, old)
 	case proto.OpTouch:
-		w.touch(op, &h, old, state.term)
+		w.touch(op, &h, old, term)
 	case proto.OpDelete:
 		if op.Status = proto.StatusMiss; old != nil {
 			w.dropEntry(uint16(op.Slot), &h, old)
 			op.Status = proto.StatusOK
 		}
-	case proto.OpGet:
-		w.store.get(op)
 	default:
 		panic("store: BUG: unknown opcode")
 	}
@@ -51,7 +49,7 @@ func (w *writer) apply(op *proto.Op) {
 // dropped one that has expired. The head lies in w.read, good for this turn.
 func (w *writer) lookup(op *proto.Op, h *hash) *head {
 	slot := uint16(op.Slot)
-	if w.slots[slot].set.find(h) == nil {
+	if w.slots[slot].find(h) == nil {
 		return nil
 	}
 	body, ok := w.cache.HasGet(w.read[:0], h[:])
@@ -172,7 +170,7 @@ func (w *writer) young(h *hash, slot uint16, old *head) bool {
 		return false
 	}
 	b := &w.buckets[bucketOf(h[:])]
-	r := w.slots[slot].set.find(h)
+	r := w.slots[slot].find(h)
 	return uint64(uint32(b.head)-r.pos) < b.capacity()/2
 }
 

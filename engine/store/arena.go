@@ -31,7 +31,7 @@ func (w *writer) putHead(slot uint16, h *hash, next, old *head, keepPieces bool)
 	b := &w.buckets[bucketOf(h[:])]
 	size := kvOverhead + hashLen + len(w.encode)
 	w.makeRoom(b, size)
-	set := &w.slots[slot].set
+	set := &w.slots[slot]
 	r := set.find(h)
 	if r == nil && keepPieces {
 		return false
@@ -140,7 +140,7 @@ func (w *writer) dropEntry(slot uint16, h *hash, old *head) {
 }
 
 func (w *writer) dropRecord(slot uint16, h *hash) {
-	removed, grown := w.slots[slot].set.remove(h)
+	removed, grown := w.slots[slot].remove(h)
 	w.indexed += int64(grown) * recordSize
 	if removed {
 		w.entries--
@@ -188,7 +188,7 @@ func (w *writer) retire(b *bucket, r *logRecord, keep bool) (moved int) {
 	if r.piece {
 		return w.retirePiece(b, r, keep)
 	}
-	set := &w.slots[r.slot].set
+	set := &w.slots[r.slot]
 	var rec *record
 	set.each(r.home, func(c *record) bool {
 		if c.pos == uint32(r.pos) {
@@ -259,7 +259,7 @@ func (w *writer) retirePiece(b *bucket, r *logRecord, keep bool) (moved int) {
 // ownerOf finds the entry that the piece of a record is part of. The head lies
 // in w.other.
 func (w *writer) ownerOf(r *logRecord) (h hash, old head, ok bool) {
-	w.slots[r.slot].set.each(r.home, func(c *record) bool {
+	w.slots[r.slot].each(r.home, func(c *record) bool {
 		body, found := w.cache.HasGet(w.other[:0], c.hash[:])
 		w.other = body
 		ok = found && parseHead(body, &old) && old.pieces &&

@@ -28,19 +28,23 @@ func bucketOf(key []byte) int { return int(xxhash.Sum64(key) % fcBuckets) }
 //
 // Positions count all bytes ever passed in the ring, the waste at the ends of
 // chunks included. A pair at position p is readable as long as p+size > head.
+//
+// The struct is one cache line: writes touch buckets at random.
 type bucket struct {
 	// head is the position behind the last pair.
 	head uint64
 	// live is the bytes of the pairs that are part of an entry.
 	live int64
-	// log holds, for each chunk of the ring, the records of the pairs in it; one
-	// more than there are chunks, as the oldest records may be in the chunk that
-	// the head has entered again.
-	log [][]byte
+	// oldest is the position of the oldest record, the head if there is none.
+	oldest uint64
 	// tail is the position of the chunk that the oldest record is in, and
 	// tailOff the offset of that record in the chunk's log.
 	tail    uint64
 	tailOff int
+	// log holds, for each chunk of the ring, the records of the pairs in it; one
+	// more than there are chunks, as the oldest records may be in the chunk that
+	// the head has entered again.
+	log [][]byte
 }
 
 // A record of a bucket's log: for a head, 8 bytes:
@@ -88,19 +92,19 @@ func (b *bucket) place(size int) uint64 {
 }
 
 // free gives the bytes ahead of the head in which no logged pair lies.
-func (b *bucket) free() uint64 {
-	return b.oldest() + b.capacity() - b.head
-}
+func (b *bucket) free() uint64 { return b.oldest + b.capacity() - b.head }
 
-// oldest gives the position of the oldest record, or the head if there is none.
-func (b *bucket) oldest() uint64 {
+// settle finds the oldest record after one was taken off.
+func (b *bucket) settle() {
 	for {
 		log := b.log[b.chunk(b.tail)]
 		if b.tailOff < len(log) {
-			return b.tail + uint64(binary.LittleEndian.Uint16(log[b.tailOff+6:]))
+			b.oldest = b.tail + uint64(binary.LittleEndian.Uint16(log[b.tailOff+6:]))
+			return
 		}
 		if b.head-b.tail < fcChunk {
-			return b.head
+			b.oldest = b.head
+			return
 		}
 		// The chunk is done with. Its log keeps its memory for the next round.
 		b.log[b.chunk(b.tail)] = log[:0]
@@ -113,12 +117,11 @@ func (b *bucket) chunk(pos uint64) int { return int(pos / fcChunk % uint64(len(b
 
 // pop takes the oldest record off the log.
 func (b *bucket) pop(r *logRecord) bool {
-	pos := b.oldest()
-	log := b.log[b.chunk(b.tail)]
-	if b.tailOff >= len(log) {
+	if b.oldest == b.head {
 		return false
 	}
-	rec := log[b.tailOff:]
+	pos := b.oldest
+	rec := b.log[b.chunk(b.tail)][b.tailOff:]
 	*r = logRecord{home: binary.LittleEndian.Uint32(rec), slot: binary.LittleEndian.Uint16(rec[4:]), pos: pos}
 	r.piece = r.home&logPiece != 0
 	b.tailOff += logHeadSize
@@ -128,6 +131,7 @@ func (b *bucket) pop(r *logRecord) bool {
 		r.id, r.index = tail&logIDMask, int(tail>>48)
 		b.tailOff += logPieceSize - logHeadSize
 	}
+	b.settle()
 	return true
 }
 
@@ -148,8 +152,12 @@ func (b *bucket) push(pos uint64, size int, first, second uint64, piece bool) (g
 	if piece {
 		*log = binary.LittleEndian.AppendUint64(*log, second)
 	}
+	empty := b.oldest == b.head
 	b.head = pos + uint64(size)
 	b.live += int64(size)
+	if empty {
+		b.settle()
+	}
 	return cap(*log) - before
 }
 

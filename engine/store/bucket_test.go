@@ -175,7 +175,7 @@ func TestSlotSetModel(t *testing.T) {
 			s.insert(&h, pos)
 			model[h] = pos
 		}
-		if s.n != len(model) {
+		if int(s.n) != len(model) {
 			t.Fatalf("step %d: %d records, want %d", step, s.n, len(model))
 		}
 		if step%1000 == 0 {

@@ -77,7 +77,7 @@ func (s *Store) Stats() Stats {
 		st.Moved += w.counters.moved.Load()
 		st.MovedBytes += w.counters.movedBytes.Load()
 	}
-	st.IndexBytes += int64(len(s.slots)) * int64(unsafe.Sizeof(slotState{}))
+	st.IndexBytes += int64(len(s.slots)) * int64(unsafe.Sizeof(slotSet{}))
 	return st
 }
 

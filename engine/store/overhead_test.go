@@ -42,7 +42,7 @@ func BenchmarkEntryOverhead(b *testing.B) {
 		w := s.writers[0]
 		sets, logs := 0, 0
 		for i := range w.slots {
-			sets += cap(w.slots[i].set.records) * int(recordSize)
+			sets += cap(w.slots[i].records) * int(recordSize)
 		}
 		for i := range w.buckets {
 			for _, log := range w.buckets[i].log {

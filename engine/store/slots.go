@@ -19,12 +19,12 @@ type Entry struct {
 	Age       time.Duration
 }
 
-// Hold makes the store take writes for a slot, under a term. A new store holds
+// Hold makes the store take writes for a slot, under a term above 0. A new store holds
 // every slot under term 1. Writes that were queued before are carried out first,
 // or refused, if the slot was not held.
 func (s *Store) Hold(slot proto.Slot, term uint32) {
 	w := s.writer(slot)
-	w.exclusive(func() { w.slots[slot].held, w.slots[slot].term = true, term })
+	w.exclusive(func() { w.slots[slot].term = term })
 }
 
 // Release makes the store refuse writes for a slot, with proto.StatusNotHolder.
@@ -32,14 +32,14 @@ func (s *Store) Hold(slot proto.Slot, term uint32) {
 // applied after. The entries stay, until DropSlot.
 func (s *Store) Release(slot proto.Slot) {
 	w := s.writer(slot)
-	w.exclusive(func() { w.slots[slot].held = false })
+	w.exclusive(func() { w.slots[slot].term = 0 })
 }
 
 // SlotLen gives the number of entries of a slot, expired ones that nobody has
 // come by yet included.
 func (s *Store) SlotLen(slot proto.Slot) (n int) {
 	w := s.writer(slot)
-	w.exclusive(func() { n = w.slots[slot].set.n })
+	w.exclusive(func() { n = int(w.slots[slot].n) })
 	return n
 }
 
@@ -51,8 +51,8 @@ func (s *Store) DropSlot(slot proto.Slot) (n int) {
 }
 
 func (w *writer) dropSlot(slot uint16) (n int) {
-	set := &w.slots[slot].set
-	n = set.n
+	set := &w.slots[slot]
+	n = int(set.n)
 	// Each drop moves records about, so go round until none is left.
 	for set.n > 0 {
 		for i := 0; i < len(set.records); i++ {
@@ -89,7 +89,7 @@ func (w *writer) listSlot(slot proto.Slot, visit func(*Entry) bool) {
 		version proto.Version
 	}
 	w.turn = w.clock.Now()
-	set := &w.slots[slot].set
+	set := &w.slots[slot]
 	items := make([]item, 0, set.n)
 	var e head
 	for i := range set.records {
@@ -136,7 +136,7 @@ func (w *writer) flush() {
 	mine := func(i int) bool { return w.store.writer(proto.Slot(i)) == w }
 	for i := range w.slots {
 		if mine(i) {
-			w.slots[i].set = slotSet{}
+			w.slots[i].records, w.slots[i].n = nil, 0
 		}
 	}
 	w.live, w.entries, w.pieces, w.mortal, w.indexed = 0, 0, 0, 0, 0

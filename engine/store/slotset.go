@@ -23,10 +23,13 @@ type record struct {
 // list, count or drop. A hash table with open addressing, linear probing and
 // backward-shift deletion; free places hold the zero hash. It grows by a
 // quarter, for memory counts here: 65,536 of these carry every entry of a node.
-// The zero value is an empty set. One writer uses it, in its turn.
+// The zero value is an empty set. One writer uses it, in its turn. The struct is
+// half a cache line: writes touch slots at random.
 type slotSet struct {
 	records []record
-	n       int
+	n       uint32
+	// term is the term under which the node holds the slot, 0 if it does not.
+	term uint32
 }
 
 // place scales a home to the table, in order (Lemire, "fast alternative to the
@@ -74,7 +77,7 @@ func (s *slotSet) each(home uint32, visit func(*record) bool) {
 // insert adds h, which must not be there, and gives its record. It returns by
 // how many records the table has grown.
 func (s *slotSet) insert(h *hash, pos uint32) (grown int) {
-	if (s.n+1)*8 > len(s.records)*7 {
+	if (int(s.n)+1)*8 > len(s.records)*7 {
 		grown = s.resize(len(s.records) + len(s.records)/4 + 3)
 	}
 	s.put(record{*h, pos})
@@ -138,8 +141,8 @@ func (s *slotSet) remove(h *hash) (removed bool, grown int) {
 	}
 	s.records[i] = record{}
 	s.n--
-	if n > 16 && s.n*4 < n {
-		grown = s.resize(s.n + s.n/2 + 3)
+	if live := int(s.n); n > 16 && live*4 < n {
+		grown = s.resize(live + live/2 + 3)
 	}
 	return true, grown
 }

@@ -58,7 +58,7 @@ type Store struct {
 	node    string
 	k0, k1  uint64
 	writers []*writer
-	slots   []slotState // each is its writer's
+	slots   []slotSet // each is its writer's
 
 	maxValue      int
 	pieceSize     int
@@ -117,9 +117,9 @@ func New(cfg Config) (*Store, error) {
 		return nil, fmt.Errorf("%w: %d bytes, above the %d that an arena of %d bytes and %d writers allows",
 			ErrMaxValue, s.maxValue, largest, cfg.ArenaBytes, cfg.Writers)
 	}
-	s.slots = make([]slotState, proto.Slots)
+	s.slots = make([]slotSet, proto.Slots)
 	for i := range s.slots {
-		s.slots[i] = slotState{term: 1, held: true}
+		s.slots[i].term = 1
 	}
 	for range cfg.Writers {
 		s.writers = append(s.writers, newWriter(s, len(s.writers), cfg.QueueLen))

@@ -107,7 +107,7 @@ func checkAccounts(t testing.TB, s *Store) {
 				if s.writer(proto.Slot(i)) != w {
 					continue
 				}
-				set := &w.slots[i].set
+				set := &w.slots[i]
 				n := 0
 				indexed += int64(len(set.records)) * recordSize
 				for _, r := range set.records {
@@ -142,7 +142,7 @@ func checkAccounts(t testing.TB, s *Store) {
 						bucketLive[bucketOf(k[:])] += size
 					}
 				}
-				if n != set.n {
+				if n != int(set.n) {
 					t.Errorf("slot %d has %d records and counts %d", i, n, set.n)
 				}
 			}

@@ -54,7 +54,7 @@ func (w *writer) sweepSome(n int) {
 	step := len(w.store.writers)
 	// Empty slots cost next to nothing, but are not free.
 	for empty := 0; n > 0 && empty < 4096; {
-		set := &w.slots[w.sweep.slot].set
+		set := &w.slots[w.sweep.slot]
 		if w.sweep.record < len(set.records) {
 			w.sweepRecord(uint16(w.sweep.slot), &set.records[w.sweep.record])
 			n--

@@ -208,7 +208,7 @@ func TestReadAfterWriteWhileWrapping(t *testing.T) {
 		writers.Go(func() {
 			rng := rand.New(rand.NewPCG(7, uint64(n)))
 			last := map[string]string{}
-			for i := range 2500 {
+			for i := range 3500 {
 				name := fmt.Sprint("w", n, "k", rng.IntN(8))
 				value := last[name]
 				if value == "" || rng.IntN(4) > 0 {

@@ -32,7 +32,7 @@ type writer struct {
 	clock   Clock
 	hlc     hlc
 	buckets []bucket
-	slots   []slotState
+	slots   []slotSet // of all slots; it touches only its own
 	sweep   sweeper
 
 	turn    int64  // Clock.Now at the begin of the operation
@@ -53,13 +53,6 @@ type writer struct {
 	kick     chan struct{}
 	stop     chan struct{}
 	stopped  chan struct{}
-}
-
-// slotState is what a writer knows of one slot.
-type slotState struct {
-	set  slotSet
-	term uint32
-	held bool
 }
 
 // turnLimit bounds the operations that one goroutine carries out for others
