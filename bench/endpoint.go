@@ -71,11 +71,11 @@ func checkHeaders(headers []string) error {
 	for _, h := range headers {
 		name, _, err := cutHeader([]byte(h))
 		if err != nil {
-			return fmt.Errorf("%w: %q is no header; write Name: value", ErrConfig, h)
+			return fmt.Errorf("%w: --header %q is none; write Name: value", ErrConfig, h)
 		}
 		switch strings.ToLower(string(name)) {
 		case "host", "content-length", "transfer-encoding", "connection", "expect":
-			return fmt.Errorf("%w: the header %s is set by the generator", ErrConfig, name)
+			return fmt.Errorf("%w: --header %s is set by the generator itself", ErrConfig, name)
 		}
 	}
 	return nil

@@ -2,7 +2,6 @@ package bench
 
 import (
 	"fmt"
-	"strconv"
 )
 
 // The text of a key is its prefix and its number in ten decimal digits, so that
@@ -56,16 +55,16 @@ func (k Keys) withDefaults() (Keys, error) {
 		k.Count = 1
 	}
 	if k.Count > MaxKeys {
-		return k, fmt.Errorf("%w: at most %d keys", ErrConfig, uint64(MaxKeys))
+		return k, fmt.Errorf("%w: --keys must be at most %d", ErrConfig, uint64(MaxKeys))
 	}
 	if len(k.Prefix) > 256 {
-		return k, fmt.Errorf("%w: the key prefix is longer than 256 bytes", ErrConfig)
+		return k, fmt.Errorf("%w: --key-prefix is longer than 256 bytes", ErrConfig)
 	}
 	for _, c := range []byte(k.Prefix) {
 		switch {
 		case c >= '0' && c <= '9', c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c == '-', c == '.', c == '_', c == '~':
 		default:
-			return k, fmt.Errorf("%w: the key prefix %q has other bytes than letters, digits and -._~", ErrConfig, k.Prefix)
+			return k, fmt.Errorf("%w: --key-prefix %q has other bytes than letters, digits and -._~", ErrConfig, k.Prefix)
 		}
 	}
 	return k, nil
@@ -214,7 +213,7 @@ func valueSize(k *Keys, size int) int {
 // ErrConfig.
 func checkValueSize(size int) error {
 	if size != 0 && (size < MinValueSize || size > MaxValueSize) {
-		return fmt.Errorf("%w: the value size must be %d to %s bytes", ErrConfig, MinValueSize, strconv.Itoa(MaxValueSize))
+		return fmt.Errorf("%w: --value-size must be %d to %d bytes", ErrConfig, MinValueSize, MaxValueSize)
 	}
 	return nil
 }

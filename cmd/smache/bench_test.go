@@ -1,0 +1,159 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/smache/smache/bench"
+)
+
+// runBenchTest runs the subcommand as main does.
+func runBenchTest(ctx context.Context, args ...string) (code int, stdout, stderr string) {
+	var out, errs bytes.Buffer
+	code = runBench(ctx, args, &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+func TestBenchNode(t *testing.T) {
+	p := serve(t, nil)
+	small := []string{"--addr", p.address, "--clients", "20", "--requests", "300"}
+	code, stdout, stderr := runBenchTest(t.Context(), small...)
+	if code != exitOK || stderr != "" {
+		t.Fatalf("code %d, %s\n%s", code, stderr, stdout)
+	}
+	for line, count := range map[string]int{
+		"Complete requests:      300\n": 3, "Failed requests:        0\n": 3,
+		"Scenario:               control (": 1, "Scenario:               post (": 1, "Scenario:               get (": 1,
+	} {
+		if strings.Count(stdout, line) != count {
+			t.Errorf("%q is not there %d times:\n%s", line, count, stdout)
+		}
+	}
+	for _, args := range [][]string{
+		{"get", "--keys", "50", "--order", "sequential", "--warmup", "10ms"},
+		{"get", "--keys", "5", "--value-size", "200KiB", "--threads", "2"},
+		{"post", "--keys", "50", "--duration", "50ms", "--retry", "--quiet"},
+		{"--header", "X-Test: 1", "control", "--url", "http://" + p.address},
+	} {
+		code, stdout, stderr := runBenchTest(t.Context(), append(append(small, "--json"), args...)...)
+		var result bench.Result
+		if err := json.Unmarshal([]byte(stdout), &result); err != nil || code != exitOK || stderr != "" {
+			t.Errorf("%v: code %d, %v, %s\n%s", args, code, err, stderr, stdout)
+		}
+		if result.OK == 0 || result.OK != result.Requests {
+			t.Errorf("%v: %+v", args, result)
+		}
+	}
+}
+
+func TestBenchFailures(t *testing.T) {
+	for kind, answer := range map[string]http.HandlerFunc{
+		"status":  func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) },
+		"content": func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"x":1}`) },
+		"closed":  func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		"timeout": func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
+		"malformed": func(w http.ResponseWriter, _ *http.Request) {
+			if c, _, err := http.NewResponseController(w).Hijack(); err == nil {
+				_, _ = io.WriteString(c, "nonsense\r\n")
+				_ = c.Close()
+			}
+		},
+	} {
+		server := httptest.NewServer(answer)
+		code, stdout, stderr := runBenchTest(t.Context(), "control", "--url", server.URL,
+			"--clients", "2", "--requests", "4", "--timeout", "200ms", "--json")
+		server.Close()
+		var result bench.Result
+		if err := json.Unmarshal([]byte(stdout), &result); err != nil {
+			t.Fatalf("%s: %v: %s", kind, err, stdout)
+		}
+		if code != exitBenchFailed || result.Failures[kind] != 4 || !strings.Contains(stderr, "4 failures") {
+			t.Errorf("%s: code %d, %v, %s", kind, code, result.Failures, stderr)
+		}
+	}
+}
+
+func TestBenchUsage(t *testing.T) {
+	server := httptest.NewServer(http.NotFoundHandler())
+	address := server.Listener.Addr().String()
+	server.Close()
+	for _, test := range []struct {
+		args []string
+		code int
+		says string // on standard error, or on standard output if the code is 0
+	}{
+		{[]string{"--help"}, exitOK, "Scenarios"},
+		{[]string{"engine", "--help"}, exitOK, "--records"},
+		{[]string{"control", "--addr", address}, exitUnreachable, "--url"},
+		{[]string{"--addr", address}, exitUnreachable, "--url"},
+		{[]string{"nothing"}, exitUsage, "no scenario"},
+		{[]string{"get", "post"}, exitUsage, "unexpected argument"},
+		{[]string{"--json", "engine"}, exitUsage, "in front of the flags"},
+		{[]string{"--nothing"}, exitUsage, "--nothing"},
+		{[]string{"--order", "zipf"}, exitUsage, "--order"},
+		{[]string{"--url", "https://127.0.0.1:1"}, exitUsage, "only http://"},
+		{[]string{"--clients", "10", "--requests", "9"}, exitUsage, "--clients"},
+		{[]string{"--timeout", "0.1ms"}, exitUsage, "--timeout"},
+		{[]string{"get", "--value-size", "3"}, exitUsage, "--value-size"},
+		{[]string{"get", "--key-prefix", "a b"}, exitUsage, "--key-prefix"},
+		{[]string{"get", "--header", "Host: x"}, exitUsage, "--header Host"},
+		{[]string{"engine", "--arena", "1MiB"}, exitUsage, "--arena"},
+		{[]string{"engine", "more"}, exitUsage, "unexpected argument"},
+		{[]string{"engine", "--records", "100000000"}, exitUsage, "--records"},
+		{[]string{"engine", "--value-size", "1"}, exitUsage, "--value-size"},
+	} {
+		code, stdout, stderr := runBenchTest(t.Context(), test.args...)
+		said := stderr
+		if test.code == exitOK {
+			said = stdout
+		}
+		if code != test.code || !strings.Contains(said, test.says) {
+			t.Errorf("%v: code %d, %s", test.args, code, said)
+		}
+		if test.code != exitOK && (stdout != "" || strings.Count(stderr, "\n") != 1) {
+			t.Errorf("%v: more than one line: %s%s", test.args, stdout, stderr)
+		}
+	}
+}
+
+func TestBenchInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		cancel()
+		_, _ = io.WriteString(w, "{}")
+	}))
+	defer server.Close()
+	code, stdout, stderr := runBenchTest(ctx, "control", "--url", server.URL, "--clients", "2", "--duration", "1h")
+	if code != exitBenchInterrupted || !strings.Contains(stdout, "Requests per second") || !strings.Contains(stderr, "interrupted") {
+		t.Errorf("code %d, %s\n%s", code, stderr, stdout)
+	}
+}
+
+func TestBenchEngine(t *testing.T) {
+	small := []string{"engine", "--records", "200", "--rounds", "3"}
+	code, stdout, stderr := runBenchTest(t.Context(), small...)
+	if code != exitOK || stderr != "" || !strings.Contains(stdout, "200 records of 58 bytes") || !strings.Contains(stdout, "both") {
+		t.Errorf("code %d, %s\n%s", code, stderr, stdout)
+	}
+	code, stdout, _ = runBenchTest(t.Context(), append(small, "--json", "--value-size", "100KiB")...)
+	var result bench.EngineResult
+	if err := json.Unmarshal([]byte(stdout), &result); err != nil || code != exitOK || result.ValueSize != 100<<10 || result.Both.Median <= 0 {
+		t.Errorf("code %d, %v, %s", code, err, stdout)
+	}
+}
+
+func TestBenchProgress(t *testing.T) {
+	var out bytes.Buffer
+	showProgress(&out, "get", bench.Progress{Stage: bench.StageMeasure, Done: 25_000, Total: 50_000, Share: .5, Rate: 1234.4, Failed: 2})
+	want := "\r\x1b[Kget: measure  [===============               ]  50%  25000  1234 requests/s  2 FAILED"
+	if out.String() != want {
+		t.Errorf("got %q, want %q", out.String(), want)
+	}
+}
