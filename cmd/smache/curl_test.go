@@ -33,14 +33,14 @@ type curlStatus int
 func (s curlStatus) Error() string { return fmt.Sprintf("the server answered %d", int(s)) }
 
 type curlCall struct {
-	method, target   string
-	headers          []string
-	body             []string
-	query            []string
-	asQuery, asJSON  bool
-	withHead, noBody bool
-	failing          bool
-	stdout           io.Writer
+	method, target string
+	headers        []string
+	body           []string
+	query          []string
+	asQuery        bool
+	withHead       bool
+	failing        bool
+	stdout         io.Writer
 }
 
 func (c *curlCall) run(args []string) error {
