@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -98,8 +99,11 @@ func stopUnderLoad(t *testing.T, delay string) {
 func loadUntilRefused(address string, worker int, written, read *atomic.Int64) error {
 	for number := 0; ; {
 		k, err := dial(address)
+		if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) {
+			return nil // the node is gone
+		}
 		if err != nil {
-			return nil // refused: the node is gone
+			return err
 		}
 		number, err = loadConnection(k, worker, number, written, read)
 		_ = k.conn.Close()
@@ -140,7 +144,7 @@ func loadConnection(k *keepAlive, worker, number int, written, read *atomic.Int6
 
 // judge says whether the connection has ended as it may, or what is wrong.
 func judge(status int, answer, want string, err error) (end bool, wrong error) {
-	if _, unanswered := err.(unansweredError); unanswered {
+	if errors.As(err, &unansweredError{}) {
 		return true, nil
 	}
 	if err != nil {
