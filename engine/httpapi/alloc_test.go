@@ -52,7 +52,7 @@ func TestGetHitAllocatesNothing(t *testing.T) {
 			if ctx.Response.StatusCode() != 200 {
 				t.Fatalf("%s: status %d", target, ctx.Response.StatusCode())
 			}
-			if n > 0 {
+			if n > poolMisses {
 				t.Errorf("GET %s allocates %v times", target, n)
 			}
 		}
@@ -75,7 +75,7 @@ func TestPostAllocatesAtMostTwice(t *testing.T) {
 		if ctx.Response.StatusCode() != 200 {
 			t.Fatalf("%s: status %d, %s", body, ctx.Response.StatusCode(), ctx.Response.Body())
 		}
-		if n > 2 {
+		if n > 2+poolMisses {
 			t.Errorf("POST of %s allocates %v times", body, n)
 		}
 		t.Logf("POST of %d bytes: %v allocations", len(body), n)

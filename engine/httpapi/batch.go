@@ -156,7 +156,7 @@ func (s *Server) readBatch(ctx *fasthttp.RequestCtx, r *request, listName string
 		c.value()
 	}
 	if n > s.config.MaxBatch {
-		return nil, nil, 0, refuseTooLarge(proto.FailBatchTooLarge, "the batch's number of items", n, s.config.MaxBatch)
+		return nil, nil, 0, refuseTooLarge(proto.FailBatchTooLarge, n, s.config.MaxBatch)
 	}
 	return list, ttl, n, refusal{}
 }

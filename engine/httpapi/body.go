@@ -77,7 +77,7 @@ func (s *Server) readBody(ctx *fasthttp.RequestCtx, r *request) ([]byte, refusal
 
 func (s *Server) checkBodySize(n int) refusal {
 	if n > s.config.MaxBody {
-		return refuseTooLarge(proto.FailBodyTooLarge, "the body", n, s.config.MaxBody)
+		return refuseTooLarge(proto.FailBodyTooLarge, n, s.config.MaxBody)
 	}
 	return refusal{}
 }
@@ -92,7 +92,7 @@ func (s *Server) readChunked(stream io.Reader, r *request) ([]byte, refusal) {
 		n, err := stream.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]
 		if len(body) > s.config.MaxBody {
-			return nil, refuseTooLarge(proto.FailBodyTooLarge, "the body", 0, s.config.MaxBody)
+			return nil, refuseTooLarge(proto.FailBodyTooLarge, 0, s.config.MaxBody)
 		}
 		if errors.Is(err, io.EOF) {
 			if cap(body) <= mediumFrom {

@@ -127,7 +127,6 @@ func (f *fake) Flush() (applied, members int, err error) {
 	return 1, 1, nil
 }
 
-
 func fakeETag(value []byte) proto.ETag {
 	h := fnv.New64a()
 	_, _ = h.Write(value)

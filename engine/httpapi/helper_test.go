@@ -65,6 +65,10 @@ func dial(tb testing.TB, address string) *client {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { _ = c.Close() })
+	return newClient(tb, c)
+}
+
+func newClient(tb testing.TB, c net.Conn) *client {
 	return &client{tb: tb, Conn: c, r: bufio.NewReader(c)}
 }
 
@@ -100,6 +104,9 @@ func (c *client) receive(method string) answerText {
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
 		c.tb.Fatalf("read the answer's body: %v", err)
+	}
+	if resp.Close {
+		resp.Header.Set("Connection", "close") // net/http takes it out
 	}
 	return answerText{status: resp.StatusCode, header: resp.Header, body: string(body), close: resp.Close}
 }

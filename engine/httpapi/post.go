@@ -74,7 +74,7 @@ func (s *Server) readSet(op *proto.Op, e *entry) (why refusal) {
 		op.Value = compact(e.data)
 	}
 	if len(op.Value) > s.config.MaxValue {
-		return refuseTooLarge(proto.FailValueTooLarge, "data", len(op.Value), s.config.MaxValue)
+		return refuseTooLarge(proto.FailValueTooLarge, len(op.Value), s.config.MaxValue)
 	}
 	op.TTL = s.config.defaultTTL()
 	if e.ttl != nil {

@@ -46,17 +46,26 @@ var (
 	refuseAnswerLarge = refusal{fail: proto.FailAnswerLarge}
 )
 
-// refuseTooLarge says that something of size n is above limit.
-func refuseTooLarge(fail *proto.Failure, what string, n, limit int) refusal {
-	flags := map[*proto.Failure]string{
-		proto.FailValueTooLarge: "--max-value",
-		proto.FailBodyTooLarge:  "--max-body",
-		proto.FailBatchTooLarge: "--max-batch",
+// refuseTooLarge says that something of size n, which is 0 if it is not known, is
+// above limit.
+func refuseTooLarge(fail *proto.Failure, n, limit int) refusal {
+	var what, unit, flag string
+	switch fail {
+	case proto.FailValueTooLarge:
+		what, unit, flag = "data", "bytes", "--max-value"
+	case proto.FailBodyTooLarge:
+		what, unit, flag = "the body", "bytes", "--max-body"
+	case proto.FailBatchTooLarge:
+		what, unit, flag = "the batch", "items", "--max-batch"
+	default:
+		panic("BUG: httpapi: " + fail.Code + " has no limit")
 	}
-	if n <= limit { // it has no known size
-		return refusal{fail: fail, text: fmt.Sprintf("%s is above the limit of %d; see %s", what, limit, flags[fail])}
+	if n > 0 {
+		what = fmt.Sprintf("%s has %d %s,", what, n, unit)
+	} else {
+		what += " is"
 	}
-	return refusal{fail: fail, text: fmt.Sprintf("%s is %d, above the limit of %d; see %s", what, n, limit, flags[fail])}
+	return refusal{fail: fail, text: fmt.Sprintf("%s above the limit of %d %s; see %s", what, limit, unit, flag)}
 }
 
 // refuseStatus gives the refusal that a status of an operation means, or none.

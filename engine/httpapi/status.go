@@ -77,11 +77,8 @@ func appendCluster(dst []byte, c *Cluster) []byte {
 // flush answers POST /api/flush. A body is not needed; one that is sent is held
 // to the rules for bodies.
 func (s *Server) flush(ctx *fasthttp.RequestCtx, r *request) {
-	bare := len(ctx.Request.Header.ContentType()) == 0 && ctx.Request.Header.ContentLength() <= 0 && !ctx.Request.IsBodyStream()
-	if !bare && r.headers.given&givenEncoding == 0 && isJSON(ctx.Request.Header.ContentType()) && ctx.Request.Header.ContentLength() == 0 {
-		bare = true
-	}
-	if !bare {
+	contentType := ctx.Request.Header.ContentType()
+	if ctx.Request.Header.ContentLength() != 0 || len(contentType) > 0 && !isJSON(contentType) {
 		body, why := s.readJSON(ctx, r)
 		if !why.refused() && !isObject(body) {
 			why = refuseNotObject

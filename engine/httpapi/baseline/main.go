@@ -1,0 +1,63 @@
+// Baseline is a bare fasthttp server with a constant answer: what Smache's CPU
+// per request is measured against (scripts/bench-cpu.sh, docs/BENCHMARKS.md). Its
+// answers have the bytes that Smache answers with, headers included, set in the
+// cheapest way that fasthttp has, and it does nothing else.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"net"
+	"os"
+
+	"github.com/valyala/fasthttp"
+)
+
+func main() {
+	listen := flag.String("listen", "127.0.0.1:0", "address to listen on")
+	flag.Parse()
+	if err := serve(*listen); err != nil {
+		fmt.Fprintln(os.Stderr, "baseline:", err)
+		os.Exit(1)
+	}
+}
+
+func serve(listen string) error {
+	ln, err := net.Listen("tcp", listen)
+	if err != nil {
+		return err
+	}
+	fmt.Println(ln.Addr())
+	return (&fasthttp.Server{Name: "smache", Handler: handle}).Serve(ln)
+}
+
+var (
+	contentType = []byte("application/json")
+	get         = []byte(`{"key":"bench-0000000001","data":{"id":0000000001,"lat":52.520008,"lon":13.404954,"speed":13},"node":"smache@127.0.0.1:4000"}`)
+	post        = []byte(`{"data":{"id":0000000001,"lat":52.520008,"lon":13.404954,"speed":13}}`)
+	control     = []byte(`{}`)
+
+	headers = [][2][]byte{
+		{[]byte("ETag"), []byte(`"660e107544078000"`)},
+		{[]byte("Smache-Age"), []byte("0.008")},
+		{[]byte("Cache-Status"), []byte("smache; hit")},
+		{[]byte("Cache-Control"), []byte("private, no-cache")},
+	}
+)
+
+func handle(ctx *fasthttp.RequestCtx) {
+	h := &ctx.Response.Header
+	h.SetContentTypeBytes(contentType)
+	switch {
+	case ctx.IsPost():
+		h.SetCanonical(headers[0][0], headers[0][1])
+		ctx.Response.SetBodyRaw(post)
+	case len(ctx.Path()) > 1:
+		for i := range headers {
+			h.SetCanonical(headers[i][0], headers[i][1])
+		}
+		ctx.Response.SetBodyRaw(get)
+	default:
+		ctx.Response.SetBodyRaw(control)
+	}
+}
