@@ -79,6 +79,8 @@ func TestConnectionLimits(t *testing.T) {
 	if got := dial(t, address).get("/"); got.status != 200 {
 		t.Error(got.body)
 	}
+	s.registry.mu.Lock()
+	defer s.registry.mu.Unlock()
 	if s.registry.overAddress.Load() != 1 || len(s.registry.addresses) > 1 {
 		t.Errorf("%d refused, %d addresses", s.registry.overAddress.Load(), len(s.registry.addresses))
 	}
