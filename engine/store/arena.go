@@ -90,8 +90,8 @@ func (w *writer) putPieces(dst []byte, slot uint16, h *hash, id uint64, value []
 			found++
 		}
 		if best < 0 {
-			// 256 salts all hit used buckets: at most half of the buckets are
-			// used, so this has a chance of 2^-256.
+			// 256 salts all hit used buckets. About half of the buckets are used
+			// at most, so the chance of that is near 2^-256.
 			panic("store: BUG: no bucket for a piece")
 		}
 		used[best/64] |= 1 << (best % 64)

@@ -33,7 +33,7 @@ const (
 
 	headFixed   = 20
 	headPieces  = 12
-	maxPieces   = 256
+	maxPieces   = 264 // 1 MiB in pieces of 4 KiB less what each costs, and some
 	writtenMask = 1<<40 - 1
 
 	// kvOverhead is what fastcache puts in front of key and value of a pair.

@@ -26,7 +26,7 @@ type Config struct {
 	// the arena can hold at 128 bytes each.
 	MaxEntries int
 	// MaxValue is the longest value in bytes. Default 1 MiB; at most 1/64 of the
-	// arena, and 256 pieces.
+	// arena, and 264 pieces.
 	MaxValue int
 	// QueueLen is the length of each writer's queue, rounded up to a power of
 	// two. A write that finds it full fails with proto.StatusQueueFull. Default

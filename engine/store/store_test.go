@@ -557,6 +557,19 @@ func TestQueueFull(t *testing.T) {
 	}
 }
 
+// The longest value is 1 MiB wherever a 64th of the arena is as much.
+func TestMaxValue(t *testing.T) {
+	for units, want := range map[int64]int{1: ArenaUnit / 64, 2: 1 << 20, 3: 1 << 20, 4: 1 << 20, 8: 1 << 20} {
+		s := newTestStore(t, Config{ArenaBytes: units * ArenaUnit, Writers: 1})
+		if s.MaxValue() != want {
+			t.Errorf("%d units: %d bytes, want %d", units, s.MaxValue(), want)
+		}
+		value := strings.Repeat("v", want)
+		set(s, "k", value)
+		wantHit(t, s, "k", value)
+	}
+}
+
 func TestConfigErrors(t *testing.T) {
 	for _, c := range []struct {
 		cfg  Config
@@ -567,7 +580,7 @@ func TestConfigErrors(t *testing.T) {
 		{Config{ArenaBytes: ArenaUnit, Writers: 2}, ErrArena},
 		{Config{ArenaBytes: 3 * ArenaUnit, Writers: 3}, ErrArena},
 		{Config{ArenaBytes: ArenaUnit, MaxValue: ArenaUnit/64 + 1}, ErrMaxValue},
-		{Config{ArenaBytes: 64 * ArenaUnit, MaxValue: 4 << 20}, ErrMaxValue},
+		{Config{ArenaBytes: 64 * ArenaUnit, MaxValue: 3 << 20}, ErrMaxValue},
 	} {
 		if _, err := New(c.cfg); !errors.Is(err, c.want) {
 			t.Errorf("%+v: %v, want %v", c.cfg, err, c.want)

@@ -33,8 +33,8 @@ func serve(listen string) error {
 
 var (
 	contentType = []byte("application/json")
-	get         = []byte(`{"key":"bench-0000000001","data":{"id":0000000001,"lat":52.520008,"lon":13.404954,"speed":13},"node":"smache@127.0.0.1:4000"}`)
-	post        = []byte(`{"data":{"id":0000000001,"lat":52.520008,"lon":13.404954,"speed":13}}`)
+	get         = []byte(`{"key":"bench-0000000000","data":{"id":"bench-0000000000","lat":59.574730,"lng":116.663252},"node":"smache@127.0.0.1:4000"}`)
+	post        = []byte(`{"data":{"id":"bench-0000000000","lat":59.574730,"lng":116.663252}}`)
 	control     = []byte(`{}`)
 
 	headers = [][2][]byte{
