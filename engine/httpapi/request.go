@@ -171,3 +171,13 @@ func (r *request) setKey(key []byte) {
 func bodyBuffer(ctx *fasthttp.RequestCtx) []byte { return ctx.Response.SwapBody(nil)[:0] }
 
 func setBody(ctx *fasthttp.RequestCtx, body []byte) { ctx.Response.SwapBody(body) }
+
+// setChargedBody is setBody for what may be large: it is charged now that its
+// size is known, or given up.
+func (s *Server) setChargedBody(ctx *fasthttp.RequestCtx, r *request, body []byte) {
+	if !s.charge(r.owes, cap(body)) {
+		s.fail(ctx, r, refuseBudget)
+		return
+	}
+	setBody(ctx, body)
+}

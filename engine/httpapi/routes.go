@@ -104,9 +104,9 @@ func (s *Server) dispatch(ctx *fasthttp.RequestCtx, r *request) {
 	case routeReady:
 		s.ready(ctx, r)
 	case routeCluster:
-		s.clusterStatus(ctx)
+		s.clusterStatus(ctx, r)
 	case routeMetrics:
-		s.metrics(ctx)
+		s.metrics(ctx, r)
 	case routeOpenAPI:
 		s.openAPI(ctx)
 	default:

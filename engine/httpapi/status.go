@@ -27,19 +27,19 @@ func (s *Server) ready(ctx *fasthttp.RequestCtx, r *request) {
 }
 
 // metrics answers GET /metrics.
-func (s *Server) metrics(ctx *fasthttp.RequestCtx) {
+func (s *Server) metrics(ctx *fasthttp.RequestCtx, r *request) {
 	h := &ctx.Response.Header
 	h.SetContentTypeBytes(typeMetrics)
 	h.SetCanonical(headerCacheControl, valueNoStore)
-	if s.config.Metrics != nil {
-		setBody(ctx, s.config.Metrics(bodyBuffer(ctx)))
-		return
+	gather := s.config.Metrics
+	if gather == nil {
+		gather = s.AppendMetrics
 	}
-	setBody(ctx, s.AppendMetrics(bodyBuffer(ctx)))
+	s.setChargedBody(ctx, r, gather(bodyBuffer(ctx)))
 }
 
 // clusterStatus answers GET /cluster.
-func (s *Server) clusterStatus(ctx *fasthttp.RequestCtx) {
+func (s *Server) clusterStatus(ctx *fasthttp.RequestCtx, r *request) {
 	cluster := Cluster{
 		Node: s.config.Node, Epoch: "0",
 		Members: []Member{{Name: s.config.Node, State: "serving", Slots: proto.Slots, Version: s.config.Version}},
@@ -50,7 +50,7 @@ func (s *Server) clusterStatus(ctx *fasthttp.RequestCtx) {
 	h := &ctx.Response.Header
 	h.SetContentTypeBytes(typeJSON)
 	h.SetCanonical(headerCacheControl, valueNoStore)
-	setBody(ctx, appendCluster(bodyBuffer(ctx), &cluster))
+	s.setChargedBody(ctx, r, appendCluster(bodyBuffer(ctx), &cluster))
 }
 
 func appendCluster(dst []byte, c *Cluster) []byte {
