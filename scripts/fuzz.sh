@@ -1,7 +1,10 @@
 #!/bin/sh
-# Runs every fuzz target of every package for a time each (default 10s).
+# Runs every fuzz target of every package for a time each (default 10s), or for a
+# number of inputs.
 #
 #   scripts/fuzz.sh [TIME]
+#   scripts/fuzz.sh 5m
+#   scripts/fuzz.sh 10000x
 set -eu
 cd "$(dirname "$0")/.."
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io/fs"
 	"os"
@@ -96,6 +97,26 @@ func TestReadmeExamples(t *testing.T) {
 	}
 	if examples < 15 {
 		t.Errorf("only %d examples were found", examples)
+	}
+}
+
+// TestReadmeListsPaths: every path of the API's description is in the table.
+func TestReadmeListsPaths(t *testing.T) {
+	_, text := readme(t)
+	_, api, _ := strings.Cut(text, "\n## The API\n")
+	api, _, _ = strings.Cut(api, "\n### ")
+	p := serve(t, nil)
+	_, description := p.get("/openapi.json")
+	var body struct {
+		Paths map[string]json.RawMessage
+	}
+	if err := json.Unmarshal([]byte(description), &body); err != nil || len(body.Paths) < 10 {
+		t.Fatalf("the description lists %d paths, %v", len(body.Paths), err)
+	}
+	for path := range body.Paths {
+		if !strings.Contains(api, path+" ") && !strings.Contains(api, path+"`") && !strings.Contains(api, path+"?") {
+			t.Errorf("the README does not list %s", path)
+		}
 	}
 }
 

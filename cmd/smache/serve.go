@@ -67,6 +67,10 @@ func startNode(inv invocation, cfg *serveConfig, log *slog.Logger) (*engine.Node
 	if err != nil {
 		return nil, nil, fmt.Errorf("cannot listen (see --listen): %w", err)
 	}
+	closeProfiles, err := serveProfiles(inv.ctx, string(cfg.pprof), log)
+	if err != nil {
+		return nil, nil, errors.Join(err, listener.Close())
+	}
 	engineCfg := cfg.engineConfig()
 	engineCfg.Logger = log
 	engineCfg.OpenFiles = openFiles()
@@ -75,6 +79,7 @@ func startNode(inv invocation, cfg *serveConfig, log *slog.Logger) (*engine.Node
 	}
 	node, err := engine.New(engineCfg)
 	if err != nil {
+		closeProfiles()
 		return nil, nil, errors.Join(err, listener.Close())
 	}
 	plan := node.Plan()
@@ -84,10 +89,6 @@ func startNode(inv invocation, cfg *serveConfig, log *slog.Logger) (*engine.Node
 		log.Warn("GOMEMLIMIT is set and used instead of the limit derived from --memory", "limit", formatSize(limit), "derived", formatSize(plan.GoLimit))
 	} else {
 		debug.SetMemoryLimit(limit)
-	}
-	closeProfiles, err := serveProfiles(inv.ctx, string(cfg.pprof), log)
-	if err != nil {
-		return nil, nil, errors.Join(err, listener.Close())
 	}
 	log.Info("memory", "total", engine.FormatBytes(plan.Total), "arena", engine.FormatBytes(plan.Arena),
 		"index", engine.FormatBytes(plan.Index), "connections", engine.FormatBytes(plan.Connections),
