@@ -4,40 +4,27 @@ import (
 	"bytes"
 	"testing"
 	"time"
-
-	"github.com/panjf2000/gnet/v2"
 )
 
-// A fakeConn is a connection on which an answer has come, and which takes the
-// next request. The methods that it does not have are not called.
-type fakeConn struct {
-	gnet.Conn
-	slot    *slot
-	answer  []byte
-	request []byte
-}
+// A fakeWire is a connection that takes requests.
+type fakeWire struct{ request []byte }
 
-func (c *fakeConn) Context() any             { return c.slot }
-func (c *fakeConn) Next(int) ([]byte, error) { return c.answer, nil }
-func (c *fakeConn) Write(b []byte) (int, error) {
-	c.request = append(c.request[:0], b...)
-	return len(b), nil
-}
+func (w *fakeWire) write(b []byte) { w.request = append(w.request[:0], b...) }
+func (w *fakeWire) shut()          { panic("nothing is to be closed") }
 
 // fakeLoop is a loop in the midst of a phase, with one slot whose request is
 // under way.
-func fakeLoop(w Workload) (*loop, *fakeConn) {
+func fakeLoop(w Workload) (*loop, *slot, *fakeWire) {
 	r := &run{cfg: Config{Timeout: time.Minute}, base: time.Now()}
 	l := &loop{run: r, tally: newTally()}
-	s := &slot{loop: l}
+	wire := &fakeWire{}
+	s := &slot{loop: l, wire: wire}
 	l.slots = []*slot{s}
-	c := &fakeConn{slot: s}
-	s.conn = c
 	p := newPhase(StageMeasure, w, 1<<60, 0)
 	p.results = make(chan *tally, 1)
 	r.phase.Store(p)
 	l.enter(r.now())
-	return l, c
+	return l, s, wire
 }
 
 // rightAnswer is what a server answers to request n.
@@ -58,18 +45,19 @@ func rightAnswer(dst []byte, s Script, n uint64) []byte {
 func TestRequestAllocs(t *testing.T) {
 	for _, make := range []func(HTTPConfig) (Workload, error){NewControl, NewPost, NewGet} {
 		w := mustWorkload(t, make, testHTTP(1000, 0))
-		l, c := fakeLoop(w)
+		l, s, wire := fakeLoop(w)
 		server := w.Script()
+		var answer []byte
 		allocs := testing.AllocsPerRun(1000, func() {
-			c.answer = rightAnswer(c.answer, server, c.slot.n)
-			if l.OnTraffic(c) != gnet.None {
+			answer = rightAnswer(answer, server, s.n)
+			if !l.received(s, answer) {
 				t.Fatal("the connection was closed")
 			}
 		})
 		if allocs != 0 {
 			t.Errorf("%s: %v allocations per request", w.Name(), allocs)
 		}
-		if l.tally.ok != 1001 || l.tally.sent != 1002 || l.tally.failures() != 0 || !bytes.Equal(c.request, server.Request(c.slot.n)) {
+		if l.tally.ok != 1001 || l.tally.sent != 1002 || l.tally.failures() != 0 || !bytes.Equal(wire.request, server.Request(s.n)) {
 			t.Errorf("%s: %+v", w.Name(), l.tally)
 		}
 	}
@@ -78,15 +66,13 @@ func TestRequestAllocs(t *testing.T) {
 // An answer in two pieces allocates nothing either, once the buffer is there.
 func TestSplitAnswerAllocs(t *testing.T) {
 	w := mustWorkload(t, NewGet, testHTTP(1000, 0))
-	l, c := fakeLoop(w)
+	l, s, _ := fakeLoop(w)
 	server := w.Script()
 	var whole []byte
 	allocs := testing.AllocsPerRun(1000, func() {
-		whole = rightAnswer(whole, server, c.slot.n)
-		c.answer = whole[:40]
-		l.OnTraffic(c)
-		c.answer = whole[40:]
-		l.OnTraffic(c)
+		whole = rightAnswer(whole, server, s.n)
+		l.received(s, whole[:40])
+		l.received(s, whole[40:])
 	})
 	if allocs != 0 || l.tally.ok != 1001 {
 		t.Errorf("%v allocations, %d right", allocs, l.tally.ok)
@@ -97,12 +83,13 @@ func BenchmarkRequest(b *testing.B) {
 	for _, make := range []func(HTTPConfig) (Workload, error){NewControl, NewPost, NewGet} {
 		w := mustWorkload(b, make, testHTTP(1000, 0))
 		b.Run(w.Name(), func(b *testing.B) {
-			l, c := fakeLoop(w)
+			l, s, _ := fakeLoop(w)
 			server := w.Script()
+			var answer []byte
 			b.ReportAllocs()
 			for b.Loop() {
-				c.answer = rightAnswer(c.answer, server, c.slot.n)
-				l.OnTraffic(c)
+				answer = rightAnswer(answer, server, s.n)
+				l.received(s, answer)
 			}
 		})
 	}

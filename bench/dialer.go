@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -17,8 +16,6 @@ const (
 	backoffMax = 500 * time.Millisecond
 )
 
-var errEnrol = errors.New("bench: the event loop did not take the connection")
-
 // resolve connects once, to find out early whether anybody is there, and which
 // of the addresses of a name answers; all connections go to that one.
 func (r *run) resolve(ctx context.Context) error {
@@ -31,7 +28,7 @@ func (r *run) resolve(ctx context.Context) error {
 		}
 		return fmt.Errorf("%w: %w; is it running there? see --url", ErrUnreachable, err)
 	}
-	r.address = c.RemoteAddr().String()
+	r.address, _ = c.RemoteAddr().(*net.TCPAddr) // "tcp" gives no other
 	return c.Close()
 }
 
@@ -59,7 +56,7 @@ func (r *run) dialSlot(ctx context.Context, s *slot) {
 			return
 		}
 	}
-	err := r.open(ctx, s)
+	err := s.loop.reactor.connect(ctx, s)
 	if err != nil && ctx.Err() == nil {
 		s.fails++
 		if p := r.phase.Load(); p == nil || p.open(r.now()) {
@@ -74,24 +71,6 @@ func (r *run) dialSlot(ctx context.Context, s *slot) {
 		s.dialed = true
 		r.attempted.Add(1)
 	}
-}
-
-// open dials and hands the connection to the slot's event loop.
-func (r *run) open(ctx context.Context, s *slot) error {
-	d := net.Dialer{Timeout: r.cfg.Timeout, KeepAlive: -1}
-	c, err := d.DialContext(ctx, "tcp", r.address)
-	if err != nil {
-		return err
-	}
-	before := s.opens.Load()
-	if _, err := s.loop.client.EnrollContext(c, s); err != nil {
-		return fmt.Errorf("%w: %w", errEnrol, err)
-	}
-	// gnet gives no error when registering fails; the slot then still waits.
-	if s.opens.Load() == before {
-		return errEnrol
-	}
-	return nil
 }
 
 // enqueue asks for a new connection for a slot, which the caller gives away.

@@ -1,25 +1,19 @@
 package bench
 
 import (
-	"context"
 	"fmt"
 	"sync/atomic"
 	"time"
-
-	"github.com/panjf2000/gnet/v2"
 )
 
 // A loop is one event loop with its connections. Its fields belong to the loop's
 // goroutine, but for those said to be otherwise.
 type loop struct {
-	gnet.BuiltinEventEngine
-	run    *run
-	client *gnet.Client // set before the start
-	slots  []*slot      // set before the start
+	run     *run
+	reactor reactor // set before the start
+	slots   []*slot // set before the start
 
-	ready  atomic.Bool    // events is set; any goroutine
-	events gnet.EventLoop // set once, before ready
-	ticker gnet.RunnableFunc
+	ready atomic.Bool // there has been a connection; any goroutine
 
 	phase    *phase // the one that tally is about; nil before the first
 	script   Script // of phase
@@ -32,11 +26,12 @@ type loop struct {
 
 // A slot is one client: one connection after the other, one request at a time.
 // While it waits to be connected it belongs to a dialer, otherwise to its loop;
-// opens may be read by any goroutine, and busy, sentAt and conn belong to the
+// opens may be read by any goroutine, and busy, sentAt and wire belong to the
 // loop at all times.
 type slot struct {
-	loop *loop
-	conn gnet.Conn // nil while there is none
+	loop  *loop
+	index int32 // in loop.slots
+	wire  wire  // nil while there is no connection
 
 	busy     bool   // a request has no answer yet
 	retrying bool   // it waits for a new connection to be sent once more
@@ -53,17 +48,14 @@ type slot struct {
 	fails  int  // connections in a row that brought none
 }
 
-// OnOpen is gnet's: a dialer has handed over a connection.
-func (l *loop) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
-	s, _ := c.Context().(*slot)
-	if s == nil || l.run.stopping.Load() {
-		return nil, gnet.Close
+// opened is the reactor's: a dialer has handed over a connection. It must be
+// closed if opened returns false.
+func (l *loop) opened(s *slot, w wire) bool {
+	if l.run.stopping.Load() {
+		return false
 	}
-	if !l.ready.Load() {
-		l.events = c.EventLoop()
-		l.ready.Store(true)
-	}
-	s.conn, s.good = c, false
+	l.ready.Store(true)
+	s.wire, s.good = w, false
 	s.parser.Reset()
 	l.run.opened.Add(1)
 	l.run.connected.Add(1)
@@ -77,7 +69,7 @@ func (l *loop) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
 	case l.phase != nil:
 		l.sendNext(s, now)
 	}
-	return nil, gnet.None
+	return true
 }
 
 // enter begins the run's present phase, if that was not done yet.
@@ -88,7 +80,7 @@ func (l *loop) enter(now int64) bool {
 	}
 	l.phase, l.script, l.tally, l.reported = p, p.workload.Script(), newTally(), false
 	for _, s := range l.slots {
-		if s.conn != nil && !s.busy {
+		if s.wire != nil && !s.busy {
 			l.sendNext(s, now)
 		}
 	}
@@ -109,29 +101,28 @@ func (l *loop) sendNext(s *slot, now int64) {
 	l.write(s)
 }
 
-// write hands the slot's request to the kernel. If that fails gnet closes the
-// connection from within, and OnClose has dealt with the slot on return.
+// write hands the slot's request to the kernel. If that fails, closed has dealt
+// with the slot on return.
 func (l *loop) write(s *slot) {
 	request := l.script.Request(s.n)
 	l.tally.bytesOut += uint64(len(request))
-	_, _ = s.conn.Write(request)
+	s.wire.write(request)
 }
 
-// OnTraffic is gnet's: bytes have come. This is the hot path: it parses, checks,
-// counts and sends the next request.
-func (l *loop) OnTraffic(c gnet.Conn) gnet.Action {
-	s := c.Context().(*slot)
-	b, _ := c.Next(-1) // all there is; nothing is ever left in gnet's buffers
+// received is the reactor's: bytes have come, which are valid until it returns.
+// The connection must be closed if it returns false. This is the hot path: it
+// parses, checks, counts and sends the next request.
+func (l *loop) received(s *slot, b []byte) bool {
 	now := l.run.now()
-	if s.conn == nil || !s.busy {
-		return gnet.Close // nobody has asked
+	if !s.busy {
+		return false // nobody has asked
 	}
 	l.tally.bytesIn += uint64(len(b))
 	for {
 		event, piece, rest, err := s.parser.Next(b)
 		if err != nil {
 			l.fail(s, now, FailMalformed, err.Error())
-			return gnet.Close
+			return false
 		}
 		if len(piece) > 0 {
 			l.compare(s, piece)
@@ -141,17 +132,17 @@ func (l *loop) OnTraffic(c gnet.Conn) gnet.Action {
 			shut := s.parser.Close()
 			if len(rest) > 0 {
 				l.fail(s, now, FailMalformed, "more bytes than one answer")
-				return gnet.Close
+				return false
 			}
 			l.answered(s, now)
 			if shut {
-				return gnet.Close
+				return false
 			}
 			s.parser.Reset()
 			l.sendNext(s, now)
-			return gnet.None
+			return true
 		case event == EventMore || len(rest) == 0:
-			return gnet.None
+			return true
 		}
 		b = rest
 	}
@@ -206,16 +197,12 @@ func (l *loop) end(s *slot, now int64) {
 	l.tally.lastEnd = now
 }
 
-// OnClose is gnet's: a connection is gone, by whatever side.
-func (l *loop) OnClose(c gnet.Conn, err error) gnet.Action {
-	s, _ := c.Context().(*slot)
-	if s == nil || s.conn != c {
-		return gnet.None
-	}
-	s.conn = nil
+// closed is the reactor's: the slot's connection is gone, by whatever side.
+func (l *loop) closed(s *slot, err error) {
+	s.wire = nil
 	l.run.connected.Add(-1)
 	if l.run.stopping.Load() {
-		return gnet.None
+		return
 	}
 	now := l.run.now()
 	l.tally.reconnects++
@@ -243,17 +230,16 @@ func (l *loop) OnClose(c gnet.Conn, err error) gnet.Action {
 	if p := l.phase; p == nil || !p.last || s.retrying || p.open(now) {
 		l.run.enqueue(s)
 	}
-	return gnet.None
 }
 
 // tick is run on the loop now and then: it enters a new phase, ends requests
 // that took too long, shows the counters, and notices the end of the phase.
-func (l *loop) tick(context.Context) error {
+func (l *loop) tick() {
 	now := l.run.now()
 	l.enter(now)
 	p := l.phase
 	if p == nil {
-		return nil
+		return
 	}
 	limit := now - int64(l.run.cfg.Timeout)
 	for _, s := range l.slots {
@@ -263,11 +249,11 @@ func (l *loop) tick(context.Context) error {
 			l.tally.abandoned++
 			l.end(s, now)
 		case s.sentAt >= limit:
-		case s.conn == nil:
+		case s.wire == nil:
 			l.fail(s, now, FailClosed, "no new connection for the retry")
 		default:
 			l.fail(s, now, FailTimeout, "no complete answer in "+l.run.cfg.Timeout.String())
-			_ = l.events.Close(s.conn) // OnClose asks for a new one
+			s.wire.shut() // closed asks for a new one
 		}
 	}
 	if !l.reported {
@@ -275,7 +261,6 @@ func (l *loop) tick(context.Context) error {
 		l.liveFailed.Store(l.tally.failures())
 	}
 	l.endPhase(now)
-	return nil
 }
 
 // endPhase hands over the counts once nothing is under way or left to send.

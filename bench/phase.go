@@ -65,7 +65,7 @@ func (r *run) runPhase(ctx context.Context, p *phase) (*tally, time.Duration, er
 		l.liveFailed.Store(0)
 	}
 	r.phase.Store(p)
-	r.tickLoops(ctx)
+	r.tickLoops()
 
 	ticker := time.NewTicker(max(min(tickEvery, r.cfg.Timeout/4), time.Millisecond))
 	defer ticker.Stop()
@@ -83,7 +83,7 @@ func (r *run) runPhase(ctx context.Context, p *phase) (*tally, time.Duration, er
 			total.merge(t)
 			got++
 		case <-ticker.C:
-			r.tickLoops(ctx)
+			r.tickLoops()
 			r.showPhase(p)
 			switch now := r.now(); {
 			case r.connected.Load() > 0:
@@ -113,10 +113,10 @@ func (r *run) runPhase(ctx context.Context, p *phase) (*tally, time.Duration, er
 }
 
 // tickLoops makes every loop look at the phase, time-outs and counters.
-func (r *run) tickLoops(ctx context.Context) {
+func (r *run) tickLoops() {
 	for _, l := range r.loops {
 		if l.ready.Load() {
-			_ = l.events.Execute(ctx, l.ticker) // fails only when the loop has ended
+			l.reactor.execute(l.tick)
 		}
 	}
 }

@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/panjf2000/gnet/v2"
 )
 
 // The defaults and limits of a Config.
@@ -68,6 +67,8 @@ type Config struct {
 	Retry bool
 	// Progress, if set, is called about four times a second, by one goroutine.
 	Progress func(Progress)
+
+	reactor func(*loop) (reactor, error) // newReactor, unless a test says otherwise
 }
 
 // Stage is a part of a run.
@@ -114,6 +115,9 @@ func (c Config) withDefaults() (Config, error) {
 		c.Threads = max(1, runtime.NumCPU()/4)
 	}
 	c.Threads = min(c.Threads, c.Clients)
+	if c.reactor == nil {
+		c.reactor = newReactor
+	}
 	switch {
 	case c.Workload == nil:
 		return c, fmt.Errorf("%w: no workload", ErrConfig)
@@ -142,8 +146,8 @@ type run struct {
 	loops []*loop
 	phase atomic.Pointer[phase] // the present one
 
-	queue     chan *slot // to be connected; has room for all of them
-	address   string     // of the server, resolved
+	queue     chan *slot   // to be connected; has room for all of them
+	address   *net.TCPAddr // of the server, resolved
 	stopping  atomic.Bool
 	attempted atomic.Int64 // slots that were dialed for the first time
 	connected atomic.Int64 // open connections
@@ -220,27 +224,17 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 func (r *run) start(ctx context.Context) (stop func(), err error) {
 	for i := range r.cfg.Threads {
 		l := &loop{run: r, tally: newTally()}
-		l.ticker = gnet.RunnableFunc(l.tick)
-		for range share(r.cfg.Clients, r.cfg.Threads, i) {
-			l.slots = append(l.slots, &slot{loop: l})
+		for k := range share(r.cfg.Clients, r.cfg.Threads, i) {
+			l.slots = append(l.slots, &slot{loop: l, index: int32(k)})
 		}
-		if l.client, err = gnet.NewClient(l, gnet.WithNumEventLoop(1), gnet.WithLogger(silent{})); err != nil {
-			return nil, fmt.Errorf("bench: cannot create an event loop: %w", err)
+		if l.reactor, err = r.cfg.reactor(l); err == nil {
+			err = l.reactor.start()
+		}
+		if err != nil {
+			r.stopLoops()
+			return nil, err
 		}
 		r.loops = append(r.loops, l)
-	}
-	var started []*loop
-	end := func() {
-		for _, l := range started {
-			_ = l.client.Stop() // it reports only how its goroutines ended
-		}
-	}
-	for _, l := range r.loops {
-		if err := l.client.Start(); err != nil {
-			end()
-			return nil, fmt.Errorf("bench: cannot start an event loop: %w", err)
-		}
-		started = append(started, l)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	var dialers sync.WaitGroup
@@ -251,8 +245,14 @@ func (r *run) start(ctx context.Context) (stop func(), err error) {
 		r.stopping.Store(true)
 		cancel()
 		dialers.Wait() // before the loops end: a dialer may wait for its loop
-		end()
+		r.stopLoops()
 	}, nil
+}
+
+func (r *run) stopLoops() {
+	for _, l := range r.loops {
+		l.reactor.stop()
+	}
 }
 
 // share is how many of n things the i-th of parts gets.
@@ -313,12 +313,3 @@ func (r *run) sampleOfDial() string {
 	defer r.mu.Unlock()
 	return r.dialSample
 }
-
-// silent is gnet's logger: what matters is counted.
-type silent struct{}
-
-func (silent) Debugf(string, ...any) {}
-func (silent) Infof(string, ...any)  {}
-func (silent) Warnf(string, ...any)  {}
-func (silent) Errorf(string, ...any) {}
-func (silent) Fatalf(string, ...any) {}

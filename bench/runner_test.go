@@ -236,7 +236,7 @@ func TestConfigDefaults(t *testing.T) {
 	if err != nil || cfg.Clients != 900 || cfg.Requests != 50_000 || cfg.Timeout != 10*time.Second || cfg.Threads < 1 {
 		t.Errorf("%+v, %v", cfg, err)
 	}
-	if err := checkFiles(1 << 40); !errors.Is(err, ErrConfig) {
+	if err := checkFiles(1 << 30); !errors.Is(err, ErrConfig) {
 		t.Errorf("more files than any limit: %v", err)
 	}
 }
