@@ -26,7 +26,31 @@ const (
 	StatusUnreachable Status = 8
 	// StatusClosed: the node is shutting down; nothing was done.
 	StatusClosed Status = 9
+	// StatusMoved: another node holds the slot, and the answer names it; nothing
+	// was done.
+	StatusMoved Status = 10
+	// StatusBusy: the slot is changing hands; nothing was done.
+	StatusBusy Status = 11
+	// StatusEpoch: the request is of another epoch; nothing was done.
+	StatusEpoch Status = 12
+	// StatusDead: this node has nothing of the slot that could still be fetched.
+	StatusDead Status = 13
+
+	statusLast = StatusDead
 )
+
+var statusNames = [...]string{
+	"ok", "miss", "not_modified", "precondition", "too_large", "queue_full", "not_holder", "stale",
+	"unreachable", "closed", "moved", "busy", "epoch", "dead",
+}
+
+// String gives the status's name, as in documents and metrics.
+func (s Status) String() string {
+	if s > statusLast {
+		return "unknown"
+	}
+	return statusNames[s]
+}
 
 // Retry says whether the same request may be sent again.
 type Retry uint8
@@ -116,7 +140,7 @@ func FailureOf(s Status) *Failure {
 		return FailValueTooLarge
 	case StatusQueueFull:
 		return FailQueueFull
-	case StatusNotHolder:
+	case StatusNotHolder, StatusMoved, StatusBusy, StatusEpoch:
 		return FailBusy
 	case StatusUnreachable:
 		return FailUnreachable
