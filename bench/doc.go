@@ -33,13 +33,13 @@
 // nginx on two cores with 900 connections and a load of 5 from others, medians
 // of 7 interleaved runs of 100,000 requests, in microseconds:
 //
-//	epoll, raw reads and writes     8.5
-//	ab                              9.6
-//	epoll, reads and writes of x/sys 10.1
-//	gnet                           10.2
+//	epoll, raw reads and writes        8.5
+//	ab                                 9.6
+//	epoll, reads and writes of x/sys  10.1
+//	gnet                              10.2
 //
-// With nothing else on the machine all but ab (8.8) cost the same 7.6, of which
-// 7.1 are the kernel's.
+// With nothing else on the machine all but ab (8.6) cost the same 7.7, of which
+// 7.2 are the kernel's.
 //
 // # Bytes
 //

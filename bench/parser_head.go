@@ -22,7 +22,7 @@ const (
 )
 
 var classes = func() (t [256]uint8) {
-	for c := 0; c < 256; c++ {
+	for c := range 256 {
 		if c == '\t' || c >= 0x20 && c != 0x7f {
 			t[c] |= classText
 		}

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -98,7 +99,7 @@ func (r *epollReactor) run() {
 	events := make([]unix.EpollEvent, eventsAtOnce)
 	for !r.stopped {
 		n, err := unix.EpollWait(r.epoll, events, -1)
-		if err != nil && err != unix.EINTR {
+		if err != nil && !errors.Is(err, unix.EINTR) {
 			panic("BUG: bench: epoll_wait: " + err.Error())
 		}
 		for i := range max(n, 0) {

@@ -9,7 +9,7 @@ import (
 
 // Both reactors are held against the same servers; all other tests use the one
 // that is best on this system.
-func eachReactor(t *testing.T, test func(t *testing.T, make func(*loop) (reactor, error))) {
+func eachReactor(t *testing.T, test func(t *testing.T, with func(*loop) (reactor, error))) {
 	t.Run("best", func(t *testing.T) {
 		t.Parallel()
 		test(t, newReactor)
@@ -22,11 +22,11 @@ func eachReactor(t *testing.T, test func(t *testing.T, make func(*loop) (reactor
 
 // Values that no socket buffer takes at once go both ways, whole.
 func TestReactorLargeValues(t *testing.T) {
-	eachReactor(t, func(t *testing.T, make func(*loop) (reactor, error)) {
+	eachReactor(t, func(t *testing.T, with func(*loop) (reactor, error)) {
 		s := startCache(t, nil)
 		cfg := HTTPConfig{Endpoint: s.endpoint, Keys: Keys{Count: 2, Order: OrderSequential}, ValueSize: 4 << 20}
 		result, err := testRun(t, s.endpoint, func(c *Config) {
-			c.reactor = make
+			c.reactor = with
 			c.Workload, c.Clients, c.Requests = mustWorkload(t, NewGet, cfg), 2, 4
 			c.Prepare, c.PrepareRequests = mustWorkload(t, NewPost, cfg), 2
 		})
@@ -40,14 +40,14 @@ func TestReactorLargeValues(t *testing.T) {
 }
 
 func TestReactorReconnects(t *testing.T) {
-	eachReactor(t, func(t *testing.T, make func(*loop) (reactor, error)) {
+	eachReactor(t, func(t *testing.T, with func(*loop) (reactor, error)) {
 		s := startCache(t, func(w http.ResponseWriter, _ *http.Request, n int64) bool {
 			if n%3 == 0 {
 				w.Header().Set("Connection", "close")
 			}
 			return false
 		})
-		result, err := testRun(t, s.endpoint, func(c *Config) { c.reactor, c.Requests = make, 200 })
+		result, err := testRun(t, s.endpoint, func(c *Config) { c.reactor, c.Requests = with, 200 })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -59,12 +59,12 @@ func TestReactorReconnects(t *testing.T) {
 }
 
 func TestReactorTimeout(t *testing.T) {
-	eachReactor(t, func(t *testing.T, make func(*loop) (reactor, error)) {
+	eachReactor(t, func(t *testing.T, with func(*loop) (reactor, error)) {
 		s := startRaw(t, func(_ net.Conn, next readOne) {
 			for next() {
 			}
 		})
-		result, err := testRun(t, s.endpoint, func(c *Config) { c.reactor, c.Requests, c.Timeout = make, 8, 100*time.Millisecond })
+		result, err := testRun(t, s.endpoint, func(c *Config) { c.reactor, c.Requests, c.Timeout = with, 8, 100*time.Millisecond })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -74,14 +74,14 @@ func TestReactorTimeout(t *testing.T) {
 
 // The server resets the connection while the request is still being written.
 func TestReactorBrokenWrite(t *testing.T) {
-	eachReactor(t, func(t *testing.T, make func(*loop) (reactor, error)) {
+	eachReactor(t, func(t *testing.T, with func(*loop) (reactor, error)) {
 		s := startRaw(t, func(c net.Conn, _ readOne) {
 			if _, err := c.Read([]byte{0}); err == nil {
 				_ = c.(*net.TCPConn).SetLinger(0)
 			}
 		})
 		result, err := testRun(t, s.endpoint, func(c *Config) {
-			c.reactor, c.Requests = make, 8
+			c.reactor, c.Requests = with, 8
 			c.Workload = mustWorkload(t, NewPost, HTTPConfig{Endpoint: s.endpoint, ValueSize: 4 << 20})
 		})
 		if err != nil {

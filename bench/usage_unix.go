@@ -21,15 +21,15 @@ func processCPU() cpuTime {
 const spareFiles = 64
 
 // checkFiles says early that the process may not open enough files. The Go
-// runtime has raised the soft limit to the hard one already. While a connection
-// is handed to its loop it has two descriptors. The errors wrap ErrConfig.
+// runtime has raised the soft limit to the hard one already. Where gnet
+// runs the loops, a connection that is handed over has two descriptors. The errors wrap ErrConfig.
 func checkFiles(clients int) error {
 	var limit syscall.Rlimit
-	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil {
-		return nil
-	}
-	if need := uint64(clients + maxDialers + spareFiles); uint64(limit.Cur) < need {
-		return fmt.Errorf("%w: --clients %d needs %d open files, and the limit is %d; see ulimit -n", ErrConfig, clients, need, limit.Cur)
+	need := int64(clients + maxDialers + spareFiles)
+	err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit)
+	// A limit below zero, read with a sign, is none.
+	if have := int64(limit.Cur); err == nil && have >= 0 && have < need {
+		return fmt.Errorf("%w: --clients %d needs %d open files, and the limit is %d; see ulimit -n", ErrConfig, clients, need, have)
 	}
 	return nil
 }

@@ -21,9 +21,9 @@ func testHTTP(keys uint64, size int) HTTPConfig {
 	}
 }
 
-func mustWorkload(t testing.TB, make func(HTTPConfig) (Workload, error), cfg HTTPConfig) Workload {
+func mustWorkload(t testing.TB, build func(HTTPConfig) (Workload, error), cfg HTTPConfig) Workload {
 	t.Helper()
-	w, err := make(cfg)
+	w, err := build(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
