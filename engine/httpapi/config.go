@@ -101,8 +101,9 @@ type Config struct {
 	// MaxConnectionsPerAddress does so for each remote address, with 429. Leave
 	// it off behind a load balancer: --max-connections-per-address. 0: off.
 	MaxConnectionsPerAddress int
-	// ReadTimeout bounds the time from a request's first byte (of a connection's
-	// first request: from its opening) to its last: --read-timeout. 0: 10 s.
+	// ReadTimeout bounds the time from a request's first byte to its last, and
+	// from a connection's opening to the first: --read-timeout. Like the other
+	// time-outs it is kept to a quarter, or to half a second. 0: 10 s.
 	ReadTimeout time.Duration
 	// WriteTimeout bounds the time that an answer takes to be written:
 	// --write-timeout. 0: 30 s.

@@ -111,6 +111,9 @@ func (s *Server) failConnection(ctx *fasthttp.RequestCtx, err error) {
 		why = refusal{fail: proto.FailHeaderLarge, text: "the request line and headers are above the limit of " +
 			strconv.Itoa(s.config.MaxHeader) + " bytes; see --max-header"}
 	}
+	if errors.Is(err, errHeaderLines) {
+		why = refusal{fail: proto.FailHeaderLarge, text: "the request has more than " + strconv.Itoa(maxHeaderLines) + " headers"}
+	}
 	if r.conn != nil {
 		// What follows an unreadable header is not going to be read.
 		r.conn.lingers.Store(why.fail != proto.FailTimeout)

@@ -68,6 +68,66 @@ func TestHeaderLimit(t *testing.T) {
 	wantFailure(t, dial(t, address).get("/api?key="+strings.Repeat("k", 1<<20)), proto.FailHeaderLarge)
 }
 
+// TestHeaderLines counts headers, and nothing else.
+func TestHeaderLines(t *testing.T) {
+	s := newServer(t, newFake(), nil)
+	address := serve(t, s)
+	head := "GET /api?key=1 HTTP/1.1\r\nHost: localhost\r\n"
+	c := dial(t, address)
+	for range 3 {
+		if got := c.send(head + strings.Repeat("a:b\r\n", maxHeaderLines-1) + "\r\n"); got.status != 200 {
+			t.Fatalf("with %d headers: %d %s", maxHeaderLines, got.status, got.body)
+		}
+	}
+	for _, end := range []string{"\r\n", ""} { // a whole header, and one without end
+		for _, before := range []int{0, 1} {
+			c := dial(t, address)
+			for range before {
+				if got := c.get("/"); got.status != 200 {
+					t.Fatal(got.body)
+				}
+			}
+			got := c.send(head + strings.Repeat("a:b\r\n", 1000) + end)
+			wantFailure(t, got, proto.FailHeaderLarge)
+			if !got.close {
+				t.Error("the connection stays open")
+			}
+		}
+	}
+	// Drop by drop.
+	drip := dial(t, address)
+	if _, err := io.WriteString(drip, head); err != nil {
+		t.Fatal(err)
+	}
+	floods := s.registry.headerFloods.Load()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for i := 0; i < 3*maxHeaderLines && s.registry.headerFloods.Load() == floods; i++ {
+		<-tick.C
+		if _, err := io.WriteString(drip, "a:b\r\nc:d\r\n"); err != nil {
+			break
+		}
+	}
+	wantFailure(t, drip.receive("GET"), proto.FailHeaderLarge)
+	// A body of many lines is none of that.
+	value := "{\n" + strings.Repeat("\"a\":\n1,\n", 700) + "\"b\": 1\n}"
+	c = dial(t, address)
+	for range 3 {
+		if got := c.post("/api", "{\"key\":1,\n\"data\":"+value+"}"); got.status != 200 {
+			t.Fatal(got.body)
+		}
+	}
+	// Many requests in one piece are none either.
+	if _, err := io.WriteString(c, strings.Repeat("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", 200)); err != nil {
+		t.Fatal(err)
+	}
+	for range 200 {
+		if got := c.receive("GET"); got.status != 200 {
+			t.Fatal(got.body)
+		}
+	}
+}
+
 func TestBodyLimit(t *testing.T) {
 	const limit = 200_000
 	s := newServer(t, newFake(), func(c *Config) { c.MaxBody, c.MaxValue = limit, 150_000 })

@@ -15,6 +15,13 @@ type registry struct {
 	limit      int // connections
 	perAddress int // connections of one address; 0: no limit
 	base       time.Time
+	interval   time.Duration // between sweeps
+
+	readTimeout, writeTimeout, idleTimeout time.Duration
+
+	// tick is the time of the last sweep, on the clock of now: the clock of
+	// deadlines, which costs a request nothing to read.
+	tick atomic.Int64
 
 	mu        sync.Mutex
 	conns     []*conn
@@ -26,22 +33,19 @@ type registry struct {
 	overLimit, overAddress     atomic.Uint64
 	readTimeouts, idleTimeouts atomic.Uint64
 	writeTimeouts              atomic.Uint64
+	headerFloods               atomic.Uint64
 	closedIn, closedOut        atomic.Uint64 // bytes of closed connections
 }
 
-// now gives the time on the registry's clock: nanoseconds since base, at least 1.
-func (r *registry) now() int64 { return int64(time.Since(r.base)) | 1 }
+// now gives the nanoseconds since base.
+func (r *registry) now() int64 { return int64(time.Since(r.base)) }
 
-// at gives t on the registry's clock, and 0 for none.
-func (r *registry) at(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return int64(t.Sub(r.base)) | 1
-}
+// after gives the deadline that is d from now: not before, for the last tick may
+// be one interval ago.
+func (r *registry) after(d time.Duration) int64 { return r.tick.Load() + int64(r.interval+d) }
 
-// passed reports whether the deadline by, on the registry's clock, has passed.
-func (r *registry) passed(by int64) bool { return by != 0 && r.now() >= by }
+// passed reports whether the deadline by has passed.
+func (r *registry) passed(by int64) bool { return by != 0 && r.tick.Load() >= by }
 
 // admission is the verdict of add.
 type admission uint8
@@ -54,7 +58,8 @@ const (
 
 // add admits nc and wraps it, or says which limit is reached.
 func (r *registry) add(nc net.Conn, loopback bool) (*conn, admission) {
-	c := &conn{Conn: nc, registry: r, loopback: loopback, opened: r.now()}
+	c := &conn{Conn: nc, registry: r, loopback: loopback, opened: r.tick.Load()}
+	c.readBy.Store(r.after(r.readTimeout))
 	if r.perAddress > 0 {
 		if tcp, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
 			c.addr = tcp.AddrPort().Addr().Unmap().WithZone("")
@@ -115,9 +120,10 @@ func (r *registry) bytes() (in, out uint64) {
 	return in, out
 }
 
-// sweep ends what is past its deadline, every interval, until halt. Only the
+// sweep moves the clock and ends what is past its deadline, every interval, until
+// halt. Only the
 // first call does; the others return at once.
-func (r *registry) sweep(interval time.Duration) {
+func (r *registry) sweep() {
 	r.mu.Lock()
 	if r.stop != nil {
 		r.mu.Unlock()
@@ -128,7 +134,7 @@ func (r *registry) sweep(interval time.Duration) {
 	r.mu.Unlock()
 	go func() {
 		defer close(swept)
-		ticker := time.NewTicker(interval)
+		ticker := time.NewTicker(r.interval)
 		defer ticker.Stop()
 		for {
 			select {
@@ -157,6 +163,7 @@ func (r *registry) halt() {
 // each deadline.
 func (r *registry) sweepOnce() {
 	now := r.now()
+	r.tick.Store(now)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, c := range r.conns {
@@ -183,7 +190,7 @@ func (r *registry) sweepOnce() {
 // those between two requests at once, and these only after five seconds.
 func (r *registry) closeQuiet(grace time.Duration) {
 	r.closeIf(func(c *conn) bool {
-		return c.state.Load() == connNew && c.in.Load() == 0 && r.now()-c.opened >= int64(grace)
+		return c.state.Load() == connNew && c.in.Load() == 0 && r.tick.Load()-c.opened >= int64(grace)
 	})
 }
 

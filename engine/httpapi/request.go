@@ -51,6 +51,10 @@ func (s *Server) acquire(ctx *fasthttp.RequestCtx) *request {
 	r.owes = &r.own
 	if c, ok := ctx.Conn().(*conn); ok {
 		r.conn, r.owes = c, &c.owes
+		c.header.lines = noHeader
+		if c.writeBy.Load() != 0 { // the time for 100 Continue is not the answer's
+			c.writeBy.Store(0)
+		}
 	}
 	return r
 }

@@ -20,9 +20,12 @@ import (
 // writeBuffer is each connection's write buffer, which holds most answers whole.
 const writeBuffer = 4 << 10
 
-// quietGrace is how long Shutdown leaves a connection on which nothing has been
+// quietGrace is how long Shutdown leaves, give or take a sweep, a connection on which nothing has been
 // sent yet.
 const quietGrace = 250 * time.Millisecond
+
+// maxSweep is the longest time between two sweeps over the connections.
+const maxSweep = 250 * time.Millisecond
 
 // ErrServerClosed says that Serve was called after Shutdown.
 var ErrServerClosed = errors.New("httpapi: the server is shut down")
@@ -67,7 +70,8 @@ func New(config Config) (*Server, error) {
 		rejects: make(chan struct{}, maxRejects),
 		registry: registry{
 			limit: config.MaxConnections, perAddress: config.MaxConnectionsPerAddress,
-			base: time.Now(), addresses: make(map[netip.Addr]int),
+			readTimeout: config.ReadTimeout, writeTimeout: config.WriteTimeout, idleTimeout: config.IdleTimeout,
+			interval: sweepInterval(&config), base: time.Now(), addresses: make(map[netip.Addr]int),
 		},
 	}
 	s.registry.settle = s.settle
@@ -84,9 +88,7 @@ func New(config Config) (*Server, error) {
 		Concurrency:     2*config.MaxConnections + 1024,
 		ReadBufferSize:  config.MaxHeader,
 		WriteBufferSize: writeBuffer,
-		ReadTimeout:     config.ReadTimeout,
-		WriteTimeout:    config.WriteTimeout,
-		IdleTimeout:     config.IdleTimeout,
+		// The time-outs are kept by conn.
 
 		MaxRequestBodySize:           config.MaxBody,
 		StreamRequestBody:            true, // so that readBody can charge before it reads
@@ -97,6 +99,12 @@ func New(config Config) (*Server, error) {
 		NoDefaultContentType:         true,
 	}
 	return s, nil
+}
+
+// sweepInterval gives the precision of the time-outs.
+func sweepInterval(c *Config) time.Duration {
+	shortest := min(c.ReadTimeout, c.WriteTimeout, c.IdleTimeout)
+	return min(max(shortest/8, time.Millisecond), maxSweep)
 }
 
 // silence is fasthttp's logger. What it would say is counted here already, and
@@ -117,8 +125,7 @@ func (s *Server) Serve(ln net.Listener) error {
 		_ = ln.Close()
 		return ErrServerClosed
 	}
-	shortest := min(s.config.ReadTimeout, s.config.WriteTimeout, s.config.IdleTimeout)
-	s.registry.sweep(min(max(shortest/8, time.Millisecond), 500*time.Millisecond))
+	s.registry.sweep()
 	wrapped := &listener{
 		Listener: ln, registry: &s.registry, logger: s.config.Logger, loopback: isLoopback(ln.Addr()),
 		refused: s.countRejection, closing: s.closing, rejects: s.rejects,
