@@ -23,40 +23,53 @@ const noHeader = -1 << 40
 type headerLines struct {
 	lines int // of any kind, since the last answer
 	likes int // that look like a header's
+	place uint8
 }
+
+// Where in a line the last byte was.
+const (
+	lineStart uint8 = 0
+	lineName  uint8 = 1 // in what may be a header's name
+	lineRest  uint8 = 2
+)
 
 // exceeded reports whether p, which was just read, takes the header beyond the
 // limit.
 func (l *headerLines) exceeded(p []byte) bool {
-	if l.lines += bytes.Count(p, []byte{'\n'}); l.lines <= maxHeaderLines {
-		return false
+	if l.lines += bytes.Count(p, []byte{'\n'}); l.lines > maxHeaderLines {
+		return l.exceededSlow(p)
 	}
-	return l.exceededSlow(p)
+	l.place = lineRest
+	if p[len(p)-1] == '\n' {
+		l.place = lineStart
+	}
+	return false
 }
 
 // exceededSlow counts only lines that begin with a name and a colon, up to an
 // empty one. A body, or the next request, may have come along with the header; no
 // line of JSON looks like that.
 func (l *headerLines) exceededSlow(p []byte) bool {
-	for {
-		i := bytes.IndexByte(p, '\n')
-		if i < 0 {
-			return false
-		}
-		p = p[i+1:]
-		name := 0
-		for name < len(p) && isNameByte(p[name]) {
-			name++
-		}
+	for _, c := range p {
 		switch {
-		case name > 0 && name < len(p) && p[name] == ':':
+		case c == '\n':
+			l.place = lineStart
+		case l.place == lineRest:
+		case isNameByte(c):
+			l.place = lineName
+		case l.place == lineName && c == ':':
+			l.place = lineRest
 			if l.likes++; l.likes > maxHeaderLines {
 				return true
 			}
-		case len(p) > 0 && (p[0] == '\r' || p[0] == '\n'):
-			l.likes = 0
+		default:
+			if l.place == lineStart && c == '\r' { // an empty line
+				l.likes = 0
+			}
+			l.place = lineRest
 		}
 	}
+	return false
 }
 
 // isNameByte reports whether c may stand in a header's name (RFC 9110, token).
