@@ -126,6 +126,20 @@ func decodeMeta(b []byte, m *Meta) error {
 	if len(b) < MetaLen {
 		return ErrBody
 	}
+	if reserved := readMeta(b, m); reserved != 0 {
+		return ErrFrameReserved
+	}
+	if !m.valid() {
+		return ErrBody
+	}
+	return nil
+}
+
+// valid says whether m can be an entry's.
+func (m *Meta) valid() bool { return m.ETag != 0 && m.Age >= 0 && validTTL(m.Remaining) }
+
+// readMeta reads the Meta at the front of b, and gives its reserved bits.
+func readMeta(b []byte, m *Meta) (reserved uint32) {
 	term := binary.LittleEndian.Uint64(b[16:])
 	*m = Meta{
 		ETag:      ETag(binary.LittleEndian.Uint64(b)),
@@ -133,13 +147,7 @@ func decodeMeta(b []byte, m *Meta) error {
 		Remaining: time.Duration(binary.LittleEndian.Uint64(b[24:])),
 		Age:       time.Duration(binary.LittleEndian.Uint64(b[32:])),
 	}
-	if term>>32 != 0 {
-		return ErrFrameReserved
-	}
-	if m.ETag == 0 || m.Age < 0 || !validTTL(m.Remaining) {
-		return ErrBody
-	}
-	return nil
+	return uint32(term >> 32)
 }
 
 // Redirect is the body of the answers StatusMoved and StatusBusy. The term of the

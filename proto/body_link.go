@@ -52,7 +52,7 @@ const MaxHello = 1024
 
 const (
 	helloLen       = 32
-	pingLen        = 8
+	pingLen        = 16
 	flushLen       = 8
 	flushAnswerLen = 16
 )
@@ -110,24 +110,35 @@ func (h *Hello) Common(other *Hello) (uint8, error) {
 	return v, nil
 }
 
-// AppendPing appends the body of a ping, or of its answer:
+// Ping is the body of a ping, and of its answer, whatever the status of that. OK
+// says that the answerer counts the asker alive; StatusDead that it counts the
+// asker's incarnation dead, so that the asker must take a higher one. The epochs
+// are in the headers.
 //
 //	offset size
 //	 0      8   token
-//
-// The token is the asker's, its monotonic clock for one, and comes back
-// unchanged: who gets an answer knows by it when the ping was sent. The epochs
-// are in the headers.
-func AppendPing(dst []byte, token uint64) []byte {
-	return binary.LittleEndian.AppendUint64(dst, token)
+//	 8      8   incarnation of the sender: it may have grown since the hello; of a
+//	            client 0
+type Ping struct {
+	// Token is the asker's, its monotonic clock for one, and comes back unchanged:
+	// who gets an answer knows by it when the ping was sent.
+	Token       uint64
+	Incarnation uint64
+}
+
+// AppendPing appends the body of a ping, or of its answer.
+func AppendPing(dst []byte, p *Ping) []byte {
+	dst = binary.LittleEndian.AppendUint64(dst, p.Token)
+	return binary.LittleEndian.AppendUint64(dst, p.Incarnation)
 }
 
 // DecodePing reads the body of a ping, or of its answer. The error is ErrBody.
-func DecodePing(b []byte) (token uint64, err error) {
+func DecodePing(b []byte, p *Ping) error {
 	if len(b) != pingLen {
-		return 0, ErrBody
+		return ErrBody
 	}
-	return binary.LittleEndian.Uint64(b), nil
+	*p = Ping{Token: binary.LittleEndian.Uint64(b), Incarnation: binary.LittleEndian.Uint64(b[8:])}
+	return nil
 }
 
 // AppendFlush appends the body of a flush, which drops every entry of the node
@@ -140,7 +151,12 @@ func AppendFlush(dst []byte, clock uint64) []byte {
 }
 
 // DecodeFlush reads the body of a flush. The error is ErrBody.
-func DecodeFlush(b []byte) (clock uint64, err error) { return DecodePing(b) }
+func DecodeFlush(b []byte) (clock uint64, err error) {
+	if len(b) != flushLen {
+		return 0, ErrBody
+	}
+	return binary.LittleEndian.Uint64(b), nil
+}
 
 // FlushAnswer is the body of an OK to a flush:
 //

@@ -5,7 +5,8 @@ import (
 	"encoding/binary"
 )
 
-// MemberState says where a node is in its life as a member.
+// MemberState says where a node is in its life as a member. Of two reports of one
+// incarnation the higher state is the later.
 type MemberState uint8
 
 // The states. Append only: they cross the wire.
@@ -16,9 +17,12 @@ const (
 	MemberServing MemberState = 2
 	// MemberLeaving: it hands over what it holds, and gets nothing more.
 	MemberLeaving MemberState = 3
-	// MemberGone: that incarnation has left, or is dead. It is kept for a while,
-	// so that an older list does not bring it back.
-	MemberGone MemberState = 4
+	// MemberSilent: that incarnation is counted dead, because it does not answer.
+	// If it comes back, it does so with a higher incarnation.
+	MemberSilent MemberState = 4
+	// MemberGone: that incarnation has left, or has provably died. It is kept for
+	// a while, so that an older list does not bring it back.
+	MemberGone MemberState = 5
 )
 
 // Member is one node in a list of members:

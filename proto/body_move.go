@@ -14,6 +14,7 @@ const (
 	pullAnswerLen = 32
 	pullAckLen    = 40
 	entryLen      = MetaLen + 8
+	entryGone     = 1
 )
 
 // Pull is the body of a pull, by which the holder of a slot asks a node that held
@@ -48,22 +49,27 @@ func DecodePull(b []byte, p *Pull) error {
 	return nil
 }
 
-// Entry is an entry on its way to another node:
+// Entry is an entry on its way to another node, or the record that a key is gone:
 //
 //	offset size
-//	 0     40   Meta
-//	40      4   length of the value
+//	 0     40   Meta; of a record, ETag and remaining time are 0
+//	40      4   length of the value; of a record 0
 //	44      2   length of the key
-//	46      2   reserved, 0
+//	46      1   kind: 0 an entry, 1 a record
+//	47      1   reserved, 0
 //	48      …   key, canonical, then value
 type Entry struct {
+	// Meta is the entry's; of a record, Version and Age alone.
 	Meta  Meta
 	Key   []byte
 	Value []byte
+	// Gone says that this is no entry but a record: what the source had of this
+	// key up to Version was deleted, has expired or was evicted.
+	Gone bool
 }
 
-// Into sets op up to merge the entry: all but Slot and Done. op points to the
-// frame's bytes afterwards.
+// Into sets op up to merge an entry, which is no record: all but Slot and Done. op
+// points to the frame's bytes afterwards.
 func (e *Entry) Into(op *Op) {
 	op.Code, op.Key, op.Value = OpMerge, e.Key, e.Value
 	op.TTL, op.ETag, op.Version, op.Age = e.Meta.Remaining, e.Meta.ETag, e.Meta.Version, e.Meta.Age
@@ -78,7 +84,11 @@ func AppendEntry(dst []byte, e *Entry) []byte {
 		panic("proto: BUG: an entry has a value that is too long, or a bad key")
 	}
 	dst = AppendMeta(dst, &e.Meta)
-	dst = binary.LittleEndian.AppendUint64(dst, uint64(len(e.Value))|uint64(len(e.Key))<<32)
+	var gone uint64
+	if e.Gone {
+		gone = entryGone
+	}
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(len(e.Value))|uint64(len(e.Key))<<32|gone<<48)
 	return append(append(dst, e.Key...), e.Value...)
 }
 
@@ -166,13 +176,15 @@ func decodeEntry(b []byte, e *Entry) (int, error) {
 	if len(b) < entryLen {
 		return 0, ErrBody
 	}
-	if err := decodeMeta(b, &e.Meta); err != nil {
-		return 0, err
-	}
 	word := binary.LittleEndian.Uint64(b[MetaLen:])
-	valueLen, keyLen := uint32(word), int(uint16(word>>32))
-	if word>>48 != 0 {
+	valueLen, keyLen, kind := uint32(word), int(uint16(word>>32)), word>>48
+	if reserved := readMeta(b, &e.Meta); reserved != 0 || kind > entryGone {
 		return 0, ErrFrameReserved
+	}
+	e.Gone = kind == entryGone
+	switch m := &e.Meta; {
+	case e.Gone && (m.ETag != 0 || m.Remaining != 0 || m.Age < 0 || valueLen != 0), !e.Gone && !m.valid():
+		return 0, ErrBody
 	}
 	if valueLen > MaxValueLen {
 		return 0, ErrBodyLimit
@@ -241,8 +253,9 @@ func DecodePullAck(b []byte, a *PullAck) error {
 // one key through to a node that held the slot before: the canonical key, and
 // nothing else. Slot and the asker's term are in the header. The answer is that
 // to a get (DecodeAnswer with OpGet): OK with the entry, miss, or dead, which
-// says that the answerer has nothing of that slot for the asker, and never will:
-// another incarnation had it, or all has been acknowledged.
+// says that the answerer has nothing of that slot and term for the asker, and
+// never will: another incarnation had it, or all has been acknowledged. Pull and
+// pull-ack are answered dead for the same reason.
 func AppendFetch(dst, key []byte) []byte { return append(dst, key...) }
 
 // DecodeFetch reads the body of a fetch. The error is ErrBodyKey.

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// The bodies of TAKE and CLAIM, which move the holding of slots: many slots in
-// one frame, each with its term, answered slot by slot. The header's slot and
-// term are 0. Slots stand in ascending order, each once.
+// The bodies of TAKE, OFFER, GRANT and CLAIM, which move the holding of slots:
+// many slots in one frame, each with its term, answered slot by slot. The header's
+// slot and term are 0. Slots stand in ascending order, each once.
 //
 // A slot with its term:
 //
@@ -22,10 +22,11 @@ const (
 	slotAnswerLen = 12
 	slotsLen      = 16
 	indexLen      = 2
+	nodeIDLen     = 9
 
 	// MaxSlotBatch is the most slots in one frame.
 	MaxSlotBatch = 4096
-	// MaxSources is the most names that one slot's answer refers to.
+	// MaxSources is the most nodes that one slot's answer refers to.
 	MaxSources = 64
 )
 
@@ -93,11 +94,14 @@ func decodeSlotTerms(b []byte, count int) (slots SlotTerms, rest []byte, err err
 //	 0      2   number of slots, 1 to 4,096
 //	 2      2   reserved, 0
 //	 4      …   slots
+//
+// An offer has the same body: slots that the sender, their holder, thinks are for
+// the receiver to take, each with its term. The OK to an offer has no body.
 func AppendTake(dst []byte, slots []SlotTerm) []byte {
 	return appendSlotTerms(binary.LittleEndian.AppendUint32(dst, uint32(len(slots))), slots)
 }
 
-// DecodeTake reads the body of a take. The errors are ErrBody, ErrBodyLimit and
+// DecodeTake reads the body of a take or an offer. The errors are ErrBody, ErrBodyLimit and
 // ErrFrameReserved.
 func DecodeTake(b []byte) (SlotTerms, error) {
 	if len(b) < takeLen {
@@ -189,18 +193,20 @@ func DecodeClaim(b []byte, c *Claim) error {
 //	offset size
 //	 0      2   slot
 //	 2      1   status
-//	 3      1   number of names that it refers to, at most 64
+//	 3      1   number of nodes that it refers to, at most 64
 //	 4      4   term
 //	 8      4   number of entries
-//	12      …   indexes of the names, 2 each
+//	12      …   indexes of the nodes, 2 each
 //
 // To a take:
 //
 //	ok     granted. term is the new one; entries is what there is to pull from
-//	       the answerer
-//	moved  another node holds it; term is that node's, the one name is its name
+//	       the answerer. A grant without entries is acknowledged by a pull-ack
+//	       of no entries, one with entries by the first pull
+//	moved  another node holds it; term is that node's, and it is the one node
+//	       referred to
 //	busy   the answerer imports it and does not grant it on; term is the present
-//	       one, the name, if there is one, the importer's source
+//	       one, the node, if there is one, the importer's source
 //	epoch, not_holder, closed
 //	       not granted
 //
@@ -212,19 +218,19 @@ func DecodeClaim(b []byte, c *Claim) error {
 //	epoch, closed
 //	       not acknowledged
 //
-// Whatever the status, the answer to a claim names each source that, as far as the
-// answerer knows, still holds entries of the slot that nobody has pulled, itself
-// included; entries is how many it holds itself.
+// Whatever the status, the answer to a claim refers to each node that, as far as
+// the answerer knows, still holds entries of the slot that nobody has pulled,
+// itself included; entries is how many it holds itself.
 type SlotAnswer struct {
 	Slot    Slot
 	Status  Status
 	Term    uint32
 	Entries uint32
-	// Names are indexes into the frame's names.
-	Names Indexes
+	// Nodes are indexes into the frame's nodes.
+	Nodes Indexes
 }
 
-// Indexes are indexes of names as they lie in a frame.
+// Indexes are indexes of nodes as they lie in a frame.
 type Indexes []byte
 
 // Len is the number of indexes.
@@ -236,8 +242,10 @@ func (x Indexes) At(i int) int { return int(binary.LittleEndian.Uint16(x[i*index
 // Add appends an index.
 func (x Indexes) Add(index int) Indexes { return binary.LittleEndian.AppendUint16(x, uint16(index)) }
 
-// SlotAnswers is the body of an OK to a take or a claim. The answer to a take may
-// come in several frames, each of which answers other slots.
+// SlotAnswers is the body of an OK to a take or a claim, and of a grant, by which
+// a holder says again what it has granted when nothing came of it. The answer to a
+// take may come in several frames, each of which answers other slots. The OK to a
+// grant has no body.
 //
 //	offset size
 //	 0      8   the answerer's hybrid logical clock; the asker adopts it before it
@@ -245,68 +253,78 @@ func (x Indexes) Add(index int) Indexes { return binary.LittleEndian.AppendUint1
 //	 8      4   claim: milliseconds since the answerer last answered a ping of the
 //	            former holder; 2^32-1: longer, or never. take: 0
 //	12      2   number of slots, 1 to 4,096
-//	14      2   number of names, at most 4,096
+//	14      2   number of nodes, at most 4,096
 //	16      …   slots
-//	 +      …   names, each 1 byte of length and the name
+//	 +      …   nodes: each its incarnation (8), the length of its name (1), and
+//	            its name
 type SlotAnswers struct {
 	Clock uint64
 	// Silence is whole milliseconds.
 	Silence time.Duration
 	// Count is the number of slots that DecodeSlotAnswers has found.
 	Count int
-	// Names are what DecodeSlotAnswers has found.
-	Names Names
+	// Nodes are what DecodeSlotAnswers has found.
+	Nodes NodeIDs
 
 	rest []byte
 }
 
-// Names are the names of nodes as they lie in a frame.
-type Names struct {
+// NodeID names one run of one node.
+type NodeID struct {
+	Name        []byte
+	Incarnation uint64
+}
+
+// NodeIDs are the names of nodes as they lie in a frame.
+type NodeIDs struct {
 	b     []byte
 	count int
 }
 
-// Len is the number of names.
-func (n Names) Len() int { return n.count }
+// Len is the number of nodes.
+func (n NodeIDs) Len() int { return n.count }
 
-// At gives the name of that index, below Len. It takes time with the index: who
+// At gives the node of that index, below Len. It takes time with the index: who
 // needs many walks through them once.
-func (n Names) At(i int) []byte {
+func (n NodeIDs) At(i int) NodeID {
 	b := n.b
 	for range i {
-		b = b[1+int(b[0]):]
+		b = b[nodeIDLen+int(b[8]):]
 	}
-	return b[1 : 1+int(b[0])]
+	return NodeID{Name: b[nodeIDLen : nodeIDLen+int(b[8])], Incarnation: binary.LittleEndian.Uint64(b)}
 }
 
-// AppendSlotAnswers appends the body of an OK to a take or a claim; a.Count and
-// a.Names are not looked at.
-func AppendSlotAnswers(dst []byte, a *SlotAnswers, slots []SlotAnswer, names [][]byte) []byte {
-	if len(slots) == 0 || len(slots) > MaxSlotBatch || len(names) > MaxMembers {
-		panic("proto: BUG: no slots, or too many, or too many names")
+// AppendSlotAnswers appends the body of an OK to a take or a claim, or of a grant;
+// a.Count and
+// a.Nodes are not looked at.
+func AppendSlotAnswers(dst []byte, a *SlotAnswers, slots []SlotAnswer, nodes []NodeID) []byte {
+	if len(slots) == 0 || len(slots) > MaxSlotBatch || len(nodes) > MaxMembers {
+		panic("proto: BUG: no slots, or too many, or too many nodes")
 	}
 	dst = binary.LittleEndian.AppendUint64(dst, a.Clock)
 	dst = appendMillis(dst, a.Silence)
 	dst = binary.LittleEndian.AppendUint16(dst, uint16(len(slots)))
-	dst = binary.LittleEndian.AppendUint16(dst, uint16(len(names)))
+	dst = binary.LittleEndian.AppendUint16(dst, uint16(len(nodes)))
 	for i := range slots {
 		s := &slots[i]
-		if s.Names.Len() > MaxSources || i > 0 && slots[i-1].Slot >= s.Slot {
+		if s.Nodes.Len() > MaxSources || i > 0 && slots[i-1].Slot >= s.Slot {
 			panic("proto: BUG: slots out of order, or too many sources")
 		}
 		dst = binary.LittleEndian.AppendUint64(dst,
-			uint64(s.Slot)|uint64(s.Status)<<16|uint64(s.Names.Len())<<24|uint64(s.Term)<<32)
+			uint64(s.Slot)|uint64(s.Status)<<16|uint64(s.Nodes.Len())<<24|uint64(s.Term)<<32)
 		dst = binary.LittleEndian.AppendUint32(dst, s.Entries)
-		dst = append(dst, s.Names...)
+		dst = append(dst, s.Nodes...)
 	}
-	for _, name := range names {
-		mustName(name)
-		dst = append(append(dst, byte(len(name))), name...)
+	for i := range nodes {
+		mustName(nodes[i].Name)
+		dst = binary.LittleEndian.AppendUint64(dst, nodes[i].Incarnation)
+		dst = append(append(dst, byte(len(nodes[i].Name))), nodes[i].Name...)
 	}
 	return dst
 }
 
-// DecodeSlotAnswers reads the body of an OK to a take or a claim, all of it. The
+// DecodeSlotAnswers reads the body of an OK to a take or a claim, or of a grant,
+// all of it. The
 // errors are ErrBody, ErrBodyLimit and ErrFrameStatus.
 func DecodeSlotAnswers(b []byte, a *SlotAnswers) error {
 	if len(b) < slotsLen {
@@ -316,17 +334,17 @@ func DecodeSlotAnswers(b []byte, a *SlotAnswers) error {
 		Clock: binary.LittleEndian.Uint64(b), Silence: millis(b[8:]),
 		Count: int(binary.LittleEndian.Uint16(b[12:])),
 	}
-	names := int(binary.LittleEndian.Uint16(b[14:]))
+	nodes := int(binary.LittleEndian.Uint16(b[14:]))
 	if a.Count == 0 {
 		return ErrBody
 	}
-	if a.Count > MaxSlotBatch || names > MaxMembers {
+	if a.Count > MaxSlotBatch || nodes > MaxMembers {
 		return ErrBodyLimit
 	}
 	rest := b[slotsLen:]
 	last := -1
 	for range a.Count {
-		n, err := checkSlotAnswer(rest, last, names)
+		n, err := checkSlotAnswer(rest, last, nodes)
 		if err != nil {
 			return err
 		}
@@ -334,22 +352,23 @@ func DecodeSlotAnswers(b []byte, a *SlotAnswers) error {
 		rest = rest[n:]
 	}
 	a.rest = b[slotsLen : len(b)-len(rest)]
-	a.Names = Names{b: rest, count: names}
-	for range names {
-		if len(rest) == 0 || len(rest) < 1+int(rest[0]) {
+	a.Nodes = NodeIDs{b: rest, count: nodes}
+	for range nodes {
+		if len(rest) < nodeIDLen || len(rest) < nodeIDLen+int(rest[8]) {
 			return ErrBody
 		}
-		if err := CheckName(rest[1 : 1+int(rest[0])]); err != nil {
+		end := nodeIDLen + int(rest[8])
+		if err := CheckName(rest[nodeIDLen:end]); err != nil {
 			return err
 		}
-		rest = rest[1+int(rest[0]):]
+		rest = rest[end:]
 	}
 	return DecodeEmpty(rest)
 }
 
 // checkSlotAnswer judges the answer for a slot at the front of b, and gives its
 // length.
-func checkSlotAnswer(b []byte, last, names int) (int, error) {
+func checkSlotAnswer(b []byte, last, nodes int) (int, error) {
 	if len(b) < slotAnswerLen {
 		return 0, ErrBody
 	}
@@ -365,7 +384,7 @@ func checkSlotAnswer(b []byte, last, names int) (int, error) {
 	}
 	indexes := Indexes(b[slotAnswerLen:n])
 	for i := range indexes.Len() {
-		if indexes.At(i) >= names {
+		if indexes.At(i) >= nodes {
 			return 0, ErrBody
 		}
 	}
@@ -383,7 +402,7 @@ func (a *SlotAnswers) Next(s *SlotAnswer) bool {
 	*s = SlotAnswer{
 		Slot: Slot(word), Status: Status(word >> 16), Term: uint32(word >> 32),
 		Entries: binary.LittleEndian.Uint32(a.rest[8:]),
-		Names:   Indexes(a.rest[slotAnswerLen:end:end]),
+		Nodes:   Indexes(a.rest[slotAnswerLen:end:end]),
 	}
 	a.rest = a.rest[end:]
 	return true

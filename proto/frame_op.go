@@ -29,6 +29,8 @@ const (
 	FramePull    FrameOp = 50 // body_move.go
 	FramePullAck FrameOp = 51
 	FrameFetch   FrameOp = 52
+	FrameOffer   FrameOp = 53 // body_slots.go
+	FrameGrant   FrameOp = 54
 
 	// FrameMulti is what an operation's opcode and that of its multi form differ
 	// by.
@@ -74,6 +76,8 @@ var frameRules = [...]frameRule{
 	FramePull:    {name: "pull", request: pullLen, answer: MaxBody},
 	FramePullAck: {name: "pull_ack", request: pullAckLen, answer: maxRedirect},
 	FrameFetch:   {name: "fetch", request: MaxCanonicalLen, answer: MaxBody},
+	FrameOffer:   {name: "offer", request: takeLen + MaxSlotBatch*slotTermLen},
+	FrameGrant:   {name: "grant", request: MaxBody},
 }
 
 // rule gives what is known of op; of an unknown one, a rule without a name.
