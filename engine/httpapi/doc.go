@@ -13,9 +13,13 @@
 // A connection is admitted by listener.go and wrapped by conn.go, which keeps
 // its deadlines, what it counts and what it owes to the budgets. fasthttp reads
 // the request and calls Server.handle (server.go): guard.go judges where it comes
-// from, routes.go compares its path, and get.go, post.go, delete.go or the batch
-// files carry it out: the key is made canonical, one proto.Op is submitted and
-// awaited, and the answer is appended straight to the response's body buffer.
+// from, routes.go compares its path, and get.go, post.go (which deletes, too) or
+// batch.go with mget.go and mset.go carry it out: the key is made canonical, one
+// proto.Op is submitted and awaited, and the answer is appended straight to the
+// response's body buffer. What is refused goes through fail.go.
+//
+// A body is checked by json.go and taken apart by scan.go and envelope.go, which
+// find where its parts begin and end; nothing is decoded but keys with escapes.
 //
 // # Concurrency
 //
@@ -27,7 +31,9 @@
 // # Memory
 //
 // A connection holds its read buffer (Config.MaxHeader), a write buffer of 4 KiB,
-// and body buffers of at most 8 KiB each way. Everything larger, request bodies,
-// answers and batches, is charged to a budget before it is kept (limits.go) and
-// given back when the answer is written or the connection is closed.
+// and body buffers of at most 8 KiB each way: 21 KiB with its goroutine when it is
+// idle and its requests are small, 40 KiB at most. Everything larger, request
+// bodies, answers and batches, is charged to a budget before it is kept
+// (limits.go) and given back when the answer is written or the connection is
+// closed.
 package httpapi

@@ -34,12 +34,6 @@ func newFake() *fake {
 	return &fake{entries: make(map[string]fakeEntry), now: time.Unix(1_700_000_000, 0)}
 }
 
-func (f *fake) advance(d time.Duration) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.now = f.now.Add(d)
-}
-
 func (f *fake) Submit(op *proto.Op) bool {
 	op.Begin()
 	if f.late || f.hold != nil {
