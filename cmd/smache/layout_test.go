@@ -27,7 +27,8 @@ var mayImport = map[string][]string{
 
 	// What is measured against: a program of its own, no part of the binary.
 	"engine/httpapi/baseline": {},
-	"peer":                    {"peer/secure", "proto"},
+	"peer":                    {"peer/hold", "peer/secure", "proto"},
+	"peer/hold":               {"proto"},
 	"peer/secure":             {},
 	"bench":                   {"proto"},
 }
@@ -42,6 +43,7 @@ var onlyIn = map[string][]string{
 	"github.com/goccy/go-json":                {"engine/httpapi"},
 	"github.com/panjf2000/gnet/v2":            {"peer", "bench", "engine/httpapi"},
 	"github.com/hashicorp/memberlist":         {"peer"},
+	"github.com/flynn/noise":                  {"peer/secure"},
 	"github.com/HdrHistogram/hdrhistogram-go": {"bench"},
 	"golang.org/x/sys":                        {"engine", "engine/store", "bench", "peer"},
 }

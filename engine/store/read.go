@@ -47,6 +47,10 @@ func (s *Store) tryGet(w *writer, h *hash, op *proto.Op) bool {
 		return true
 	}
 	e.report(op, now)
+	if op.Limit > 0 && e.length > op.Limit {
+		op.Status = proto.StatusTooLarge
+		return true
+	}
 	if op.IfNoneMatch.Set && op.IfNoneMatch.Has(e.etag) {
 		op.Status = proto.StatusNotModified
 		return true

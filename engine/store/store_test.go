@@ -201,6 +201,20 @@ func TestGetAppends(t *testing.T) {
 	}
 }
 
+func TestGetLimit(t *testing.T) {
+	s := newTestStore(t, Config{})
+	for _, n := range []int{100, 50_000} {
+		set(s, "k", strings.Repeat("v", n))
+		for limit, want := range map[int]proto.Status{0: proto.StatusOK, n: proto.StatusOK, n - 1: proto.StatusTooLarge} {
+			op := do(s, &proto.Op{Code: proto.OpGet, Key: key("k"), Limit: limit})
+			wantStatus(t, op, want)
+			if want != proto.StatusOK && len(op.Out) != 0 {
+				t.Errorf("%d bytes beyond the limit", len(op.Out))
+			}
+		}
+	}
+}
+
 func TestStringAndIntegerKeysDoNotCollide(t *testing.T) {
 	s := newTestStore(t, Config{})
 	set(s, "aa", "string")
