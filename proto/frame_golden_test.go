@@ -1,0 +1,272 @@
+package proto
+
+import (
+	"bytes"
+	"encoding/hex"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// vector is a frame of testdata: its bytes were not made by this package.
+type vector struct {
+	name  string // file/name
+	frame []byte
+}
+
+// vectors reads testdata/*.hex: hexadecimal bytes, comments behind ";" or "#",
+// and [name] in front of each frame.
+func vectors(t testing.TB) (all []vector) {
+	t.Helper()
+	files, err := filepath.Glob("testdata/*.hex")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no vectors: %v", err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		base := strings.TrimSuffix(filepath.Base(file), ".hex")
+		for number, line := range strings.Split(string(text), "\n") {
+			if name, ok := strings.CutPrefix(line, "["); ok {
+				all = append(all, vector{name: base + "/" + strings.TrimSuffix(name, "]")})
+				continue
+			}
+			line, _, _ = strings.Cut(line, ";")
+			line, _, _ = strings.Cut(line, "#")
+			b, err := hex.DecodeString(strings.Join(strings.Fields(line), ""))
+			if err != nil {
+				t.Fatalf("%s:%d: %v", file, number+1, err)
+			}
+			if len(b) > 0 {
+				last := &all[len(all)-1]
+				last.frame = append(last.frame, b...)
+			}
+		}
+	}
+	return all
+}
+
+const (
+	gKey   = "svehicle:0001"
+	gValue = `{"lat":52.5}`
+	gETag  = 0x5e0d3c1a2b3c4d5e
+	gStart = 1700000000000000
+	gA     = "smache@10.0.0.1:4000"
+	gB     = "smache@10.0.0.2:4000"
+	gC     = "smache@10.0.0.3:4000"
+)
+
+var (
+	gMeta   = Meta{ETag: gETag, Version: Version{3, gETag}, Remaining: 30 * time.Second, Age: 1500 * time.Millisecond}
+	gEnd    = Meta{ETag: gETag, Version: Version{3, gETag}, Remaining: Forever, Age: 1500 * time.Millisecond}
+	gNew    = Meta{ETag: gETag, Version: Version{3, gETag}, Remaining: Forever}
+	gMerged = Meta{ETag: gETag, Version: Version{2, gETag + 1}, Remaining: 20 * time.Second, Age: 4 * time.Second}
+	gMinute = Meta{ETag: gETag, Version: Version{3, gETag}, Remaining: time.Minute, Age: 1500 * time.Millisecond}
+	gTo     = Redirect{Holder: []byte(gB), Incarnation: gStart + 1}
+	gCursor = Cursor{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}
+	gOne    = Member{gStart, 100, MemberServing, []byte(gA), []byte("10.0.0.1:14000"), []byte("10.0.0.1:24000"), []byte("10.0.0.1:4000"), []byte("v1.0.0")}
+	gGone   = Member{Incarnation: gStart + 1, State: MemberGone, Name: []byte(gB)}
+	gNext   = Member{gStart + 2, 50, MemberJoining, []byte("smache@[::1]:4000"), []byte("[::1]:14000"), []byte("[::1]:24000"), []byte("[::1]:4000"), []byte("v1.0.1-3-gabcdef")}
+)
+
+func gMerge(key string) Request {
+	return Request{Key: []byte(key), Value: []byte(gValue), TTL: 20 * time.Second,
+		ETag: gETag, Version: Version{2, gETag + 1}, Age: 4 * time.Second}
+}
+
+func gRequest(key, value string, ttl time.Duration) Request {
+	return Request{Key: []byte(key), Value: []byte(value), TTL: ttl}
+}
+
+func gFailed(status Status) Answer { return Answer{Status: status} }
+
+func gTags(tags ...ETag) Tags {
+	var b []byte
+	for _, tag := range tags {
+		b = append(b, byte(tag), byte(tag>>8), byte(tag>>16), byte(tag>>24), byte(tag>>32), byte(tag>>40), byte(tag>>48), byte(tag>>56))
+	}
+	return b
+}
+
+func gPair(budget uint32, a, b any) multiBody {
+	return multiBody{budget, []multiItem{{Slot: 35525, Term: 3, Body: a}, {Index: 1, Slot: 38107, Term: 9, Body: b}}}
+}
+
+func gFirst(a Answer) multiBody {
+	return multiBody{Items: []multiItem{{Index: 1, Status: a.Status, Term: 9, Body: a}}}
+}
+
+var gLast = multiBody{Items: []multiItem{{Status: StatusMoved, Term: 4, Body: Answer{Status: StatusMoved, Redirect: gTo}}}}
+
+// golden says what each vector is. The header's epoch, id and term are those of
+// goldenHeader unless they are given.
+var golden = map[string]struct {
+	Header
+	body any
+}{
+	"get/request": {Header{Op: FrameGet}, gRequest(gKey, "", 0)},
+	"get/request with If-None-Match, forwarded": {Header{Op: FrameGet, Flags: FlagForwarded},
+		Request{Key: []byte(gKey), Limit: 65536, IfNoneMatch: Condition{Set: true, Tags: gTags(gETag, 1)}}},
+	"get/hit":                    {Header{Op: FrameGet, Flags: FlagAnswer}, Answer{Meta: gMeta, Value: []byte(gValue)}},
+	"get/miss":                   {Header{Op: FrameGet, Flags: FlagAnswer, Status: StatusMiss}, gFailed(StatusMiss)},
+	"get/not modified":           {Header{Op: FrameGet, Flags: FlagAnswer, Status: StatusNotModified}, Answer{Status: StatusNotModified, Meta: gEnd}},
+	"get/moved":                  {Header{Op: FrameGet, Flags: FlagAnswer, Status: StatusMoved, Term: 4}, Answer{Status: StatusMoved, Redirect: gTo}},
+	"get/busy, holder not known": {Header{Op: FrameGet, Flags: FlagAnswer, Status: StatusBusy, Term: 4}, Answer{Status: StatusBusy, Redirect: Redirect{Wait: 50 * time.Millisecond}}},
+	"get/too large":              {Header{Op: FrameGet, Flags: FlagAnswer, Status: StatusTooLarge}, gFailed(StatusTooLarge)},
+
+	"set/request": {Header{Op: FrameSet}, gRequest(gKey, gValue, 30*time.Second)},
+	"set/request with conditions": {Header{Op: FrameSet, Slot: 38107},
+		Request{Key: []byte("i7"), Value: []byte(gValue), TTL: Forever,
+			IfMatch: Condition{Set: true, Tags: gTags(gETag)}, IfNoneMatch: Condition{Set: true, Any: true}}},
+	"set/stored":                        {Header{Op: FrameSet, Flags: FlagAnswer}, Answer{Meta: gNew}},
+	"set/precondition failed":           {Header{Op: FrameSet, Flags: FlagAnswer, Status: StatusPrecondition}, Answer{Status: StatusPrecondition, Meta: Meta{ETag: gETag}}},
+	"set/precondition failed, no entry": {Header{Op: FrameSet, Flags: FlagAnswer, Status: StatusPrecondition}, gFailed(StatusPrecondition)},
+	"set/queue full":                    {Header{Op: FrameSet, Flags: FlagAnswer, Status: StatusQueueFull}, gFailed(StatusQueueFull)},
+	"set/unreachable":                   {Header{Op: FrameSet, Flags: FlagAnswer, Status: StatusUnreachable}, gFailed(StatusUnreachable)},
+	"set/not holder":                    {Header{Op: FrameSet, Flags: FlagAnswer, Status: StatusNotHolder}, gFailed(StatusNotHolder)},
+	"set/closed":                        {Header{Op: FrameSet, Flags: FlagAnswer, Status: StatusClosed}, gFailed(StatusClosed)},
+	"set/of another epoch":              {Header{Op: FrameSet, Flags: FlagAnswer, Status: StatusEpoch}, gFailed(StatusEpoch)},
+
+	"delete/request":                     {Header{Op: FrameDelete}, gRequest(gKey, "", 0)},
+	"delete/request with If-Match \"*\"": {Header{Op: FrameDelete}, Request{Key: []byte(gKey), IfMatch: Condition{Set: true, Any: true}}},
+	"delete/deleted":                     {Header{Op: FrameDelete, Flags: FlagAnswer}, gFailed(StatusOK)},
+	"delete/there was none":              {Header{Op: FrameDelete, Flags: FlagAnswer, Status: StatusMiss}, gFailed(StatusMiss)},
+
+	"touch/request": {Header{Op: FrameTouch}, gRequest(gKey, "", time.Minute)},
+	"touch/touched": {Header{Op: FrameTouch, Flags: FlagAnswer}, Answer{Meta: gMinute}},
+
+	"merge/request": {Header{Op: FrameMerge}, gMerge(gKey)},
+	"merge/stored":  {Header{Op: FrameMerge, Flags: FlagAnswer}, Answer{Meta: gMerged}},
+	"merge/stale":   {Header{Op: FrameMerge, Flags: FlagAnswer, Status: StatusStale}, Answer{Status: StatusStale, Meta: gMeta}},
+
+	"multi_get/request":                     {Header{Op: FrameMultiGet}, gPair(1<<20, gRequest(gKey, "", 0), gRequest("i7", "", 0))},
+	"multi_get/first part of the answer":    {Header{Op: FrameMultiGet, Flags: FlagAnswer | FlagMore}, gFirst(Answer{Meta: gMeta, Value: []byte(gValue)})},
+	"multi_get/last part of the answer":     {Header{Op: FrameMultiGet, Flags: FlagAnswer}, gLast},
+	"multi_get/closed, as a whole":          {Header{Op: FrameMultiGet, Flags: FlagAnswer, Status: StatusClosed}, nothing{}},
+	"multi_set/request":                     {Header{Op: FrameMultiSet}, gPair(0, gRequest(gKey, gValue, Forever), gRequest("i7", gValue, Forever))},
+	"multi_set/first part of the answer":    {Header{Op: FrameMultiSet, Flags: FlagAnswer | FlagMore}, gFirst(Answer{Meta: gNew})},
+	"multi_set/last part of the answer":     {Header{Op: FrameMultiSet, Flags: FlagAnswer}, gLast},
+	"multi_delete/request":                  {Header{Op: FrameMultiDelete}, gPair(0, gRequest(gKey, "", 0), gRequest("i7", "", 0))},
+	"multi_delete/first part of the answer": {Header{Op: FrameMultiDelete, Flags: FlagAnswer | FlagMore}, gFirst(gFailed(StatusOK))},
+	"multi_delete/last part of the answer":  {Header{Op: FrameMultiDelete, Flags: FlagAnswer}, gLast},
+	"multi_touch/request":                   {Header{Op: FrameMultiTouch}, gPair(0, gRequest(gKey, "", time.Minute), gRequest("i7", "", time.Minute))},
+	"multi_touch/first part of the answer":  {Header{Op: FrameMultiTouch, Flags: FlagAnswer | FlagMore}, gFirst(Answer{Meta: gMinute})},
+	"multi_touch/last part of the answer":   {Header{Op: FrameMultiTouch, Flags: FlagAnswer}, gLast},
+	"multi_merge/request":                   {Header{Op: FrameMultiMerge}, gPair(0, gMerge(gKey), gMerge("i7"))},
+	"multi_merge/first part of the answer":  {Header{Op: FrameMultiMerge, Flags: FlagAnswer | FlagMore}, gFirst(Answer{Meta: gMerged})},
+	"multi_merge/last part of the answer":   {Header{Op: FrameMultiMerge, Flags: FlagAnswer}, gLast},
+
+	"hello/request": {Header{Op: FrameHello, ID: 1},
+		Hello{1, 1, RoleNode, 1024, gStart, ClusterHash("smache"), 0, []byte(gA), nil}},
+	"hello/answer of a later version": {Header{Op: FrameHello, ID: 1, Flags: FlagAnswer},
+		Hello{1, 2, RoleNode, 1024, gStart + 1, ClusterHash("smache"), 0, []byte(gB), []byte{0xaa, 0xbb}}},
+	"hello/request of a client": {Header{Op: FrameHello, ID: 1},
+		Hello{1, 1, RoleClient, 1024, 0, ClusterHash("smache"), 0, []byte("reader"), nil}},
+	"ping/request":                     {Header{Op: FramePing}, Ping{123456789, gStart}},
+	"ping/answer":                      {Header{Op: FramePing, Flags: FlagAnswer}, Ping{123456789, gStart + 1}},
+	"ping/counted dead":                {Header{Op: FramePing, Flags: FlagAnswer, Status: StatusDead}, Ping{123456789, gStart + 1}},
+	"goodbye/done":                     {Header{Op: FrameGoodbye}, Goodbye{Reason: CloseDone}},
+	"goodbye/slow reader, with a text": {Header{Op: FrameGoodbye}, Goodbye{CloseSlow, []byte("8 MiB unread")}},
+	"members/request":                  {Header{Op: FrameMembers}, []Member{gOne}},
+	"members/answer":                   {Header{Op: FrameMembers, Flags: FlagAnswer}, []Member{gOne, gGone, gNext}},
+	"flush/request":                    {Header{Op: FrameFlush}, uint64(gETag)},
+	"flush/answer":                     {Header{Op: FrameFlush, Flags: FlagAnswer}, FlushAnswer{gETag + 16, 1000000}},
+
+	"take/request": {Header{Op: FrameTake}, []SlotTerm{{0, 1}, {258, 0}, {65535, 7}}},
+	"take/first part of the answer: granted": {Header{Op: FrameTake, Flags: FlagAnswer | FlagMore},
+		slotsBody{SlotAnswers{Clock: gETag}, []SlotAnswer{{Term: 2, Entries: 153}, {Slot: 258, Term: 5}}, nil}},
+	"take/last part of the answer: moved": {Header{Op: FrameTake, Flags: FlagAnswer},
+		slotsBody{SlotAnswers{Clock: gETag}, []SlotAnswer{{Slot: 65535, Status: StatusMoved, Term: 9, Nodes: Indexes(nil).Add(0)}},
+			[]NodeID{{[]byte(gB), gStart + 1}}}},
+	"offer/request":       {Header{Op: FrameOffer}, []SlotTerm{{258, 4}}},
+	"offer/taken note of": {Header{Op: FrameOffer, Flags: FlagAnswer}, nothing{}},
+	"grant/request": {Header{Op: FrameGrant},
+		slotsBody{SlotAnswers{Clock: gETag}, []SlotAnswer{{Slot: 258, Term: 5, Entries: 12}}, nil}},
+	"grant/taken note of": {Header{Op: FrameGrant, Flags: FlagAnswer}, nothing{}},
+	"claim/request": {Header{Op: FrameClaim},
+		claimBody{Claim{Holder: []byte(gB), Incarnation: gStart + 1, Fence: FenceSilence}, []SlotTerm{{258, 6}, {259, 2}}}},
+	"claim/request, holder not known": {Header{Op: FrameClaim}, claimBody{Claim{}, []SlotTerm{{1, 1}}}},
+	"claim/acknowledged, and not": {Header{Op: FrameClaim, Flags: FlagAnswer},
+		slotsBody{SlotAnswers{Clock: gETag, Silence: 2040 * time.Millisecond},
+			[]SlotAnswer{{Slot: 258, Term: 6, Entries: 17, Nodes: Indexes(nil).Add(0).Add(1)}, {Slot: 259, Status: StatusStale, Term: 8}},
+			[]NodeID{{[]byte(gB), gStart + 1}, {[]byte(gC), gStart + 2}}}},
+
+	"pull/request, the first": {Header{Op: FramePull, Slot: 258, Term: 5}, Pull{MaxBytes: 65536}},
+	"pull/batch": {Header{Op: FramePull, Slot: 258, Term: 5, Flags: FlagAnswer},
+		batchBody{Batch{Cursor: gCursor, Count: 3, Checksum: 0x70c23843, Left: 40}, []Entry{
+			{Meta: gMeta, Key: []byte(gKey), Value: []byte(gValue)},
+			{Meta: Meta{Version: Version{3, 0x5e0d3c1a2b3c0000}, Age: 2 * time.Second}, Key: []byte("sgone"), Gone: true},
+			{Meta: Meta{9, Version{1, 9}, Forever, time.Hour}, Key: []byte("i7"), Value: []byte("{}")},
+		}}},
+	"pull/nothing left": {Header{Op: FramePull, Slot: 258, Term: 5, Flags: FlagAnswer}, batchBody{Batch: Batch{Cursor: gCursor}}},
+	"pull/dead":         {Header{Op: FramePull, Slot: 258, Term: 5, Flags: FlagAnswer, Status: StatusDead}, nothing{}},
+	"pull_ack/request": {Header{Op: FramePullAck, Slot: 258, Term: 5},
+		PullAck{gCursor, 3, 0x70c23843, 1, 1, 1, 0}},
+	"pull_ack/let go": {Header{Op: FramePullAck, Slot: 258, Term: 5, Flags: FlagAnswer}, nothing{}},
+	"pull_ack/moved": {Header{Op: FramePullAck, Slot: 258, Term: 6, Flags: FlagAnswer, Status: StatusMoved},
+		Redirect{Holder: []byte(gC), Incarnation: gStart + 1}},
+	"fetch/request": {Header{Op: FrameFetch, Term: 5}, []byte(gKey)},
+	"fetch/entry":   {Header{Op: FrameFetch, Term: 5, Flags: FlagAnswer}, Answer{Meta: gMeta, Value: []byte(gValue)}},
+	"fetch/miss":    {Header{Op: FrameFetch, Term: 5, Flags: FlagAnswer, Status: StatusMiss}, gFailed(StatusMiss)},
+	"fetch/dead":    {Header{Op: FrameFetch, Term: 5, Flags: FlagAnswer, Status: StatusDead}, gFailed(StatusDead)},
+}
+
+// goldenHeader fills in what golden leaves out.
+func goldenHeader(name string, h Header) Header {
+	if h.Epoch = 0x1122334455667788; strings.HasSuffix(name, "of a client") {
+		h.Epoch = 0
+	}
+	if h.Op != FrameGoodbye && h.ID == 0 {
+		h.ID = 7
+	}
+	single := h.Op <= FrameMerge
+	if single && h.Term == 0 {
+		h.Term = 3
+	}
+	if (single || h.Op == FrameFetch) && h.Slot == 0 {
+		h.Slot = 35525
+	}
+	return h
+}
+
+// Every vector is what this package writes for its value, and every value is
+// what this package reads from its vector.
+func TestVectors(t *testing.T) {
+	all := vectors(t)
+	covered := map[FrameOp][2]bool{}
+	for _, v := range all {
+		want, known := golden[v.name]
+		if !known {
+			t.Errorf("%s: no such vector in the test", v.name)
+			continue
+		}
+		header := goldenHeader(v.name, want.Header)
+		if got := AppendFrame(nil, &header, encodeBody(nil, &header, want.body)); !bytes.Equal(got, v.frame) {
+			t.Errorf("%s: written as\n%swant\n%s", v.name, hex.Dump(got), hex.Dump(v.frame))
+		}
+		h, body, n, err := ParseFrame(v.frame)
+		if err != nil || n != len(v.frame) || h != header {
+			t.Errorf("%s: header %+v, %d of %d bytes, %v, want %+v", v.name, h, n, len(v.frame), err, header)
+			continue
+		}
+		got, err := decodeBody(&h, body)
+		if err != nil || !alike(got, want.body) {
+			t.Errorf("%s: read as\n%+v, %v, want\n%+v", v.name, got, err, want.body)
+		}
+		c := covered[h.Op]
+		c[h.Flags&FlagAnswer] = true
+		covered[h.Op] = c
+	}
+	if len(all) != len(golden) {
+		t.Errorf("%d vectors, %d in the test", len(all), len(golden))
+	}
+	for _, op := range FrameOps() {
+		if c := covered[op]; !c[0] || !c[1] && !op.rule().oneWay {
+			t.Errorf("%v: request is covered: %v, answer: %v", op, c[0], c[1])
+		}
+	}
+}
