@@ -1,0 +1,506 @@
+package proto
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+)
+
+// checkBody is what must hold of any body: nothing panics, and what is decoded is
+// encoded to the same bytes.
+func checkBody(t *testing.T, h *Header, b []byte) (decoded bool) {
+	t.Helper()
+	v, err := decodeBody(h, b)
+	if err != nil {
+		var c *CloseError
+		if !errors.As(err, &c) {
+			t.Fatalf("%v: error %v is not in the table", h.Op, err)
+		}
+		return false
+	}
+	if again := encodeBody(nil, h, v); !bytes.Equal(again, b) {
+		t.Fatalf("%v, status %v, flags %d: % x\nis\n%+v\nwhich is written as % x", h.Op, h.Status, h.Flags, b, v, again)
+	}
+	return true
+}
+
+func FuzzBody(f *testing.F) {
+	for _, v := range vectors(f) {
+		f.Add(v.frame[5], v.frame[6], v.frame[7], v.frame[HeaderLen:])
+	}
+	for _, op := range FrameOps() {
+		f.Add(uint8(op), uint8(0), uint8(0), make([]byte, 80))
+		f.Add(uint8(op), uint8(0), FlagAnswer, bytes.Repeat([]byte{0xff}, 80))
+	}
+	f.Fuzz(func(t *testing.T, op, status, flags uint8, b []byte) {
+		h := Header{Op: FrameOp(op), Status: Status(status), Flags: flags}
+		if h.check(len(b)) != nil {
+			return
+		}
+		checkBody(t, &h, b)
+		if h.Op == FramePull && flags&FlagAnswer != 0 && len(b) >= pullAnswerLen {
+			b = bytes.Clone(b) // with a checksum that is right, more is looked at
+			binary.LittleEndian.PutUint32(b[20:], crc32.Checksum(b[pullAnswerLen:], castagnoli))
+			checkBody(t, &h, b)
+		}
+	})
+}
+
+// Every byte of every vector changed in several ways, and every prefix: nothing
+// panics, and what still decodes comes out as it went in.
+func TestBodiesMutated(t *testing.T) {
+	for _, v := range vectors(t) {
+		h, body, _, err := ParseFrame(v.frame)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range body {
+			checkBody(t, &h, body[:i:i])
+			for _, x := range []byte{0, 1, 2, 4, 8, 16, 64, 127, 128, 255} {
+				b := bytes.Clone(body)
+				b[i] = x
+				checkBody(t, &h, b)
+			}
+		}
+		if checkBody(t, &h, append(bytes.Clone(body), 0)) && !openEnded(&h) {
+			t.Errorf("%s: a byte too many is taken", v.name)
+		}
+	}
+}
+
+// openEnded says that a body ends in something that may be longer: a value, a
+// text, a key.
+func openEnded(h *Header) bool {
+	if h.Flags&FlagAnswer == 0 {
+		return h.Op == FrameSet || h.Op == FrameMerge || h.Op == FrameFetch || h.Op == FrameHello
+	}
+	return h.Op == FrameHello || (h.Op == FrameGet || h.Op == FrameFetch) && h.Status == StatusOK
+}
+
+// random makes bodies of all kinds.
+type random struct{ *rand.Rand }
+
+func (r random) bytes(n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(r.Uint32())
+	}
+	return b
+}
+
+func (r random) text(most int) []byte {
+	b := r.bytes(r.IntN(most + 1))
+	for i := range b {
+		b[i] = '!' + b[i]%94
+	}
+	return b
+}
+
+func (r random) name() []byte { return append(r.text(MaxNameLen-1), 'n') }
+
+func (r random) key() []byte {
+	return append([]byte{KindString, 'k'}, r.bytes(r.IntN(MaxCanonicalLen-1))...)
+}
+
+func (r random) ttl() time.Duration {
+	if r.IntN(3) == 0 {
+		return Forever
+	}
+	return 1 + time.Duration(r.Int64N(int64(MaxTTL)))
+}
+
+func (r random) condition() (c Condition) {
+	switch r.IntN(4) {
+	case 0:
+		c = Condition{Set: true, Any: true}
+	case 1:
+		c = Condition{Set: true, Tags: r.bytes(tagLen * r.IntN(9))}
+	case 2:
+		c = Condition{Set: true, Tags: r.bytes(tagLen * MaxTags)}
+	}
+	return c
+}
+
+func (r random) meta() Meta {
+	return Meta{1 + ETag(r.Uint64()>>1), Version{r.Uint32(), r.Uint64()}, r.ttl(), time.Duration(r.Int64())}
+}
+
+func (r random) redirect(status Status) Redirect {
+	to := Redirect{Holder: r.name(), Incarnation: r.Uint64(), Wait: time.Duration(r.Uint32()) * time.Millisecond}
+	if status == StatusBusy && r.IntN(2) == 0 {
+		to.Holder = nil
+	}
+	return to
+}
+
+func (r random) request(code Opcode) Request {
+	q := Request{Key: r.key()}
+	if code != OpMerge {
+		q.IfMatch, q.IfNoneMatch = r.condition(), r.condition()
+	}
+	switch code {
+	case OpGet:
+		q.Limit = r.Uint32()
+	case OpSet, OpTouch:
+		q.TTL = r.ttl()
+	case OpMerge:
+		m := r.meta()
+		q.ETag, q.Version, q.TTL, q.Age = m.ETag, m.Version, m.Remaining, m.Age
+	}
+	if code == OpSet || code == OpMerge {
+		q.Value = r.bytes(r.IntN(300))
+	}
+	return q
+}
+
+func (r random) answer(code Opcode, status Status) Answer {
+	a := Answer{Status: status}
+	switch answerForm(code, status) {
+	case formValue:
+		a.Meta, a.Value = r.meta(), r.bytes(r.IntN(300))
+	case formMeta:
+		a.Meta = r.meta()
+	case formETag:
+		a.Meta.ETag = ETag(r.Uint64N(2) * r.Uint64())
+	case formRedirect:
+		a.Redirect = r.redirect(status)
+	}
+	return a
+}
+
+func (r random) slotTerms() (s []SlotTerm) {
+	for slot := r.IntN(9); slot < Slots && len(s) < MaxSlotBatch; slot += 1 + r.IntN(1<<r.IntN(16)) {
+		s = append(s, SlotTerm{Slot(slot), 1 + r.Uint32()>>1})
+	}
+	return s
+}
+
+func (r random) slots() (v slotsBody) {
+	v.Answers = SlotAnswers{Clock: r.Uint64(), Silence: time.Duration(r.Uint32()) * time.Millisecond}
+	for range 1 + r.IntN(5) {
+		v.Nodes = append(v.Nodes, NodeID{r.name(), r.Uint64()})
+	}
+	for _, s := range r.slotTerms() {
+		a := SlotAnswer{Slot: s.Slot, Status: Status(r.IntN(int(statusLast) + 1)), Term: s.Term, Entries: r.Uint32()}
+		for range r.IntN(3) {
+			a.Nodes = a.Nodes.Add(r.IntN(len(v.Nodes)))
+		}
+		v.Slots = append(v.Slots, a)
+	}
+	return v
+}
+
+func (r random) members() (all []Member) {
+	for range 1 + r.IntN(40) {
+		all = append(all, Member{r.Uint64(), r.Uint32(), MemberState(1 + r.IntN(5)), r.name(), r.text(60), r.text(60), r.text(60), r.text(20)})
+	}
+	slices.SortFunc(all, func(a, b Member) int { return bytes.Compare(a.Name, b.Name) })
+	return slices.CompactFunc(all, func(a, b Member) bool { return bytes.Equal(a.Name, b.Name) })
+}
+
+func (r random) batch() (v batchBody) {
+	r.fill(v.Batch.Cursor[:])
+	v.Batch.Left = r.Uint32()
+	for range r.IntN(20) {
+		e := Entry{Meta: r.meta(), Key: r.key()}
+		if e.Gone = r.IntN(4) == 0; e.Gone {
+			e.Meta.ETag, e.Meta.Remaining = 0, 0
+		} else {
+			e.Value = r.bytes(r.IntN(300))
+		}
+		v.Entries = append(v.Entries, e)
+	}
+	v.Batch.Count = uint32(len(v.Entries))
+	return v
+}
+
+func (r random) fill(b []byte) { copy(b, r.bytes(len(b))) }
+
+func (r random) pullAck() (a PullAck) {
+	r.fill(a.Cursor[:])
+	a.Checksum = r.Uint32()
+	a.Applied, a.Older, a.TooOld, a.Dropped = r.Uint32()/4, r.Uint32()/4, r.Uint32()/4, r.Uint32()/4
+	a.Count = a.Applied + a.Older + a.TooOld + a.Dropped
+	return a
+}
+
+// body makes a body for a header that check agrees to.
+func (r random) body(h *Header) any {
+	answer := h.Flags&FlagAnswer != 0
+	code, multi, ok := h.Op.Opcode()
+	switch {
+	case ok && !multi && answer, h.Op == FrameFetch && answer:
+		return r.answer(max(code, OpGet), h.Status)
+	case ok && !multi:
+		return r.request(code)
+	case (h.Op == FramePull || h.Op == FramePullAck) && (h.Status == StatusMoved || h.Status == StatusBusy):
+		return r.redirect(h.Status)
+	case h.Op == FramePing:
+		return Ping{r.Uint64(), r.Uint64()}
+	case answer && (h.Status != 0 || h.Op == FrameOffer || h.Op == FrameGrant || h.Op == FramePullAck):
+		return nothing{}
+	case multi:
+		v := multiBody{}
+		if !answer {
+			v.Budget = r.Uint32()
+		}
+		for i := range 1 + r.IntN(5) {
+			item := multiItem{Index: i, Slot: Slot(r.Uint32()), Term: r.Uint32(), Body: r.request(code)}
+			if answer {
+				status := Status(r.IntN(int(statusLast) + 1))
+				item = multiItem{Index: r.IntN(MaxItems), Status: status, Term: r.Uint32(), Body: r.answer(code, status)}
+			}
+			v.Items = append(v.Items, item)
+		}
+		return v
+	}
+	switch h.Op {
+	case FrameHello:
+		low := uint8(1 + r.IntN(255))
+		return Hello{low, low + uint8(r.IntN(256-int(low))), Role(1 + r.IntN(2)), 1 + r.Uint32()>>1, r.Uint64(), r.Uint64(), r.Uint64(), r.name(), r.bytes(r.IntN(100))}
+	case FrameGoodbye:
+		return Goodbye{CloseReason(1 + r.IntN(255)), r.text(MaxGoodbyeText)}
+	case FrameMembers:
+		return r.members()
+	case FrameFlush:
+		if answer {
+			return FlushAnswer{r.Uint64(), r.Uint64()}
+		}
+		return r.Uint64()
+	case FrameTake, FrameOffer:
+		if answer {
+			return r.slots()
+		}
+		return r.slotTerms()
+	case FrameGrant:
+		return r.slots()
+	case FrameClaim:
+		if answer {
+			return r.slots()
+		}
+		return claimBody{Claim{Holder: r.text(MaxNameLen), Incarnation: r.Uint64(), Fence: Fence(r.IntN(4))}, r.slotTerms()}
+	case FramePull:
+		if answer {
+			return r.batch()
+		}
+		p := Pull{MaxBytes: r.Uint32()}
+		r.fill(p.Cursor[:])
+		return p
+	case FramePullAck:
+		return r.pullAck()
+	case FrameFetch:
+		return r.key()
+	}
+	panic("no body")
+}
+
+// What is encoded is decoded to the same value: bodies of all kinds, made at
+// random, in frames.
+func TestRoundTrip(t *testing.T) {
+	r := random{rand.New(rand.NewPCG(1, 2))}
+	for _, op := range FrameOps() {
+		for range 60 {
+			h := Header{Op: op, ID: r.Uint32(), Term: r.Uint32(), Epoch: r.Uint64(), Slot: Slot(r.Uint32())}
+			if !op.rule().oneWay && r.IntN(2) == 0 {
+				h.Flags = FlagAnswer
+				if r.IntN(2) == 0 {
+					h.Status = Status(r.IntN(int(statusLast) + 1))
+				}
+			}
+			want := r.body(&h)
+			frame := AppendFrame(nil, &h, encodeBody(nil, &h, want))
+			got, body, n, err := ParseFrame(frame)
+			if err != nil || n != len(frame) || got != h {
+				t.Fatalf("%+v: %+v, %d of %d, %v", h, got, n, len(frame), err)
+			}
+			v, err := decodeBody(&h, body)
+			if err != nil {
+				t.Fatalf("%+v: %v: %+v", h, err, want)
+			}
+			if b, ok := v.(batchBody); ok {
+				b.Batch.Checksum = 0
+				v = b
+			}
+			if !alike(v, want) {
+				t.Fatalf("%+v:\n%+v\nwant\n%+v", h, v, want)
+			}
+			checkFrame(t, frame[:min(len(frame), 4096)])
+		}
+	}
+}
+
+// The limits: what is just within is taken, what is just beyond is refused by
+// name.
+func TestBodyLimits(t *testing.T) {
+	check := func(name string, got, want error) {
+		t.Helper()
+		if !errors.Is(got, want) || want == nil && got != nil {
+			t.Errorf("%s: %v, want %v", name, got, want)
+		}
+	}
+	key := append([]byte("s"), make([]byte, MaxKeyLen)...)
+	tags := make([]ETag, MaxTags+1)
+	most := Op{Code: OpSet, Key: key, Value: make([]byte, MaxValueLen), TTL: Forever,
+		IfMatch: Match{Set: true, Tags: tags[1:]}, IfNoneMatch: Match{Set: true, Tags: tags[1:]}}
+	check("the largest request", CheckRequest(&most), nil)
+	var w MultiWriter
+	dst := AppendRequest(w.Request(w.Begin(nil, 0), 1, 2), &most)
+	if n := len(w.End(dst)); n > MaxBody || n != RequestLen(&most)+MultiOverhead+ItemOverhead {
+		t.Errorf("the largest request has %d bytes, which do not fit", n)
+	}
+	var q Request
+	check("the largest request", DecodeRequest(OpSet, AppendRequest(nil, &most), &q), nil)
+
+	for name, change := range map[string]func(op *Op) error{
+		"value too long":       func(op *Op) error { op.Value = make([]byte, MaxValueLen+1); return ErrBodyLimit },
+		"too many tags":        func(op *Op) error { op.IfMatch = Match{Set: true, Tags: tags}; return ErrBodyLimit },
+		"too many tags too":    func(op *Op) error { op.IfNoneMatch = Match{Set: true, Tags: tags}; return ErrBodyLimit },
+		"key too long":         func(op *Op) error { op.Key = append(key, 'x'); return ErrBodyKey },
+		"key without text":     func(op *Op) error { op.Key = []byte("s"); return ErrBodyKey },
+		"no key":               func(op *Op) error { op.Key = nil; return ErrBodyKey },
+		"key of another kind":  func(op *Op) error { op.Key = []byte("x1"); return ErrBodyKey },
+		"no time to live":      func(op *Op) error { op.TTL = 0; return ErrBody },
+		"negative":             func(op *Op) error { op.TTL = -1; return ErrBody },
+		"too long":             func(op *Op) error { op.TTL = MaxTTL + 1; return ErrBody },
+		"nearly forever":       func(op *Op) error { op.TTL = Forever - 1; return ErrBody },
+		"longest time to live": func(op *Op) error { op.TTL = MaxTTL; return nil },
+	} {
+		op := Op{Code: OpSet, Key: []byte("sx"), TTL: Forever}
+		want := change(&op)
+		check("CheckRequest: "+name, CheckRequest(&op), want)
+		check("DecodeRequest: "+name, DecodeRequest(OpSet, AppendRequest(nil, &op), &q), want)
+	}
+	merge := Op{Code: OpMerge, Key: []byte("sx"), TTL: Forever, ETag: 1}
+	check("merge", CheckRequest(&merge), nil)
+	merge.Age = -1
+	check("merge from the future", CheckRequest(&merge), ErrBody)
+	check("merge from the future", DecodeRequest(OpMerge, AppendRequest(nil, &merge), &q), ErrBody)
+	merge.Age, merge.ETag = 0, 0
+	check("merge without ETag", CheckRequest(&merge), ErrBody)
+	check("merge without ETag", DecodeRequest(OpMerge, AppendRequest(nil, &merge), &q), ErrBody)
+	merge.ETag, merge.IfMatch.Set = 1, true
+	check("merge with a condition", CheckRequest(&merge), ErrBody)
+	check("no such operation", CheckRequest(&Op{Code: 6}), ErrFrameOpcode)
+	check("no such operation", DecodeRequest(6, nil, &q), ErrFrameOpcode)
+	check("no such operation", DecodeAnswer(0, 0, nil, &Answer{}), ErrFrameOpcode)
+	check("no such status", DecodeAnswer(OpGet, statusLast+1, nil, &Answer{}), ErrFrameStatus)
+	check("value too long", DecodeAnswer(OpGet, StatusOK, append(AppendMeta(nil, &gMeta), make([]byte, MaxValueLen+1)...), &Answer{}), ErrBodyLimit)
+
+	check("slot", CheckSlot(35525, []byte(gKey)), nil)
+	check("slot", CheckSlot(35526, []byte(gKey)), ErrBodySlot)
+	check("name", CheckName(gA), nil)
+	check("no name", CheckName(""), ErrBody)
+	check("name with a space", CheckName("a b"), ErrBody)
+	check("name beyond ASCII", CheckName("é"), ErrBody)
+	check("name too long", CheckName(make([]byte, MaxNameLen+1)), ErrBodyLimit)
+	check("state", CheckMember(&Member{Name: []byte("a")}), ErrBody)
+	check("state", CheckMember(&Member{Name: []byte("a"), State: MemberGone + 1}), ErrBody)
+	check("address", CheckMember(&Member{Name: []byte("a"), State: MemberGone, HTTP: []byte("a b")}), ErrBody)
+	check("too much hello", DecodeHello(make([]byte, MaxHello+1), &Hello{}), ErrBodyLimit)
+	check("text too long", DecodeGoodbye(append([]byte{1}, make([]byte, MaxGoodbyeText+1)...), &Goodbye{}), ErrBodyLimit)
+	check("reason", DecodeGoodbye([]byte{0}, &Goodbye{}), ErrBody)
+	if b := AppendGoodbye(nil, &Goodbye{1, append([]byte("\n"), make([]byte, 300)...)}); len(b) != 1+MaxGoodbyeText || b[1] != '?' || DecodeGoodbye(b, &Goodbye{}) != nil {
+		t.Errorf("goodbye %q", b)
+	}
+	big := binary.LittleEndian.AppendUint32(nil, MaxItems+1)
+	check("too many items", second(DecodeMultiRequest(append(big, 0, 0, 0, 0))), ErrBodyLimit)
+	check("too many slots", second(DecodeTake(big)), ErrBodyLimit)
+	check("too many members", second(DecodeMembers(big)), ErrBodyLimit)
+	none := make([]byte, 16)
+	check("no items", second(DecodeMultiAnswer(none[:8])), ErrBody)
+	check("no slots", second(DecodeTake(none[:4])), ErrBody)
+	check("no slots", DecodeClaim(none, &Claim{}), ErrBody)
+	check("no slots", DecodeSlotAnswers(none, &SlotAnswers{}), ErrBody)
+	check("no members", second(DecodeMembers(none[:4])), ErrBody)
+	order := AppendTake(nil, []SlotTerm{{1, 1}, {2, 1}})
+	order[takeLen] = 2
+	check("slots out of order", second(DecodeTake(order)), ErrBody)
+}
+
+func second[T any](_ T, err error) error { return err }
+
+// A damaged batch is refused as a whole.
+func TestBatchChecksum(t *testing.T) {
+	body := encodeBody(nil, &Header{Op: FramePull}, golden["pull/batch"].body)
+	var m Batch
+	for i := pullAnswerLen; i < len(body); i++ {
+		body[i] ^= 1
+		if err := DecodeBatch(body, &m); !errors.Is(err, ErrBodyChecksum) {
+			t.Fatalf("byte %d changed: %v", i, err)
+		}
+		body[i] ^= 1
+	}
+	if err := DecodeBatch(body, &m); err != nil {
+		t.Fatal(err)
+	}
+	var e Entry
+	var op Op
+	m.Next(&e)
+	e.Into(&op)
+	if op.Code != OpMerge || string(op.Key) != gKey || string(op.Value) != gValue || op.TTL != gMeta.Remaining ||
+		op.ETag != gETag || op.Version != gMeta.Version || op.Age != gMeta.Age || CheckRequest(&op) != nil {
+		t.Errorf("%+v", &op)
+	}
+	if n := len(AppendEntry(nil, &e)); n != EntryLen(len(e.Key), len(e.Value)) {
+		t.Errorf("EntryLen is not %d", n)
+	}
+}
+
+func TestMultiWriterUndo(t *testing.T) {
+	var w MultiWriter
+	op := Op{Code: OpDelete, Key: []byte("i7")}
+	dst := w.Begin([]byte("front"), 0)
+	dst = AppendRequest(w.Request(dst, 1, 1), &op)
+	dst = AppendRequest(w.Request(dst, 2, 1), &op)
+	dst = w.Undo(dst)
+	dst = AppendRequest(w.Request(dst, 3, 1), &op)
+	dst = AppendRequest(w.Request(dst, 4, 1), &op)
+	dst = w.End(w.Undo(dst))
+	items, err := DecodeMultiRequest(dst[len("front"):])
+	var a, b, c Item
+	if err != nil || w.Count() != 2 || items.Count != 2 || !items.Next(&a) || !items.Next(&b) || items.Next(&c) ||
+		a.Slot != 1 || b.Slot != 3 || b.Index != 1 {
+		t.Errorf("%v: %+v, %+v", err, a, b)
+	}
+	dst = w.Answer(w.Begin(nil, 0), 5, StatusOK, 1)
+	w.SetStatus(dst, StatusMiss, 9)
+	items, err = DecodeMultiAnswer(w.End(dst))
+	if err != nil || !items.Next(&a) || a.Index != 5 || a.Status != StatusMiss || a.Term != 9 || len(a.Body) != 0 {
+		t.Errorf("%v: %+v", err, a)
+	}
+}
+
+func TestHelloCommon(t *testing.T) {
+	for _, c := range []struct{ a, b, c, d, want uint8 }{
+		{1, 1, 1, 1, 1}, {1, 3, 2, 5, 3}, {2, 5, 1, 3, 3}, {1, 1, 2, 2, 0}, {3, 4, 1, 2, 0}, {1, 255, 255, 255, 255},
+	} {
+		got, err := (&Hello{Lowest: c.a, Highest: c.b}).Common(&Hello{Lowest: c.c, Highest: c.d})
+		if c.want == 0 && !errors.Is(err, ErrLinkVersions) || c.want != 0 && (err != nil || got != c.want) {
+			t.Errorf("%+v: %d, %v", c, got, err)
+		}
+	}
+	if ClusterHash("smache") != 0xc39decab67d21ace {
+		t.Errorf("%#x", ClusterHash("smache"))
+	}
+}
+
+// Times that do not fit are held to what does.
+func TestRedirectWait(t *testing.T) {
+	var r Redirect
+	for wait, want := range map[time.Duration]time.Duration{
+		-1: 0, 1: 0, time.Millisecond: time.Millisecond, math.MaxInt64: (1<<32 - 1) * time.Millisecond,
+	} {
+		if err := DecodeRedirect(StatusBusy, AppendRedirect(nil, &Redirect{Wait: wait}), &r); err != nil || r.Wait != want {
+			t.Errorf("%v: %v, %v", wait, r.Wait, err)
+		}
+	}
+	if err := DecodeRedirect(StatusMoved, AppendRedirect(nil, &Redirect{}), &r); !errors.Is(err, ErrBody) {
+		t.Errorf("moved to nobody: %v", err)
+	}
+}
