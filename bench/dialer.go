@@ -56,6 +56,10 @@ func (r *run) dialSlot(ctx context.Context, s *slot) {
 			return
 		}
 	}
+	first := !s.dialed
+	s.dialed = true
+	// If it succeeds the slot is the loop's, which may have given it to another
+	// dialer by now.
 	err := s.loop.reactor.connect(ctx, s)
 	if err != nil && ctx.Err() == nil {
 		s.fails++
@@ -67,8 +71,7 @@ func (r *run) dialSlot(ctx context.Context, s *slot) {
 		}
 		r.enqueue(s)
 	}
-	if !s.dialed {
-		s.dialed = true
+	if first {
 		r.attempted.Add(1)
 	}
 }

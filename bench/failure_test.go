@@ -177,7 +177,7 @@ func TestFailTimeout(t *testing.T) {
 				next() // which the client ends
 			}
 		})
-		result, err := testRun(t, s.endpoint, func(c *Config) { c.Requests, c.Timeout = 8, 100*time.Millisecond })
+		result, err := testRun(t, s.endpoint, func(c *Config) { c.Requests, c.Timeout = 8, 500*time.Millisecond })
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -64,7 +64,7 @@ func TestReactorTimeout(t *testing.T) {
 			for next() {
 			}
 		})
-		result, err := testRun(t, s.endpoint, func(c *Config) { c.reactor, c.Requests, c.Timeout = with, 8, 100*time.Millisecond })
+		result, err := testRun(t, s.endpoint, func(c *Config) { c.reactor, c.Requests, c.Timeout = with, 8, 500*time.Millisecond })
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -67,7 +67,7 @@ func TestBenchFailures(t *testing.T) {
 	} {
 		server := httptest.NewServer(answer)
 		code, stdout, stderr := runBenchTest(t.Context(), "control", "--url", server.URL,
-			"--clients", "2", "--requests", "4", "--timeout", "200ms", "--json")
+			"--clients", "2", "--requests", "4", "--timeout", "1s", "--json")
 		server.Close()
 		var result bench.Result
 		if err := json.Unmarshal([]byte(stdout), &result); err != nil {
