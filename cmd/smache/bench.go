@@ -41,6 +41,7 @@ type benchConfig struct {
 	seed      intValue
 	valueSize sizeValue
 	retry     boolValue
+	written   boolValue
 	json      boolValue
 	quiet     boolValue
 }
@@ -71,6 +72,7 @@ func (c *benchConfig) settings() []setting {
 		{name: "value-size", unit: "SIZE", value: &c.valueSize, about: fmt.Sprintf("Size of data, %d bytes to 16MiB; 0 is a position of 58 bytes", bench.MinValueSize)},
 		{name: "header", unit: "TEXT", value: &c.headers, about: "A header for every request, Name: value; may be given again"},
 		{name: "retry", value: &c.retry, about: "Send a request once more if its connection was closed before any byte of the answer, as load balancers do; without it that is a failure"},
+		{name: "written", value: &c.written, about: "get does not write its keys first: an earlier run has"},
 		{name: "json", value: &c.json, about: "Print one JSON object per scenario, in place of text"},
 		{name: "quiet", value: &c.quiet, about: "Show no progress"},
 	}
@@ -189,6 +191,9 @@ func (c *benchConfig) run(name string) (bench.Config, error) {
 		run.Workload, err = bench.NewPost(http)
 	default:
 		if run.Workload, err = bench.NewGet(http); err != nil {
+			break
+		}
+		if c.written {
 			break
 		}
 		http.Keys.Order = bench.OrderSequential

@@ -1,0 +1,100 @@
+#!/usr/bin/env bash
+# Measures the server's CPU time per request (user and system time of the server
+# process over requests) of Smache against a bare fasthttp server that answers the
+# same bytes, in interleaved rounds, and prints each round and the medians.
+#
+#   scripts/bench-cpu.sh [ROUNDS [REQUESTS]]     5 rounds of 200000 requests
+#
+# Rows: control, POST of one record, GET of one hot key, GET of random keys among
+# a million. docs/BENCHMARKS.md holds results.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+rounds=${1:-5}
+requests=${2:-200000}
+clients=${CLIENTS:-900}
+million=${KEYS:-1000000}
+
+dir=$(mktemp -d)
+pids=()
+finish() {
+  if ((${#pids[@]})); then kill "${pids[@]}" 2>/dev/null || true; fi
+  rm -rf "$dir"
+}
+trap finish EXIT
+
+CGO_ENABLED=0 go build -trimpath -o "$dir/smache" ./cmd/smache
+CGO_ENABLED=0 go build -trimpath -o "$dir/baseline" ./engine/httpapi/baseline
+
+"$dir/smache" serve --listen 127.0.0.1:0 --memory "${MEMORY:-768MiB}" --name smache@127.0.0.1:4000 \
+  --log-format json 2>"$dir/smache.log" &
+smache=$!
+pids+=("$smache")
+"$dir/baseline" >"$dir/baseline.log" &
+baseline=$!
+pids+=("$baseline")
+
+# wait_for COMMAND… runs it until it prints something.
+wait_for() {
+  local out
+  for _ in $(seq 100); do
+    out=$("$@") && [[ -n $out ]] && { echo "$out"; return; }
+    sleep 0.1
+  done
+  echo "bench-cpu.sh: a server did not start" >&2
+  cat "$dir"/*.log >&2
+  exit 1
+}
+smache_addr=$(wait_for sed -n 's/.*"msg":"serving","address":"\([^"]*\)".*/\1/p' "$dir/smache.log")
+baseline_addr=$(wait_for head -n 1 "$dir/baseline.log")
+
+# cpu PID prints the user and system time of a process, in clock ticks.
+cpu() { sed 's/.*) //' "/proc/$1/stat" | awk '{print $12 + $13}'; }
+tick=$(getconf CLK_TCK)
+
+# measure PID ADDR SCENARIO KEYS prints microseconds of server CPU per request.
+measure() {
+  local before after
+  if [[ $3 == get ]]; then # the keys are written before, and not counted
+    fill "$2" "$4"
+  fi
+  before=$(cpu "$1")
+  "$dir/smache" bench "$3" --addr "$2" --clients "$clients" --requests "$requests" --keys "$4" --quiet --json \
+    --written >"$dir/result.json" || { cat "$dir/result.json" >&2; exit 1; }
+  after=$(cpu "$1")
+  awk -v t=$((after - before)) -v hz="$tick" -v n="$requests" 'BEGIN {printf "%.2f\n", t / hz / n * 1e6}'
+}
+
+# fill ADDR KEYS writes the keys once, if they have not been.
+filled=
+fill() {
+  [[ $filled == *" $1/$2 "* ]] && return
+  "$dir/smache" bench post --addr "$1" --clients "$(($2 < 100 ? $2 : 100))" --requests "$2" --keys "$2" --order sequential --quiet >/dev/null
+  filled+=" $1/$2 "
+}
+
+median() { sort -n | awk '{v[NR] = $1} END {print (NR % 2) ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2}'; }
+
+# row TITLE SCENARIO KEYS compares Smache with the baseline, which always answers
+# for the first key.
+row() {
+  local a b
+  : >"$dir/a"
+  : >"$dir/b"
+  : >"$dir/r"
+  for _ in $(seq "$rounds"); do
+    a=$(measure "$smache" "$smache_addr" "$2" "$3")
+    b=$(measure "$baseline" "$baseline_addr" "$2" 1)
+    echo "$a" >>"$dir/a"
+    echo "$b" >>"$dir/b"
+    awk -v a="$a" -v b="$b" 'BEGIN {printf "%.3f\n", a / b}' >>"$dir/r"
+  done
+  printf '%-28s %10s %10s %8s   (%s .. %s)\n' "$1" "$(median <"$dir/a")" "$(median <"$dir/b")" "$(median <"$dir/r")" \
+    "$(sort -n "$dir/r" | head -n 1)" "$(sort -n "$dir/r" | tail -n 1)"
+}
+
+echo "CPU of the server per request in µs, medians of $rounds rounds of $requests requests, $clients clients"
+printf '%-28s %10s %10s %8s   %s\n' "" smache fasthttp ratio "(lowest .. highest)"
+row "control" control 1
+row "POST, one key" post 1
+row "GET, one hot key" get 1
+row "GET, random of $million" get "$million"
