@@ -54,12 +54,12 @@ type Member struct {
 // The body of a members frame, request and answer:
 //
 //	offset size
-//	 0      2   number of members, 1 to 4,096
+//	 0      2   number of members, at most 4,096
 //	 2      2   reserved, 0
 //	 4      …   members, by ascending names (as bytes), each name once
 //
 // The request carries the list as the asker sees it, the answer as the answerer
-// does after it has taken note of that.
+// does after it has taken note of that. A client's list is empty.
 const (
 	membersLen = 4
 	memberLen  = 20
@@ -86,8 +86,8 @@ func CheckMember(m *Member) error {
 // AppendMembers appends the body of a members frame: members that CheckMember
 // agrees to, in ascending order of names.
 func AppendMembers(dst []byte, members []Member) []byte {
-	if len(members) == 0 || len(members) > MaxMembers {
-		panic("proto: BUG: no members, or too many")
+	if len(members) > MaxMembers {
+		panic("proto: BUG: too many members")
 	}
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(members)))
 	for i := range members {
@@ -129,8 +129,6 @@ func DecodeMembers(b []byte) (Members, error) {
 	switch {
 	case b[2]|b[3] != 0:
 		return Members{}, ErrFrameReserved
-	case list.Count == 0:
-		return Members{}, ErrBody
 	case list.Count > MaxMembers:
 		return Members{}, ErrBodyLimit
 	}

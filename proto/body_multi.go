@@ -117,7 +117,8 @@ func (w *MultiWriter) close(dst []byte) {
 
 // Item is one item of a multi frame.
 type Item struct {
-	// Index is the item's place in the request.
+	// Index is the item's place in the request. Of an answer, whether the request
+	// has so many items is the asker's to judge.
 	Index int
 	// Slot is that of a request's item.
 	Slot Slot

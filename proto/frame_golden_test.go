@@ -172,6 +172,7 @@ var golden = map[string]struct {
 	"goodbye/done":                     {Header{Op: FrameGoodbye}, Goodbye{Reason: CloseDone}},
 	"goodbye/slow reader, with a text": {Header{Op: FrameGoodbye}, Goodbye{CloseSlow, []byte("8 MiB unread")}},
 	"members/request":                  {Header{Op: FrameMembers}, []Member{gOne}},
+	"members/request of a client":      {Header{Op: FrameMembers}, []Member(nil)},
 	"members/answer":                   {Header{Op: FrameMembers, Flags: FlagAnswer}, []Member{gOne, gGone, gNext}},
 	"flush/request":                    {Header{Op: FrameFlush}, uint64(gETag)},
 	"flush/answer":                     {Header{Op: FrameFlush, Flags: FlagAnswer}, FlushAnswer{gETag + 16, 1000000}},
