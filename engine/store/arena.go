@@ -50,17 +50,17 @@ func (w *writer) putHead(slot uint16, h *hash, next, old *head, keepPieces bool)
 		return true
 	}
 	r.pos = uint32(pos)
-	w.forgetHead(h, old)
+	w.forgetHead(b, old)
 	if old.pieces && !keepPieces {
 		w.dropPieces(h, old)
 	}
 	return true
 }
 
-// forgetHead takes a head out of the accounts.
-func (w *writer) forgetHead(h *hash, old *head) {
+// forgetHead takes a head, in bucket b, out of the accounts.
+func (w *writer) forgetHead(b *bucket, old *head) {
 	size := int64(kvOverhead + hashLen + old.size)
-	w.buckets[bucketOf(h[:])].live -= size
+	b.live -= size
 	w.live -= size
 	if old.expiry != 0 {
 		w.mortal--
@@ -131,7 +131,7 @@ func (w *writer) dropPieces(h *hash, old *head) {
 // dropEntry removes an entry, whose head is old, from arena, set and accounts.
 // Nothing of h may point into the slot's set: its records move.
 func (w *writer) dropEntry(slot uint16, h *hash, old *head) {
-	w.forgetHead(h, old)
+	w.forgetHead(&w.buckets[bucketOf(h[:])], old)
 	w.cache.Del(h[:])
 	if old.pieces {
 		w.dropPieces(h, old)

@@ -59,9 +59,19 @@ type writer struct {
 // before it hands the turn on.
 const turnLimit = 512
 
-// submit queues op and, if nobody else does, carries it out. It reports whether
-// op is complete.
+// submit carries op out at once if the writer is idle, after what is queued;
+// otherwise it queues op for whoever is at work. It reports whether op is
+// complete.
 func (w *writer) submit(op *proto.Op) bool {
+	if w.busy.Load() == 0 && w.busy.CompareAndSwap(0, 1) {
+		w.drain(turnLimit)
+		w.apply(op)
+		w.busy.Store(0)
+		if w.ring.ready() {
+			w.combine()
+		}
+		return true
+	}
 	op.Begin()
 	if !w.ring.push(op) {
 		w.counters.refused.Add(1)
