@@ -127,3 +127,17 @@ func (s *Session) fail(err error) error {
 	s.err = err
 	return err
 }
+
+// Missing says how many bytes b, the beginning of a record, lacks: of its length
+// first, then of the rest. It is at most MaxRecord + Overhead; a length that Open
+// refuses counts as none.
+func Missing(b []byte) int {
+	if len(b) < RecordHead {
+		return RecordHead - len(b)
+	}
+	length := binary.LittleEndian.Uint32(b)
+	if length > MaxRecord+tagLen {
+		return 0
+	}
+	return max(RecordHead+int(length)-len(b), 0)
+}

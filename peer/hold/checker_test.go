@@ -1,0 +1,219 @@
+package hold
+
+import (
+	"fmt"
+	"time"
+)
+
+// checker holds what clients are told against the promises P1 to P5.
+//
+// Values are unique, so a read tells which write it saw. Of each key it keeps the
+// floor: the latest answered write or delete. A read that began after that answer
+// must give it or something later, or a miss that has an excuse.
+type checker struct {
+	s    *sim
+	keys map[string]*keyState
+	made map[string]*made // by value
+	err  error
+
+	// strict says that every operation must be answered, but for those that a
+	// fault excuses. lenient switches all but the sanity of values off, while the
+	// cluster is cut in two and until it has healed.
+	strict  bool
+	lenient bool
+
+	busyUntil map[Slot]time.Duration
+	busyNode  map[string]time.Duration
+	answers   int
+	busy      int
+	misses    int
+}
+
+// made is a write that somebody asked for.
+type made struct {
+	key     string
+	version Version // once known
+	expires time.Duration
+}
+
+type keyState struct {
+	floor   Version
+	deleted bool          // by the floor
+	expires time.Duration // of the floor's entry, 0: never
+	at      time.Duration // when the floor was answered
+	// excused says since when a miss is no wonder: a fault of a node that had to
+	// do with the key, after the floor.
+	excused bool
+	// A delete may take effect until then: it runs, or was answered busy.
+	deletes  int
+	deleteAt time.Duration
+	unsure   bool // a delete was answered busy: the key may be gone
+}
+
+// asked is what the checker remembers of an operation under way.
+type asked struct {
+	at      time.Duration
+	floor   Version
+	deleted bool
+	excused bool
+	node    string
+}
+
+func newChecker(s *sim) *checker {
+	return &checker{
+		s: s, keys: map[string]*keyState{}, made: map[string]*made{},
+		busyUntil: map[Slot]time.Duration{}, busyNode: map[string]time.Duration{},
+	}
+}
+
+func (c *checker) fail(format string, args ...any) {
+	if c.err == nil {
+		c.err = fmt.Errorf("at %v: %s", c.s.now, fmt.Sprintf(format, args...))
+	}
+}
+
+func (c *checker) key(name string) *keyState {
+	k := c.keys[name]
+	if k == nil {
+		k = &keyState{}
+		c.keys[name] = k
+	}
+	return k
+}
+
+// fault excuses misses of the keys that a node has to do with, and refusals for a
+// while.
+func (c *checker) fault(n *node) {
+	limit := 5 * time.Second
+	for i := range n.m.slots {
+		if st := &n.m.slots[i]; st.role == roleNone && st.source == nil && st.claim == nil {
+			continue
+		}
+		c.busyUntil[Slot(i)] = max(c.busyUntil[Slot(i)], c.s.now+limit)
+		for name, k := range c.keys {
+			if slotOf(name, c.s.slots) == Slot(i) {
+				k.excused = true
+			}
+		}
+	}
+	c.busyNode[n.id.Name] = c.s.now + max(limit, n.frozen-c.s.now+limit)
+}
+
+// begin notes that op goes to n.
+func (c *checker) begin(n *node, op *Op) *asked {
+	k := c.key(op.Key)
+	if op.Action == ActDelete {
+		k.deletes++
+	}
+	return &asked{at: c.s.now, floor: k.floor, deleted: k.deleted, excused: k.excused, node: n.id.Name}
+}
+
+func (c *checker) answered(n *node, op *Op) {
+	ask := op.Ref().(*asked)
+	k := c.key(op.Key)
+	c.answers++
+	if op.Action == ActDelete {
+		k.deletes--
+		k.deleteAt = c.s.now
+	}
+	switch {
+	case op.Result == ResultBusy:
+		c.busy++
+		if op.Action == ActDelete {
+			k.unsure = true
+			k.deleteAt = c.s.now + 5*time.Second
+		}
+		if c.strict && !c.lenient && c.s.now > c.busyUntil[op.Slot]+opTime && c.s.now > c.busyNode[ask.node]+opTime {
+			c.fail("%v of %q through %v is refused, and nothing excuses it: %s", op.Action, op.Key, n.id, c.s.describe(op.Slot))
+		}
+	case op.Action == ActGet:
+		c.read(n, op, ask, k)
+	case op.Result == ResultFailed:
+		// A condition that does not hold says nothing that a read would not.
+	default:
+		c.written(n, op, ask, k)
+	}
+}
+
+func (c *checker) read(n *node, op *Op, ask *asked, k *keyState) {
+	if op.Result == ResultMiss {
+		c.misses++
+		expired := k.expires != 0 && c.s.now >= k.expires
+		deleting := k.deletes > 0 || k.deleteAt >= ask.at
+		if c.lenient || ask.floor == (Version{}) || ask.deleted || k.deleted || expired || deleting || k.unsure || ask.excused || k.excused {
+			return
+		}
+		c.fail("%q through %v is a miss, and %v was answered: %s", op.Key, n.id, ask.floor, c.s.describe(op.Slot))
+		return
+	}
+	w := c.made[op.Entry.Value]
+	if w == nil || w.key != op.Key {
+		c.fail("%q through %v gives %q, which was never written to it", op.Key, n.id, op.Entry.Value)
+		return
+	}
+	if w.version != (Version{}) && w.version != op.Entry.Version {
+		c.fail("%q has version %v, and had %v", op.Entry.Value, op.Entry.Version, w.version)
+	}
+	if w.expires != 0 && ask.at >= w.expires+50*time.Millisecond {
+		c.fail("%q through %v gives %q, which expired at %v", op.Key, n.id, op.Entry.Value, w.expires)
+	}
+	if c.lenient {
+		return
+	}
+	if op.Entry.Version.Less(ask.floor) || ask.deleted && op.Entry.Version == ask.floor {
+		c.fail("%q through %v gives %q of %v, older than %v (deleted: %v), which was answered before: %s",
+			op.Key, n.id, op.Entry.Value, op.Entry.Version, ask.floor, ask.deleted, c.s.describe(op.Slot))
+	}
+}
+
+func (c *checker) written(n *node, op *Op, ask *asked, k *keyState) {
+	v := op.Entry.Version
+	w := c.made[op.Value]
+	if w != nil {
+		w.version = v
+		w.expires = op.Entry.Expiry
+	}
+	if c.lenient {
+		return
+	}
+	if v.Less(ask.floor) || v == ask.floor {
+		c.fail("a write of %q through %v got version %v, below %v, which was answered before it began: %s",
+			op.Key, n.id, v, ask.floor, c.s.describe(op.Slot))
+	}
+	if k.floor.Less(v) {
+		k.floor, k.deleted, k.at, k.expires = v, op.Action == ActDelete, c.s.now, 0
+		if w != nil {
+			k.expires = w.expires
+		}
+		// What happened before the write began excuses nothing any more.
+		if ask.at > c.s.lastFault || ask.excused == k.excused && !ask.excused {
+			k.excused = false
+		}
+		if c.s.now > k.deleteAt+5*time.Second || k.deleted {
+			k.unsure = false
+		}
+	}
+}
+
+// forget makes what the cluster says now the floor: after a partition has healed
+// one side's write won, the same on every node.
+func (c *checker) forget() {
+	c.lenient = false
+	c.keys = map[string]*keyState{}
+}
+
+func slotOf(key string, slots int) Slot {
+	return Slot(int(key[0]-'a') % slots)
+}
+
+func (s *sim) describe(slot Slot) string {
+	out := ""
+	for _, name := range s.names() {
+		n := s.nodes[name]
+		st := &n.m.slots[slot]
+		out += fmt.Sprintf("\n  %v up=%v state=%d role=%d term=%d holder=%v@%d imports=%d source=%v claim=%v serve=%v owner=%s epoch=%x data=%v",
+			n.m.self.ID, n.up, n.m.self.State, st.role, st.term, st.holder, st.holderTerm, len(st.imports), st.source != nil,
+			st.claim != nil, n.m.mayServe(), n.m.owner(slot), n.m.epoch&0xffff, n.data[slot])
+	}
+	return out
+}

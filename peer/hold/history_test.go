@@ -1,0 +1,187 @@
+package hold
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// The kinds of histories. Each tries what the promises say something about.
+const (
+	planned   = 0 // joins and leaves: nothing is lost, nothing fails
+	crashes   = 1
+	freezes   = 2
+	lossy     = 3 // crashes and joins on a network that loses and doubles
+	partition = 4
+	kinds     = 5
+)
+
+const historySlots = 4
+
+// client sends random operations to random nodes.
+func (s *sim) client(every time.Duration) {
+	names := s.names()
+	n := s.nodes[names[s.rng.IntN(len(names))]]
+	if n.up && !n.leaving && n.m.self.State == StateServing {
+		op := Op{Key: fmt.Sprintf("%c%d", 'a'+s.rng.IntN(s.slots), s.rng.IntN(3))}
+		op.Slot = slotOf(op.Key, s.slots)
+		switch p := s.rng.IntN(20); {
+		case p < 9:
+			op.Action = ActGet
+		case p < 15:
+			op.Action = ActSet
+		case p < 17:
+			op.Action = ActSetIf
+			op.Expect = s.check.key(op.Key).floor
+		default:
+			op.Action = ActDelete
+		}
+		if op.Action == ActSet || op.Action == ActSetIf {
+			op.Value = fmt.Sprint(op.Key, "#", s.serial)
+			s.check.made[op.Value] = &made{key: op.Key}
+			if s.rng.IntN(6) == 0 {
+				op.TTL = time.Duration(100+s.rng.IntN(3000)) * time.Millisecond
+			}
+		}
+		ref := s.check.begin(n, &op)
+		n.event(func() { n.m.Do(s.now, op, ref) })
+	}
+	s.after(time.Duration(s.rng.Int64N(int64(2*every))), func() { s.client(every) })
+}
+
+// history runs one history and gives what it found.
+func history(seed uint64, off mutant, trace func(string, ...any)) error {
+	s := newSim(seed, historySlots, off)
+	if trace != nil {
+		s.trace = trace
+		if v, err := strconv.Atoi(os.Getenv("SLOT")); err == nil {
+			s.watch = Slot(v)
+		}
+	}
+	kind := int(seed % kinds)
+	nodes := 2 + s.rng.IntN(3)
+	for i := range nodes {
+		s.start(fmt.Sprint("n", i))
+		s.run(time.Duration(s.rng.IntN(300)) * time.Millisecond)
+	}
+	s.run(8 * time.Second)
+	s.client(8 * time.Millisecond)
+	s.run(time.Second)
+	s.check.strict = kind != lossy
+	if kind == lossy {
+		s.loss, s.double = 0.05, 0.05
+	}
+	for range 2 + s.rng.IntN(4) {
+		s.upset(kind)
+		s.run(time.Duration(s.rng.IntN(4000)) * time.Millisecond)
+	}
+	s.run(4 * time.Second)
+	if kind == partition {
+		s.heal()
+	}
+	return s.check.err
+}
+
+// upset does one thing to the cluster.
+func (s *sim) upset(kind int) {
+	var up []*node
+	for _, name := range s.names() {
+		if n := s.nodes[name]; n.up && !n.leaving && s.now >= n.frozen {
+			up = append(up, n)
+		}
+	}
+	any := up[s.rng.IntN(len(up))]
+	joins := func() { s.start(fmt.Sprint("n", len(s.nodes))) }
+	switch {
+	case len(up) < 2, s.rng.IntN(3) == 0:
+		joins()
+	case kind == planned:
+		if any.hasHeir() {
+			s.leave(any)
+		}
+	case kind == crashes, kind == lossy:
+		s.lastFault = s.now
+		s.kill(any)
+		if s.rng.IntN(2) == 0 {
+			name := any.id.Name
+			s.after(time.Duration(s.rng.IntN(2000))*time.Millisecond, func() { s.start(name) })
+		}
+	case kind == freezes:
+		d := time.Duration(s.rng.IntN(6000)) * time.Millisecond
+		s.lastFault = s.now + d
+		s.freeze(any, d)
+	case kind == partition && len(s.cut) == 0:
+		s.check.lenient = true
+		side := map[string]bool{}
+		for _, n := range up {
+			side[n.id.Name] = s.rng.IntN(2) == 0
+		}
+		for a := range s.nodes {
+			for b := range s.nodes {
+				if side[a] != side[b] {
+					s.cut[pair(a, b)] = true
+				}
+			}
+		}
+		s.trace("%v cut %v", s.now, s.cut)
+	}
+}
+
+// hasHeir reports whether a node knows of another that will take its slots.
+func (n *node) hasHeir() bool {
+	for _, o := range n.m.alivePeers() {
+		if other := n.sim.nodes[o.Name]; o.State == StateServing && other.up && !other.leaving {
+			return true
+		}
+	}
+	return false
+}
+
+// heal ends the cut, and waits until the sides have agreed; then every node must
+// give the same.
+func (s *sim) heal() {
+	s.trace("%v heal", s.now)
+	s.cut = map[[2]string]bool{}
+	s.run(15 * time.Second)
+	s.check.forget()
+	s.run(3 * time.Second)
+}
+
+func TestHistories(t *testing.T) {
+	n := 3000
+	if v, err := strconv.Atoi(os.Getenv("HISTORIES")); err == nil {
+		n = v
+	}
+	for seed := range uint64(n) {
+		if err := history(seed, whole, nil); err != nil {
+			t.Fatalf("seed %d (kind %d): %v", seed, seed%kinds, err)
+		}
+	}
+}
+
+// TestSeed replays one history, given as SEED, with a trace.
+func TestSeed(t *testing.T) {
+	seed, err := strconv.ParseUint(os.Getenv("SEED"), 10, 64)
+	if err != nil {
+		seed = 1
+	}
+	if err := history(seed, whole, t.Logf); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestKinds(t *testing.T) {
+	for kind := range kinds {
+		failed, first := 0, ""
+		for seed := uint64(kind); seed < 1000; seed += kinds {
+			if err := history(seed, whole, nil); err != nil {
+				if failed++; first == "" {
+					first = fmt.Sprintf("seed %d: %v", seed, err)
+				}
+			}
+		}
+		t.Logf("kind %d: %d of 200 fail; %s", kind, failed, first)
+	}
+}

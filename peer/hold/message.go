@@ -1,0 +1,132 @@
+package hold
+
+import (
+	"time"
+
+	"github.com/smache/smache/proto"
+)
+
+// Slot and Version are those of proto.
+type (
+	Slot    = proto.Slot
+	Version = proto.Version
+)
+
+// Kind says what a message is. Append only: peers of other versions read it.
+type Kind uint8
+
+const (
+	// MsgPing asks a peer whether it counts the sender alive; Time is the sender's
+	// clock, which comes back with the answer.
+	MsgPing Kind = 1
+	// MsgPong is that it does.
+	MsgPong Kind = 2
+	// MsgMembers carries the sender's member list.
+	MsgMembers Kind = 3
+	// MsgTake asks the holder of a slot for it.
+	MsgTake Kind = 4
+	// MsgGrant hands a slot over, under Term; Empty says that no entry follows. It
+	// is repeated until the first MsgPull, or MsgTaken, of that term.
+	MsgGrant Kind = 5
+	// MsgTaken acknowledges the grant of an empty slot.
+	MsgTaken Kind = 6
+	// MsgMoved says who holds the slot, as far as the sender knows: Node, Term.
+	MsgMoved Kind = 7
+	// MsgClaim asks to hold a slot whose holder is dead, under Term.
+	MsgClaim Kind = 8
+	// MsgClaimOK agrees. Sources are nodes that still hold entries of the slot
+	// which its holder never asked for.
+	MsgClaimOK Kind = 9
+	// MsgClaimNo disagrees for now: Term is the highest that the sender has seen.
+	MsgClaimNo Kind = 10
+	// MsgPull asks the source of an import for batch Seq, and acknowledges those
+	// before it.
+	MsgPull Kind = 11
+	// MsgBatch is that batch; Done says that it is the last.
+	MsgBatch Kind = 12
+	// MsgFetch asks the source of an import for one key.
+	MsgFetch Kind = 13
+	// MsgFetched is the answer: an entry, or none.
+	MsgFetched Kind = 14
+	// MsgOffer says that the sender holds a slot that belongs to the receiver.
+	MsgOffer Kind = 15
+	// MsgStale says that an import or a source of that term is not open.
+	MsgStale Kind = 16
+	// MsgOp forwards an operation of a client, MsgAnswer is what came of it.
+	MsgOp     Kind = 17
+	MsgAnswer Kind = 18
+	// MsgRefused says that the operation was not carried out, and will not be.
+	MsgRefused Kind = 19
+)
+
+// Message is what nodes send each other. Which fields count depends on the kind.
+type Message struct {
+	Kind  Kind
+	Epoch uint64 // of the sender's member list
+	Terms uint32 // the highest term that the sender has heard of
+	From  Member // the sender, as it sees itself
+	Slot  Slot
+	Term  uint32
+	Clock uint64 // hybrid logical clock of a holder that grants
+	Time  time.Duration
+	Node  ID // MsgMoved: the holder
+
+	Members []Member
+	Sources []ID
+	Seq     uint32
+	Key     string
+	Items   []Item
+	Found   bool
+	Done    bool
+	Empty   bool
+	Op      Op
+}
+
+// Item is an entry, or the record that a key is gone, on its way from a source.
+type Item struct {
+	Key   string
+	Entry Entry
+	Gone  bool // a record: there was a delete, an expiry or an eviction
+}
+
+// Entry is what the machine needs to know of an entry. Its value is opaque.
+type Entry struct {
+	Value   string
+	Version Version
+	Expiry  time.Duration // on the local clock of the node that has it, 0: never
+}
+
+// ID names one run of one node.
+type ID struct {
+	Name        string
+	Incarnation uint64
+}
+
+// State is what a member is up to. The order counts: of two reports of one
+// incarnation the higher state is the later.
+type State uint8
+
+const (
+	StateJoining State = 1 // knows some members, owns no slot
+	StateServing State = 2
+	StateLeaving State = 3 // hands its slots over
+	StateSilent  State = 4 // counted dead, because it did not answer
+	StateGone    State = 5 // has left, or has provably died
+)
+
+// Member is one row of the member list.
+type Member struct {
+	ID
+	State  State
+	Weight uint32
+}
+
+// alive reports whether the member takes part: it is asked, and answers.
+func (m *Member) alive() bool { return m.State >= StateJoining && m.State <= StateLeaving }
+
+// newer reports whether m is a later report of a node than o. A higher
+// incarnation is; a node that finds itself counted dead takes one (as in SWIM,
+// Das et al. 2002).
+func (m *Member) newer(o *Member) bool {
+	return m.Incarnation > o.Incarnation || m.Incarnation == o.Incarnation && m.State > o.State
+}

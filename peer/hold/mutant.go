@@ -1,0 +1,21 @@
+package hold
+
+// mutant switches one rule off. Tests use it to show that a cluster without the
+// rule is caught breaking a promise; nothing else sets it.
+type mutant uint8
+
+const (
+	whole              mutant = 0  // all rules hold
+	grantKeeps         mutant = 1  // who grants a slot goes on serving it (rule 1)
+	noReadThrough      mutant = 2  // an importer answers misses by itself (rule 2)
+	noRecords          mutant = 3  // what went while importing may come again (rule 3)
+	dropUnacknowledged mutant = 4  // a source drops what it has sent (rule 4)
+	grantImporting     mutant = 5  // a slot that is being imported is granted on (rule 5)
+	claimAlone         mutant = 6  // a claim asks nobody (rule 6)
+	forgetTerms        mutant = 7  // terms that were granted or agreed to may come again (rules 1, 6)
+	noLease            mutant = 8  // a node serves whether or not peers answer (rule 7)
+	noFence            mutant = 9  // a claim does not wait for the lease to end (rule 7)
+	returnKeeps        mutant = 10 // a node that returns goes on with what it held (rule 8)
+	keepHanded         mutant = 11 // a source gives another importer what the first may have changed (rule 6)
+	lastWins           mutant = 12 // the copy that comes last wins, whatever its version
+)
