@@ -275,19 +275,21 @@ func (r *raw) greet(name string, role proto.Role) {
 	}
 }
 
-// goodbye reads until the end, and gives the reason that was said, or 0.
+// goodbye reads until the other end says goodbye, or the connection ends, and
+// closes it. It gives the reason that was said, or 0.
 func (r *raw) goodbye() (reason proto.CloseReason) {
+	defer func() { _ = r.c.Close() }()
 	for {
 		h, body, err := r.next()
 		if err != nil {
-			return reason
+			return 0
 		}
 		if h.Op == proto.FrameGoodbye {
 			var g proto.Goodbye
 			if err := proto.DecodeGoodbye(body, &g); err != nil {
 				r.t.Error(err)
 			}
-			reason = g.Reason
+			return g.Reason
 		}
 	}
 }

@@ -112,6 +112,9 @@ func (c *checker) answered(n *node, op *Op) {
 	ask := op.Ref().(*asked)
 	k := c.key(op.Key)
 	c.answers++
+	if op.Slot == c.s.watch {
+		c.s.trace("%v %v answers %s: action %d asked at %v, result %d, %+v; floor %v deleted %v expires %v", c.s.now, n.id, op.Key, op.Action, ask.at, op.Result, op.Entry, k.floor, k.deleted, k.expires)
+	}
 	if op.Action == ActDelete {
 		k.deletes--
 		k.deleteAt = c.s.now
@@ -138,7 +141,7 @@ func (c *checker) answered(n *node, op *Op) {
 func (c *checker) read(n *node, op *Op, ask *asked, k *keyState) {
 	if op.Result == ResultMiss {
 		c.misses++
-		expired := k.expires != 0 && c.s.now >= k.expires
+		expired := k.expires != 0 && c.s.now+opTime >= k.expires
 		deleting := k.deletes > 0 || k.deleteAt >= ask.at
 		if c.lenient || ask.floor == (Version{}) || ask.deleted || k.deleted || expired || deleting || k.unsure || ask.excused || k.excused {
 			return
