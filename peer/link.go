@@ -24,6 +24,8 @@ type Links struct {
 	cancel context.CancelFunc
 	stop   chan struct{} // ends the ticker
 
+	incarnation atomic.Uint64
+
 	strangers *Link // counts for connections that have not said hello
 	clients   *Link // counts for clients
 
@@ -72,6 +74,7 @@ func NewLinks(cfg Config) (*Links, error) {
 		peers: map[string]*Link{}, conns: map[*conn]struct{}{},
 		empty: make(chan struct{}),
 	}
+	l.incarnation.Store(cfg.Incarnation)
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.strangers, l.clients = l.newLink(""), l.newLink("")
 	l.engine, err = gnet.NewClient(&loops{links: l},
@@ -142,6 +145,10 @@ func (l *Links) Close() error {
 
 // Addr is where the links are accepted.
 func (l *Links) Addr() net.Addr { return l.cfg.Listener.Addr() }
+
+// SetIncarnation raises the incarnation that hellos carry from now on, for a node
+// that begins anew without a restart. Links that there are stay.
+func (l *Links) SetIncarnation(incarnation uint64) { l.incarnation.Store(incarnation) }
 
 // now is the time since the links were made, in nanoseconds; never 0.
 func (l *Links) now() int64 { return int64(time.Since(l.base)) + 1 }

@@ -119,7 +119,7 @@ func TestBadPeers(t *testing.T) {
 		"an answer that nobody asked for": {func(r *raw) {
 			r.greet("b", proto.RoleNode)
 			r.frame(proto.Header{Op: proto.FramePing, Flags: proto.FlagAnswer, ID: 99}, make([]byte, 8))
-		}, proto.CloseID, "id_reused"},
+		}, proto.CloseID, "unknown_answer"},
 		"a broken record": {func(r *raw) {
 			r.greet("b", proto.RoleNode)
 			b := r.seal(ping)

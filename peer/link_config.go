@@ -19,7 +19,7 @@ type Config struct {
 	// Node is this node's name, which other nodes know it by. Required.
 	Node string
 	// Incarnation tells this process from those that had the name before: it must
-	// be greater than theirs. Required.
+	// be greater than theirs. SetIncarnation raises it. Required.
 	Incarnation uint64
 	// Cluster is the name of the cluster; nodes of others are refused.
 	Cluster string
@@ -138,7 +138,7 @@ type Request struct {
 	// From is the link that it came by; of a client, a Link without a name.
 	From *Link
 	// Role says whether a node asks, or a client: those may only read and write
-	// keys, ping, flush and ask for the members.
+	// keys, ping and ask for the members.
 	Role proto.Role
 }
 

@@ -237,11 +237,11 @@ func (k *conn) frame(h *proto.Header, body []byte, now int64) error {
 	return nil
 }
 
-// clientMay says what a client may ask for.
+// clientMay says what a client may ask for; docs/PROTOCOL.md marks it.
 func clientMay(op proto.FrameOp) bool {
 	code, _, ok := op.Opcode()
 	return ok && code != proto.OpMerge ||
-		op == proto.FramePing || op == proto.FrameMembers || op == proto.FrameFlush
+		op == proto.FramePing || op == proto.FrameMembers
 }
 
 // answered completes the call that an answer is for.
@@ -252,7 +252,7 @@ func (k *conn) answered(h *proto.Header, body []byte, now int64) error {
 	k.mu.Unlock()
 	switch {
 	case !ok:
-		return proto.ErrLinkID
+		return errUnknownAnswer
 	case call == nil:
 		if last {
 			k.link.stats.late.Add(1)

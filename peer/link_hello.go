@@ -25,7 +25,7 @@ func (k *conn) sendHello(answerTo uint32) {
 func (l *Links) ownHello() proto.Hello {
 	return proto.Hello{
 		Lowest: proto.FrameVersion, Highest: proto.FrameVersion, Role: proto.RoleNode,
-		Credits: uint32(l.cfg.MaxInFlight), Incarnation: l.cfg.Incarnation,
+		Credits: uint32(l.cfg.MaxInFlight), Incarnation: l.incarnation.Load(),
 		Cluster: proto.ClusterHash(l.cfg.Cluster),
 	}
 }
@@ -79,7 +79,7 @@ func (l *Links) admit(k *conn, h *proto.Hello, now int64) (notify func(), err er
 		return func() {}, nil
 	}
 	switch name := string(h.Name); {
-	case name == l.cfg.Node && h.Incarnation == l.cfg.Incarnation:
+	case name == l.cfg.Node && h.Incarnation == l.incarnation.Load():
 		return nil, proto.ErrLinkSelf
 	case name == l.cfg.Node:
 		return nil, proto.ErrLinkName

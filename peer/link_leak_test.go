@@ -3,7 +3,6 @@ package peer
 import (
 	"runtime"
 	"testing"
-
 	"time"
 
 	"github.com/smache/smache/proto"

@@ -47,6 +47,9 @@ var (
 	ErrPanic = errors.New("peer: a callback panicked")
 )
 
+// errUnknownAnswer: an answer to a request that is not in flight.
+var errUnknownAnswer = fmt.Errorf("peer: an answer that nobody asked for: %w", proto.ErrLinkID)
+
 // StatusOf gives the status that an error of Send or of a call means to an
 // operation.
 func StatusOf(err error) proto.Status {
@@ -98,6 +101,8 @@ func reasonOf(err error) (name, by string) {
 		return "forgotten", by
 	case errors.Is(err, ErrPanic):
 		return "panic", by
+	case errors.Is(err, errUnknownAnswer):
+		return "unknown_answer", by
 	}
 	var own *proto.CloseError
 	if errors.As(err, &own) {

@@ -72,7 +72,7 @@ func (e *loops) OnTraffic(c gnet.Conn) (action gnet.Action) {
 	defer func() {
 		if p := recover(); p != nil {
 			e.links.panicked(p)
-			action = k.leave(ErrPanic)
+			action = k.leaveInPanic()
 		}
 	}()
 	now := e.links.now()
@@ -314,6 +314,18 @@ func (k *conn) leave(why error) gnet.Action {
 		return gnet.None
 	}
 	return gnet.Close
+}
+
+// leaveInPanic leaves after a panic: without a goodbye if even that panics.
+func (k *conn) leaveInPanic() (action gnet.Action) {
+	defer func() {
+		if p := recover(); p != nil {
+			k.links.panicked(p)
+			k.finish()
+			action = gnet.Close
+		}
+	}()
+	return k.leave(ErrPanic)
 }
 
 // linger takes what still comes on a connection that was left, until the other end
