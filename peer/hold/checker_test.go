@@ -21,6 +21,8 @@ type checker struct {
 	// cluster is cut in two and until it has healed.
 	strict  bool
 	lenient bool
+	// crashes says that nodes which fail are gone for good.
+	crashes bool
 
 	busyUntil map[Slot]time.Duration
 	busyNode  map[string]time.Duration
@@ -56,6 +58,7 @@ type asked struct {
 	floor   Version
 	deleted bool
 	excused bool
+	expires time.Duration
 	node    string
 }
 
@@ -105,7 +108,7 @@ func (c *checker) begin(n *node, op *Op) *asked {
 	if op.Action == ActDelete {
 		k.deletes++
 	}
-	return &asked{at: c.s.now, floor: k.floor, deleted: k.deleted, excused: k.excused, node: n.id.Name}
+	return &asked{at: c.s.now, floor: k.floor, deleted: k.deleted, excused: k.excused, expires: k.expires, node: n.id.Name}
 }
 
 func (c *checker) answered(n *node, op *Op) {
@@ -141,7 +144,8 @@ func (c *checker) answered(n *node, op *Op) {
 func (c *checker) read(n *node, op *Op, ask *asked, k *keyState) {
 	if op.Result == ResultMiss {
 		c.misses++
-		expired := k.expires != 0 && c.s.now+opTime >= k.expires
+		// The holder's clock and the client's are a message apart.
+		expired := k.expires != 0 && c.s.now+opTime >= k.expires || ask.expires != 0 && c.s.now+opTime >= ask.expires
 		deleting := k.deletes > 0 || k.deleteAt >= ask.at
 		if c.lenient || ask.floor == (Version{}) || ask.deleted || k.deleted || expired || deleting || k.unsure || ask.excused || k.excused {
 			return
@@ -179,7 +183,10 @@ func (c *checker) written(n *node, op *Op, ask *asked, k *keyState) {
 	if c.lenient {
 		return
 	}
-	if v.Less(ask.floor) || v == ask.floor {
+	if (ask.excused || k.excused) && c.crashes && v.Less(k.floor) {
+		// Everybody who knew of the floor is dead, and so is what it was.
+		k.floor = Version{}
+	} else if v.Less(ask.floor) || v == ask.floor {
 		c.fail("a write of %q through %v got version %v, below %v, which was answered before it began: %s",
 			op.Key, n.id, v, ask.floor, c.s.describe(op.Slot))
 	}

@@ -70,6 +70,7 @@ func history(seed uint64, off mutant, trace func(string, ...any)) error {
 	s.client(8 * time.Millisecond)
 	s.run(time.Second)
 	s.check.strict = kind != lossy
+	s.check.crashes = kind == crashes || kind == lossy
 	if kind == lossy {
 		s.loss, s.double = 0.05, 0.05
 	}

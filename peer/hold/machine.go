@@ -90,8 +90,11 @@ type Machine struct {
 	terms  uint32
 	ops    map[uint64]*Op
 	nextOp uint64
-	pinged time.Duration
-	spread time.Duration
+	// unheard is when a member was last silent that may come back with entries of
+	// its own: records are kept for it, and a while longer.
+	unheard time.Duration
+	pinged  time.Duration
+	spread  time.Duration
 }
 
 // peer is what a node keeps of another run of a node.
@@ -199,18 +202,22 @@ func (m *Machine) Tick(now time.Duration) {
 	if m.self.State == StateJoining && m.readyToServe() {
 		m.setSelf(StateServing)
 	}
+	if m.keepsRecords() {
+		m.unheard = now
+	}
 	for i := range m.slots {
 		m.tickSlot(Slot(i), &m.slots[i])
 	}
 	m.tickOps()
 }
 
-// readyToServe reports whether a joining node may take slots: it has joined
-// others, or need not.
+// readyToServe reports whether a joining node may take slots: some member that
+// does answers, or it has waited long enough. Nodes that have only met each other
+// wait too: there may be a cluster that they have not found yet (rule 9).
 func (m *Machine) readyToServe() bool {
-	for _, o := range m.list {
-		if o.Name != m.self.Name && o.alive() {
-			return m.lease > m.now
+	for _, o := range m.alivePeers() {
+		if o.State != StateJoining && m.now < m.lease {
+			return true
 		}
 	}
 	return m.now-m.start >= m.cfg.Alone

@@ -50,7 +50,8 @@ const (
 	MsgFetched Kind = 14
 	// MsgOffer says that the sender holds a slot that belongs to the receiver.
 	MsgOffer Kind = 15
-	// MsgStale says that an import or a source of that term is not open.
+	// MsgStale says that an import or a source of that term is not open; with
+	// Done, that what the receiver has offered is overtaken.
 	MsgStale Kind = 16
 	// MsgOp forwards an operation of a client, MsgAnswer is what came of it.
 	MsgOp     Kind = 17
@@ -67,12 +68,16 @@ type Message struct {
 	From  Member // the sender, as it sees itself
 	Slot  Slot
 	Term  uint32
+	// Elder is, in MsgClaimOK, the highest term that the sender knows of the slot
+	// besides the claimed one; in MsgGrant, see slot.elder; in MsgOffer, see
+	// source.since.
+	Elder uint32
 	Clock uint64 // hybrid logical clock of a holder that grants
 	Time  time.Duration
 	Node  ID // MsgMoved: the holder
 
 	Members []Member
-	Sources []ID
+	Sources []Source
 	Seq     uint32
 	Key     string
 	Items   []Item
@@ -87,6 +92,13 @@ type Item struct {
 	Key   string
 	Entry Entry
 	Gone  bool // a record: there was a delete, an expiry or an eviction
+}
+
+// Source names a node that has entries of a slot which nobody has asked for, and
+// the term up to which they are right.
+type Source struct {
+	ID
+	Since uint32
 }
 
 // Entry is what the machine needs to know of an entry. Its value is opaque.

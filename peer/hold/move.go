@@ -48,11 +48,11 @@ func (m *Machine) tickSource(n Slot, s *slot) {
 	case src.to.Name == "":
 		// In doubt: whoever holds the slot now may want it.
 		if to := m.holderOf(n, s); to != m.self.ID && m.isAlive(to) {
-			m.send(to, &Message{Kind: MsgOffer, Slot: n, Term: src.term})
+			m.send(to, &Message{Kind: MsgOffer, Slot: n, Term: src.term, Elder: src.since, Done: true})
 		}
 	case !src.started && m.isAlive(src.to):
 		empty := len(m.d.Keys(n)) == 0 && len(src.records) == 0
-		m.send(src.to, &Message{Kind: MsgGrant, Slot: n, Term: src.term, Clock: m.clock, Empty: empty})
+		m.send(src.to, &Message{Kind: MsgGrant, Slot: n, Term: src.term, Elder: src.elder, Clock: m.clock, Empty: empty})
 	}
 }
 
@@ -68,7 +68,9 @@ func (m *Machine) holderOf(n Slot, s *slot) ID {
 
 // doubt turns what a returning node holds into a source without an importer.
 func (m *Machine) doubt(n Slot, s *slot) {
-	s.source = &source{term: s.term, handed: map[string]bool{}, records: s.records}
+	s.source = &source{
+		term: s.term, since: s.holderTerm, elder: s.elder, handed: map[string]bool{}, records: s.records,
+	}
 	s.role, s.imports, s.records = roleNone, nil, nil
 	s.holder, s.holderTerm = ID{}, 0
 	m.failWaiting(s)
@@ -291,7 +293,12 @@ func (m *Machine) onStale(msg *Message) {
 			im.done = true
 		}
 	}
-	if src := s.source; src != nil && src.to == msg.From.ID && src.term == msg.Term && !src.started {
+	if src := s.source; src != nil && src.term == msg.Term && !src.started && (src.to == msg.From.ID || src.to.Name == "") {
+		m.dropSource(msg.Slot, s)
+	}
+	if s.role == roleHolding && msg.Term == s.term && msg.Done {
+		// The owner holds the slot too, and what this node has is overtaken.
+		s.role, s.records = roleNone, nil
 		m.dropSource(msg.Slot, s)
 	}
 }
@@ -308,7 +315,7 @@ func (s *slot) record(key string, r record) {
 
 // expireRecords forgets records that nothing can contradict any more.
 func (m *Machine) expireRecords(s *slot) {
-	if s.role == roleImporting || len(s.records) == 0 || m.keepsRecords() {
+	if s.role == roleImporting || len(s.records) == 0 || m.now-m.unheard < recordTime {
 		return
 	}
 	for key, r := range s.records {

@@ -260,7 +260,7 @@ func (n *node) Send(to ID, msg *Message) {
 			}
 			copied := m
 			if m.Kind != MsgPing && m.Kind != MsgPong && m.Kind != MsgMembers && m.Slot == s.watch {
-				s.trace("%v %v->%v kind %d term %d seq %d key %s items %v done %v op %v", s.now, m.From.ID, to, m.Kind, m.Term, m.Seq, m.Key, m.Items, m.Done, m.Op.Action)
+				s.trace("%v %v->%v kind %d term %d seq %d key %s items %v done %v op %v elder %d empty %v", s.now, m.From.ID, to, m.Kind, m.Term, m.Seq, m.Key, m.Items, m.Done, m.Op.Action, m.Elder, m.Empty)
 			}
 			dst.event(func() { dst.m.Receive(s.now, &copied) })
 		})

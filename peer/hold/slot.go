@@ -22,6 +22,16 @@ type slot struct {
 	// holder is who holds the slot under holderTerm, as far as this node knows.
 	holder     ID
 	holderTerm uint32
+	// seen is the highest term that anybody is known to have held, or may have:
+	// was promised, but not to promised, who was promised last, promisedTerm.
+	seen         uint32
+	promised     ID
+	promisedTerm uint32
+	// elder is, for the holder, the highest term that what it has may not
+	// include: entries, and the records of those that went. Whoever held the slot
+	// under that term or later may bring what it has; what is older has been
+	// overtaken by something that is lost, and must not come back (rule 8).
+	elder uint32
 
 	claim   *claim
 	imports []*imported
@@ -35,7 +45,8 @@ type slot struct {
 type claim struct {
 	term    uint32
 	waiting []ID // who has not agreed yet
-	sources []ID
+	sources []Source
+	elder   uint32
 }
 
 // imported is one source of an import, at the importer.
@@ -52,6 +63,9 @@ type imported struct {
 type source struct {
 	to   ID // the importer; no name: nobody has asked yet
 	term uint32
+	// since is the term up to which the entries are right.
+	since uint32
+	elder uint32 // see slot.elder
 	// started says that the importer has the grant.
 	started bool
 	seq     uint32          // the batch that was sent last
@@ -91,7 +105,7 @@ func (m *Machine) tickSlot(n Slot, s *slot) {
 	case s.role == roleNone && owner == m.self.Name:
 		m.acquire(n, s)
 	case s.role == roleHolding && owner != m.self.Name && owner != "":
-		m.send(m.member(owner).ID, &Message{Kind: MsgOffer, Slot: n, Term: s.term})
+		m.send(m.member(owner).ID, &Message{Kind: MsgOffer, Slot: n, Term: s.term, Elder: s.holderTerm})
 	}
 }
 
@@ -114,9 +128,10 @@ func (m *Machine) pressClaim(n Slot, s *slot) {
 	if s.claim == nil {
 		s.term = m.newTerm()
 		s.claim = &claim{term: s.term}
-		if s.source != nil {
-			s.claim.sources = append(s.claim.sources, m.self.ID)
+		if m.promise(s, m.self.ID, s.term); s.source != nil {
+			s.claim.sources = append(s.claim.sources, Source{m.self.ID, s.source.since})
 		}
+		s.claim.elder = s.seen
 		for _, o := range m.alivePeers() {
 			s.claim.waiting = append(s.claim.waiting, o.ID)
 		}
@@ -149,15 +164,23 @@ func (m *Machine) onClaim(msg *Message) {
 		m.send(msg.From.ID, &Message{Kind: MsgClaimNo, Slot: msg.Slot, Term: s.term})
 		return
 	}
-	s.term = msg.Term
+	m.promise(s, msg.From.ID, msg.Term)
 	s.holder, s.holderTerm = msg.From.ID, 0 // promised, not known to hold
 	s.claim = nil
-	answer := &Message{Kind: MsgClaimOK, Slot: msg.Slot, Term: msg.Term, Clock: m.clock}
+	answer := &Message{Kind: MsgClaimOK, Slot: msg.Slot, Term: msg.Term, Clock: m.clock, Elder: s.seen}
 	if s.source != nil {
 		m.rebind(msg.Slot, s, msg.From.ID, msg.Term)
-		answer.Sources = []ID{m.self.ID}
+		answer.Sources = []Source{{m.self.ID, s.source.since}}
 	}
 	m.send(msg.From.ID, answer)
+}
+
+// promise notes that id may hold the slot under term, from now on.
+func (m *Machine) promise(s *slot, id ID, term uint32) {
+	if s.promised != id {
+		s.seen = max(s.seen, s.promisedTerm)
+	}
+	s.term, s.promised, s.promisedTerm = term, id, term
 }
 
 func (m *Machine) onClaimAnswer(msg *Message) {
@@ -176,9 +199,10 @@ func (m *Machine) onClaimAnswer(msg *Message) {
 	}
 	m.clock = max(m.clock, msg.Clock)
 	s.claim.waiting = slices.DeleteFunc(s.claim.waiting, func(id ID) bool { return id == msg.From.ID })
-	for _, id := range msg.Sources {
-		if !slices.Contains(s.claim.sources, id) {
-			s.claim.sources = append(s.claim.sources, id)
+	s.claim.elder = max(s.claim.elder, msg.Elder)
+	for _, src := range msg.Sources {
+		if !slices.Contains(s.claim.sources, src) {
+			s.claim.sources = append(s.claim.sources, src)
 		}
 	}
 	m.finishClaim(msg.Slot, s)
@@ -190,19 +214,29 @@ func (m *Machine) finishClaim(n Slot, s *slot) {
 	if len(s.claim.waiting) > 0 || !m.fenced() {
 		return
 	}
-	sources := s.claim.sources
+	sources, elder := s.claim.sources, s.claim.elder
 	s.claim = nil
+	m.hold(n, s)
+	s.elder = elder
 	if s.source != nil { // this node's own leftovers are where they belong
 		m.rebind(n, s, m.self.ID, s.term)
-		for key, r := range s.source.records {
-			s.record(key, r)
+		if s.source.since < elder && m.cfg.off != returnKeeps {
+			m.dropSource(n, s)
+		} else {
+			for key, r := range s.source.records {
+				s.record(key, r)
+			}
+			s.source = nil
 		}
-		s.source = nil
 	}
-	m.hold(n, s)
-	for _, id := range sources {
-		if id != m.self.ID {
-			m.openImport(n, s, id)
+	for _, src := range sources {
+		if src.ID == m.self.ID {
+			continue
+		}
+		if src.Since < elder && m.cfg.off != returnKeeps {
+			m.send(src.ID, &Message{Kind: MsgStale, Slot: n, Term: s.term})
+		} else {
+			m.openImport(n, s, src.ID)
 		}
 	}
 }
@@ -211,6 +245,7 @@ func (m *Machine) finishClaim(n Slot, s *slot) {
 func (m *Machine) hold(_ Slot, s *slot) {
 	s.role = roleHolding
 	s.holder, s.holderTerm = m.self.ID, s.term
+	s.seen = max(s.seen, s.term)
 	s.next = 0
 }
 
@@ -232,7 +267,11 @@ func (m *Machine) onTake(msg *Message) {
 	if msg.Epoch != m.epoch || m.owner(msg.Slot) != msg.From.Name {
 		return // their lists differ: they are being exchanged
 	}
-	if s.source != nil && s.source.to == msg.From.ID {
+	if src := s.source; src != nil && (src.to == msg.From.ID || src.to.Name == "") {
+		if src.to.Name == "" {
+			m.rebind(msg.Slot, s, msg.From.ID, m.newTerm())
+			s.term = src.term
+		}
 		m.tickSource(msg.Slot, s) // the grant was lost
 		return
 	}
@@ -251,9 +290,11 @@ func (m *Machine) onTake(msg *Message) {
 		return
 	}
 	term := m.newTerm()
-	s.source = &source{to: msg.From.ID, term: term, handed: map[string]bool{}, records: s.records}
+	s.source = &source{
+		to: msg.From.ID, term: term, since: term, elder: s.elder, handed: map[string]bool{}, records: s.records,
+	}
 	s.records, s.imports = nil, nil
-	s.term, s.holder, s.holderTerm = term, msg.From.ID, term
+	s.term, s.holder, s.holderTerm, s.seen = term, msg.From.ID, term, max(s.seen, term)
 	if m.cfg.off != grantKeeps {
 		s.role = roleNone
 	}
@@ -265,9 +306,12 @@ func (m *Machine) onTake(msg *Message) {
 func (m *Machine) onGrant(msg *Message) {
 	s := &m.slots[msg.Slot]
 	if msg.Term <= s.term && m.cfg.off != forgetTerms {
-		if s.role != roleNone && s.holderTerm == msg.Term {
-			m.started(msg, s) // a repetition
-		} else {
+		switch {
+		case s.role == roleNone || s.holderTerm != msg.Term:
+			m.send(msg.From.ID, &Message{Kind: MsgStale, Slot: msg.Slot, Term: msg.Term})
+		case msg.Empty:
+			m.send(msg.From.ID, &Message{Kind: MsgTaken, Slot: msg.Slot, Term: msg.Term})
+		case !slices.ContainsFunc(s.imports, func(im *imported) bool { return im.from == msg.From.ID && !im.done }):
 			m.send(msg.From.ID, &Message{Kind: MsgStale, Slot: msg.Slot, Term: msg.Term})
 		}
 		return
@@ -279,18 +323,13 @@ func (m *Machine) onGrant(msg *Message) {
 	}
 	if s.role == roleNone {
 		m.hold(msg.Slot, s)
+		s.elder = msg.Elder
 	}
-	s.holder, s.holderTerm = m.self.ID, msg.Term
-	if !msg.Empty {
-		m.openImport(msg.Slot, s, msg.From.ID)
-	}
-	m.started(msg, s)
-}
-
-// started tells the source of a grant that it has arrived.
-func (m *Machine) started(msg *Message, _ *slot) {
+	s.holder, s.holderTerm, s.seen = m.self.ID, msg.Term, max(s.seen, msg.Term)
 	if msg.Empty {
 		m.send(msg.From.ID, &Message{Kind: MsgTaken, Slot: msg.Slot, Term: msg.Term})
+	} else {
+		m.openImport(msg.Slot, s, msg.From.ID)
 	}
 }
 
@@ -308,26 +347,31 @@ func (m *Machine) onMoved(msg *Message) {
 	if msg.Node == m.self.ID {
 		return // granted, and the grant is still on its way
 	}
+	s.seen = max(s.seen, msg.Term)
 	if msg.Term > s.holderTerm && s.role == roleNone {
 		s.holder, s.holderTerm, s.claim = msg.Node, msg.Term, nil
 		s.term = max(s.term, msg.Term)
 	}
 }
 
-// onOffer answers a node that holds a slot which belongs here.
+// onOffer answers a node that has entries of a slot which belongs here: as its
+// holder, or left from when it was.
 func (m *Machine) onOffer(msg *Message) {
 	s := &m.slots[msg.Slot]
 	switch {
-	case msg.Epoch != m.epoch || m.owner(msg.Slot) != m.self.Name:
-	case s.role == roleNone:
-		if msg.Term >= s.holderTerm {
-			s.holder, s.holderTerm = msg.From.ID, max(msg.Term, 1)
-			s.term = max(s.term, msg.Term)
-			s.next = 0
-		}
 	case s.role == roleHolding && m.mayServe():
-		// Two holders: each side of a partition went on. This one takes the
-		// other's in, under a term above both.
+		if msg.Elder < s.elder && m.cfg.off != returnKeeps {
+			m.send(msg.From.ID, &Message{Kind: MsgStale, Slot: msg.Slot, Term: msg.Term, Done: true})
+			return
+		}
+		// Two holders, for each side of a partition went on; or one that has
+		// returned. This one takes the other's in, under a term above both.
 		m.send(msg.From.ID, &Message{Kind: MsgTake, Slot: msg.Slot})
+	case s.role == roleNone && msg.Done: // in doubt: it claims nothing
+	case s.role == roleNone && m.owner(msg.Slot) == m.self.Name && msg.Term >= s.holderTerm:
+		s.holder, s.holderTerm, s.next = msg.From.ID, max(msg.Term, 1), 0
+		s.seen = max(s.seen, msg.Term)
+	case s.role == roleNone && s.holderTerm > 0:
+		m.send(msg.From.ID, &Message{Kind: MsgMoved, Slot: msg.Slot, Node: s.holder, Term: s.holderTerm})
 	}
 }
