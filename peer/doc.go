@@ -36,6 +36,18 @@
 //     one is probed: if it is dead, the other's kernel says so, and its next
 //     attempt finds it gone.
 //
+// # The end of a link
+//
+// Every end has a reason, which is counted, logged and, where that is possible,
+// said to the other end in a goodbye. From that moment nobody here knows the
+// connection any more and its calls are completed; the socket itself stays, for at
+// most half a second, until the other end has read the goodbye and closed: a
+// socket that is closed while bytes still come is reset, and the goodbye lost. A
+// peer that reads nothing, or says nothing, is closed at once.
+//
+// Ids of requests are the asker's affair: that one is used twice at a time is not
+// noticed, as the answers only go back to whoever did so.
+//
 // # Bounds
 //
 // Each connection has at most Config.MaxInFlight requests in flight to either
@@ -55,7 +67,8 @@
 //
 // gnet ends the whole engine when accept fails, for one because there are no file
 // descriptors left, which anyone can bring about. Connections are accepted by a
-// goroutine of ours, counted, and handed to gnet as dialled ones are.
+// goroutine of ours, counted, and handed to gnet as dialled ones are. Go's listener
+// sets SO_REUSEADDR, so that a restarted node gets its port at once.
 //
 // # Allocations
 //

@@ -2,6 +2,7 @@ package peer
 
 import (
 	"errors"
+	"net"
 	"runtime"
 	"runtime/debug"
 	"time"
@@ -37,6 +38,8 @@ func (e *loops) OnOpen(c gnet.Conn) (out []byte, action gnet.Action) {
 	if k == nil {
 		return nil, gnet.Close
 	}
+	dropZone(c.LocalAddr())
+	dropZone(c.RemoteAddr())
 	now := e.links.now()
 	k.gnet, k.phase = c, phaseShake
 	k.deadline = now + int64(e.links.cfg.HandshakeTimeout)
@@ -60,6 +63,15 @@ func (e *loops) OnOpen(c gnet.Conn) (out []byte, action gnet.Action) {
 		k.shake = e.links.cfg.Keys.Accept()
 	}
 	return out, gnet.None
+}
+
+// dropZone takes the zone from an IPv6 address. gnet v2.10.0, when it releases a
+// connection, puts the memory of this string into a pool of buffers to write to,
+// and the string belongs to package net, which goes on using it.
+func dropZone(a net.Addr) {
+	if tcp, ok := a.(*net.TCPAddr); ok {
+		tcp.Zone = ""
+	}
 }
 
 // OnTraffic is gnet's: bytes have come, or somebody woke the loop.

@@ -2,6 +2,7 @@ package peer
 
 import (
 	"bytes"
+	"net"
 	"testing"
 	"time"
 
@@ -20,8 +21,12 @@ type memory struct {
 	out    []byte // written
 	woken  bool
 	closed bool
+
+	local, remote net.TCPAddr
 }
 
+func (m *memory) LocalAddr() net.Addr      { return &m.local }
+func (m *memory) RemoteAddr() net.Addr     { return &m.remote }
 func (m *memory) Context() any             { return m.k }
 func (m *memory) OutboundBuffered() int    { return 0 }
 func (m *memory) InboundBuffered() int     { return len(m.in) }
@@ -92,6 +97,16 @@ func (p *memoryPair) run() {
 			}
 			m.in = m.in[:0]
 		}
+	}
+}
+
+// gnet must not get hold of the zones of addresses.
+func TestZones(t *testing.T) {
+	l := memoryLinks(t, "a", testKeys(t), echo)
+	m := &memory{k: &conn{links: l}, local: net.TCPAddr{Zone: "eth0"}, remote: net.TCPAddr{Zone: "eth0"}}
+	(&loops{links: l}).OnOpen(m)
+	if m.local.Zone != "" || m.remote.Zone != "" {
+		t.Error("a zone is left")
 	}
 }
 
