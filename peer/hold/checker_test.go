@@ -89,10 +89,17 @@ func (c *checker) key(name string) *keyState {
 func (c *checker) fault(n *node) {
 	limit := 5 * time.Second
 	for i := range n.m.slots {
-		if st := &n.m.slots[i]; st.role == roleNone && st.source == nil && st.claim == nil {
+		st := &n.m.slots[i]
+		involved := st.role != roleNone || st.source != nil || st.claim != nil
+		for _, name := range c.s.names() {
+			// Whoever still takes it for the holder has sent it operations.
+			if o := &c.s.nodes[name].m.slots[i]; involved || o.holder.sameRun(n.id) {
+				c.busyUntil[Slot(i)] = max(c.busyUntil[Slot(i)], c.s.now+limit)
+			}
+		}
+		if !involved {
 			continue
 		}
-		c.busyUntil[Slot(i)] = max(c.busyUntil[Slot(i)], c.s.now+limit)
 		for name, k := range c.keys {
 			if slotOf(name, c.s.slots) == Slot(i) {
 				k.excused = true

@@ -81,6 +81,7 @@ type Machine struct {
 	epoch uint64
 	peers map[string]*peer
 	lease time.Duration // may serve until then, while there are live peers
+	alone time.Duration // may serve without peers from then on
 	slots []slot
 	clock uint64
 	// terms is the highest term that this node has heard of, of any slot: every
@@ -90,6 +91,9 @@ type Machine struct {
 	terms  uint32
 	ops    map[uint64]*Op
 	nextOp uint64
+	// before is the member list as it was when this node was counted dead, until
+	// everything that it held then is in good hands.
+	before []Member
 	// unheard is when a member was last silent that may come back with entries of
 	// its own: records are kept for it, and a while longer.
 	unheard time.Duration
@@ -125,6 +129,9 @@ func (m *Machine) Receive(now time.Duration, msg *Message) {
 	m.terms = max(m.terms, msg.Terms, msg.Term)
 	if old := m.member(msg.From.Name); old == nil || msg.From.newer(old) {
 		m.merge([]Member{msg.From})
+	}
+	if msg.From.State == StateGone {
+		m.farewell(msg.From.ID)
 	}
 	// A frame from a run that is over, or that is counted dead, is not applied;
 	// its sender is told, so that it can come back as a new one.
@@ -196,6 +203,7 @@ func (m *Machine) Tick(now time.Duration) {
 		for _, p := range m.peers {
 			p.heard = now
 		}
+		m.alone = now + silence
 	}
 	m.last = now
 	m.watchPeers()
@@ -264,9 +272,13 @@ func (m *Machine) Farewell(now time.Duration) {
 }
 
 // mayServe reports whether this node may serve what it holds: some peer has
-// answered within the lease, or it counts no peer alive (rule 7).
+// answered within the lease; or it counts no peer alive, and has not stood still
+// since it last could have heard from one (rule 7).
 func (m *Machine) mayServe() bool {
-	return m.now < m.lease || m.cfg.off == noLease || len(m.alivePeers()) == 0
+	if m.now < m.lease || m.cfg.off == noLease {
+		return true
+	}
+	return len(m.alivePeers()) == 0 && m.now-m.last <= frozen && m.now >= m.alone
 }
 
 func (m *Machine) alivePeers() []Member {

@@ -45,6 +45,7 @@ func (m *Machine) setList(list []Member) {
 	if slices.Equal(list, m.list) {
 		return
 	}
+	served := m.mayServe()
 	m.list = list
 	h := fnv.New64a()
 	for _, o := range list {
@@ -63,8 +64,8 @@ func (m *Machine) setList(list []Member) {
 			// sides count from here.
 			was := p
 			p = &peer{id: o.ID, heard: m.now, answered: m.now}
-			if was == nil && o.alive() && m.lease < m.now && len(m.alivePeers()) == 1 {
-				m.lease = m.now + lease
+			if was == nil && o.alive() && served {
+				m.lease = max(m.lease, m.now+lease)
 			}
 			m.peers[o.Name] = p
 		}
@@ -84,6 +85,9 @@ func (m *Machine) setList(list []Member) {
 func (m *Machine) comeBack(dead uint64) {
 	m.self.Incarnation = max(m.self.Incarnation, dead) + 1
 	m.lease = 0
+	if m.before == nil {
+		m.before = slices.Clone(m.list)
+	}
 	for i := range m.slots {
 		s := &m.slots[i]
 		s.claim = nil
@@ -97,6 +101,27 @@ func (m *Machine) comeBack(dead uint64) {
 			m.doubt(Slot(i), s)
 		}
 	}
+}
+
+// vouched reports whether everybody who may have held what this node holds, while
+// it was counted dead, is there to say so. Only then what it has is worth
+// anything: somebody may have changed it, and died since (rule 8).
+func (m *Machine) vouched() bool {
+	for _, o := range m.list {
+		if o.alive() || m.cfg.off == returnKeeps {
+			continue
+		}
+		i := slices.IndexFunc(m.before, func(b Member) bool { return b.Name == o.Name })
+		if i < 0 || m.before[i].alive() || !m.before[i].sameRun(o.ID) {
+			return false
+		}
+	}
+	for _, b := range m.before {
+		if o := m.member(b.Name); b.alive() && !o.sameRun(b.ID) && m.cfg.off != returnKeeps {
+			return false
+		}
+	}
+	return true
 }
 
 // watchPeers asks all live peers whether they are there, and counts as dead who

@@ -110,8 +110,17 @@ type Entry struct {
 
 // ID names one run of one node.
 type ID struct {
-	Name        string
+	Name string
+	// Incarnation is runStep times the number of the run, plus how often the run
+	// was counted dead and came back.
 	Incarnation uint64
+}
+
+// runStep is the distance between the incarnations of two runs of a node.
+const runStep = 1 << 16
+
+func (id ID) sameRun(o ID) bool {
+	return id.Name == o.Name && id.Incarnation/runStep == o.Incarnation/runStep
 }
 
 // State is what a member is up to. The order counts: of two reports of one

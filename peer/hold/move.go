@@ -47,7 +47,7 @@ func (m *Machine) tickSource(n Slot, s *slot) {
 	switch {
 	case src.to.Name == "":
 		// In doubt: whoever holds the slot now may want it.
-		if to := m.holderOf(n, s); to != m.self.ID && m.isAlive(to) {
+		if to := m.holderOf(n, s); to != m.self.ID && m.isAlive(to) && m.vouched() {
 			m.send(to, &Message{Kind: MsgOffer, Slot: n, Term: src.term, Elder: src.since, Done: true})
 		}
 	case !src.started && m.isAlive(src.to):
@@ -69,7 +69,7 @@ func (m *Machine) holderOf(n Slot, s *slot) ID {
 // doubt turns what a returning node holds into a source without an importer.
 func (m *Machine) doubt(n Slot, s *slot) {
 	s.source = &source{
-		term: s.term, since: s.holderTerm, elder: s.elder, handed: map[string]bool{}, records: s.records,
+		term: s.term, since: s.holderTerm, elder: s.elder, doubt: true, handed: map[string]bool{}, records: s.records,
 	}
 	s.role, s.imports, s.records = roleNone, nil, nil
 	s.holder, s.holderTerm = ID{}, 0
@@ -91,6 +91,14 @@ func (m *Machine) rebind(n Slot, s *slot, to ID, term uint32) {
 	}
 	src.to, src.term, src.started = to, term, false
 	src.seq, src.sent, src.last = 0, nil, false
+}
+
+// dropUnvouched drops what is in doubt and stays so, when the slot finds a holder
+// without it.
+func (m *Machine) dropUnvouched(n Slot, s *slot) {
+	if s.source != nil && s.source.doubt && !m.vouched() {
+		m.dropSource(n, s)
+	}
 }
 
 func (m *Machine) dropSource(n Slot, s *slot) {

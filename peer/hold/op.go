@@ -45,6 +45,7 @@ type Op struct {
 	deadline time.Duration // here
 	tried    time.Duration // when it was tried last
 	sent     bool          // a peer has it, and may carry it out
+	to       ID            // that peer
 	ref      any
 }
 
@@ -74,7 +75,7 @@ func (m *Machine) try(op *Op) {
 	if to := m.holderOf(op.Slot, s); to.Name != "" && to != m.self.ID && m.isAlive(to) {
 		forwarded := *op
 		forwarded.ref = nil
-		op.sent = op.Action != ActGet
+		op.sent, op.to = op.Action != ActGet, to
 		m.send(to, &Message{Kind: MsgOp, Slot: op.Slot, Op: forwarded})
 	}
 }
@@ -227,6 +228,16 @@ func (m *Machine) onOp(msg *Message) {
 		m.send(msg.From.ID, &Message{Kind: MsgMoved, Slot: msg.Slot, Node: s.holder, Term: s.holderTerm})
 	}
 	m.refuse(&op)
+}
+
+// farewell takes note that a peer has left in good order: what it has not
+// answered it has not carried out.
+func (m *Machine) farewell(id ID) {
+	for _, op := range m.ops {
+		if op.sent && op.to == id {
+			op.sent = false
+		}
+	}
 }
 
 func (m *Machine) onAnswer(msg *Message) {

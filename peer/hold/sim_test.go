@@ -95,9 +95,9 @@ func (s *sim) run(d time.Duration) {
 
 // start starts a node, which knows the others that are up.
 func (s *sim) start(name string) *node {
-	incarnation := uint64(1)
+	incarnation := uint64(runStep)
 	if old := s.nodes[name]; old != nil {
-		incarnation = old.m.self.Incarnation + 100
+		incarnation = (old.m.self.Incarnation/runStep + 1) * runStep
 	}
 	n := &node{
 		sim: s, id: ID{name, incarnation}, data: map[Slot]map[string]Entry{}, up: true, started: s.now,

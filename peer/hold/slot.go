@@ -66,6 +66,8 @@ type source struct {
 	// since is the term up to which the entries are right.
 	since uint32
 	elder uint32 // see slot.elder
+	// doubt says that this node was counted dead while it held the slot.
+	doubt bool
 	// started says that the importer has the grant.
 	started bool
 	seq     uint32          // the batch that was sent last
@@ -128,7 +130,8 @@ func (m *Machine) pressClaim(n Slot, s *slot) {
 	if s.claim == nil {
 		s.term = m.newTerm()
 		s.claim = &claim{term: s.term}
-		if m.promise(s, m.self.ID, s.term); s.source != nil {
+		m.promise(s, m.self.ID, s.term)
+		if m.dropUnvouched(n, s); s.source != nil {
 			s.claim.sources = append(s.claim.sources, Source{m.self.ID, s.source.since})
 		}
 		s.claim.elder = s.seen
@@ -168,7 +171,7 @@ func (m *Machine) onClaim(msg *Message) {
 	s.holder, s.holderTerm = msg.From.ID, 0 // promised, not known to hold
 	s.claim = nil
 	answer := &Message{Kind: MsgClaimOK, Slot: msg.Slot, Term: msg.Term, Clock: m.clock, Elder: s.seen}
-	if s.source != nil {
+	if m.dropUnvouched(msg.Slot, s); s.source != nil {
 		m.rebind(msg.Slot, s, msg.From.ID, msg.Term)
 		answer.Sources = []Source{{m.self.ID, s.source.since}}
 	}
