@@ -4,6 +4,8 @@ package peer
 
 import (
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -60,5 +62,39 @@ func BenchmarkLink(b *testing.B) {
 				b.ReportMetric((writes()-w)/float64(b.N), "writes/op")
 			})
 		}
+	}
+}
+
+// BenchmarkWaiting is the same with a goroutine for each request, which sends it
+// and waits, as handlers of an HTTP server do.
+func BenchmarkWaiting(b *testing.B) {
+	for _, clients := range []int{1, 16, 64, 256} {
+		b.Run(fmt.Sprint(clients), func(b *testing.B) {
+			x, _, link := pair(b, nil, nil)
+			wakes := func() float64 { return metric(x.Links, "smache_peer_wakeups_total", `"b"`) }
+			w, before := wakes(), cpu()
+			b.ReportAllocs()
+			b.ResetTimer()
+			var next atomic.Int64
+			var wg sync.WaitGroup
+			for range clients {
+				wg.Go(func() {
+					done := make(chan struct{}, 1)
+					call := &Call{Header: proto.Header{Op: proto.FrameGet}, Timeout: time.Minute, Done: func(*Call) { done <- struct{}{} }}
+					body := make([]byte, 100-proto.HeaderLen)
+					for next.Add(1) <= int64(b.N) {
+						if err := link.Send(call, body); err != nil {
+							b.Error(err)
+							return
+						}
+						<-done
+					}
+				})
+			}
+			wg.Wait()
+			b.StopTimer()
+			b.ReportMetric(float64(cpu()-before)/float64(b.N), "cpu-ns/op")
+			b.ReportMetric((wakes()-w)/float64(b.N), "wakes/op")
+		})
 	}
 }

@@ -71,7 +71,7 @@ type conn struct {
 	opened  atomic.Bool // gnet has taken it
 	ready   atomic.Bool // the hellos are exchanged
 	killed  atomic.Pointer[error]
-	unsent  atomic.Int64 // bytes written that the kernel has not taken
+	unsent  atomic.Int64 // bytes taken from out that the kernel has not
 	leaving atomic.Int64 // when phaseLeaving ends; 0 before
 	serving atomic.Int32 // requests of the peer without an answer
 	sweepAt atomic.Int64 // a call may be past its deadline then
@@ -101,7 +101,7 @@ func (k *conn) receive(b []byte, now int64) error {
 	if k.phase == phaseShake {
 		out, used, session, err := k.shake.Step(k.wire[:0], b)
 		k.wire = out[:0]
-		if len(out) > 0 && !k.write(out) {
+		if len(out) > 0 && !k.write(out, 0) {
 			return nil
 		}
 		if session == nil || err != nil {

@@ -147,6 +147,7 @@ func (k *conn) flush(now int64) {
 		batch, frames := k.out, k.frames
 		k.out, k.spare, k.frames = k.spare, nil, 0
 		k.heavy.Store(false)
+		k.unsent.Add(int64(len(batch))) // until write knows better
 		k.mu.Unlock()
 		k.lastOut.Store(now)
 		k.link0().stats.framesOut.Add(frames)
@@ -176,7 +177,7 @@ func (k *conn) seal(text []byte) bool {
 		text = text[n:]
 		records++
 		if len(k.wire) >= writeChunk || len(text) == 0 {
-			if !k.write(k.wire) {
+			if !k.write(k.wire, len(text)) {
 				return false
 			}
 			k.wire = k.wire[:0]
@@ -189,10 +190,11 @@ func (k *conn) seal(text []byte) bool {
 	return true
 }
 
-// write hands bytes to the kernel, and what it does not take to gnet's buffer.
-// False: the connection is closed; gnet has called OnClose from within.
-func (k *conn) write(b []byte) bool {
-	before := k.unsent.Load()
+// write hands bytes to the kernel, and what it does not take to gnet's buffer; rest
+// is how many more will follow. False: the connection is closed; gnet has called
+// OnClose from within.
+func (k *conn) write(b []byte, rest int) bool {
+	before := k.gnet.OutboundBuffered()
 	_, _ = k.gnet.Write(b) // on an error gnet has closed the connection
 	if k.phase == phaseClosed {
 		return false
@@ -203,7 +205,7 @@ func (k *conn) write(b []byte) bool {
 	}
 	s.bytesOut.Add(uint64(len(b)))
 	k.written += uint64(len(b))
-	k.unsent.Store(int64(k.gnet.OutboundBuffered()))
+	k.unsent.Store(int64(k.gnet.OutboundBuffered() + rest))
 	return true
 }
 
