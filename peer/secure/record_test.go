@@ -255,3 +255,20 @@ func BenchmarkHandshake(b *testing.B) {
 		sessions(b, k)
 	}
 }
+
+// Missing leads to a whole record, and never far beyond the bounds.
+func TestMissing(t *testing.T) {
+	d, a := sessions(t, keys(t, "c", secretA))
+	record, _ := d.Seal(nil, []byte("some text"))
+	var got []byte
+	for range 2 {
+		n := Missing(got)
+		got = append(got, record[len(got):len(got)+n]...)
+	}
+	if text, used, err := a.Open(got); Missing(got) != 0 || used != len(record) || err != nil || string(text) != "some text" {
+		t.Error(text, used, err)
+	}
+	if n := Missing([]byte{255, 255, 255, 255}); n != 0 {
+		t.Errorf("%d bytes of a record that cannot be", n)
+	}
+}
