@@ -50,10 +50,14 @@ type keyState struct {
 	deletes  int
 	deleteAt time.Duration
 	unsure   bool // a delete was answered busy: the key may be gone
+	// mortal is the writes with a time to live that were not answered: by value,
+	// when the entry may have expired, if they were carried out.
+	mortal map[string]time.Duration
 }
 
 // asked is what the checker remembers of an operation under way.
 type asked struct {
+	key     *keyState
 	at      time.Duration
 	floor   Version
 	deleted bool
@@ -78,7 +82,7 @@ func (c *checker) fail(format string, args ...any) {
 func (c *checker) key(name string) *keyState {
 	k := c.keys[name]
 	if k == nil {
-		k = &keyState{}
+		k = &keyState{mortal: map[string]time.Duration{}}
 		c.keys[name] = k
 	}
 	return k
@@ -88,12 +92,19 @@ func (c *checker) key(name string) *keyState {
 // while.
 func (c *checker) fault(n *node) {
 	limit := 5 * time.Second
+	well := 0
+	for _, o := range c.s.nodes {
+		if o.up && c.s.now >= o.frozen && o != n {
+			well++
+		}
+	}
 	for i := range n.m.slots {
 		st := &n.m.slots[i]
 		involved := st.role != roleNone || st.source != nil || st.claim != nil
 		for _, name := range c.s.names() {
 			// Whoever still takes it for the holder has sent it operations.
-			if o := &c.s.nodes[name].m.slots[i]; involved || o.holder.sameRun(n.id) {
+			// And who is left alone must first make sure that it is.
+			if o := &c.s.nodes[name].m.slots[i]; involved || o.holder.sameRun(n.id) || well < 2 {
 				c.busyUntil[Slot(i)] = max(c.busyUntil[Slot(i)], c.s.now+limit)
 			}
 		}
@@ -115,12 +126,18 @@ func (c *checker) begin(n *node, op *Op) *asked {
 	if op.Action == ActDelete {
 		k.deletes++
 	}
-	return &asked{at: c.s.now, floor: k.floor, deleted: k.deleted, excused: k.excused, expires: k.expires, node: n.id.Name}
+	if op.TTL != 0 {
+		k.mortal[op.Value] = c.s.now + op.TTL
+	}
+	return &asked{key: k, at: c.s.now, floor: k.floor, deleted: k.deleted, excused: k.excused, expires: k.expires, node: n.id.Name}
 }
 
 func (c *checker) answered(n *node, op *Op) {
 	ask := op.Ref().(*asked)
 	k := c.key(op.Key)
+	if ask.key != k {
+		return // it was under way when the floors were forgotten
+	}
 	c.answers++
 	if op.Slot == c.s.watch {
 		c.s.trace("%v %v answers %s: action %d asked at %v, result %d, %+v; floor %v deleted %v expires %v", c.s.now, n.id, op.Key, op.Action, ask.at, op.Result, op.Entry, k.floor, k.deleted, k.expires)
@@ -153,6 +170,9 @@ func (c *checker) read(n *node, op *Op, ask *asked, k *keyState) {
 		c.misses++
 		// The holder's clock and the client's are a message apart.
 		expired := k.expires != 0 && c.s.now+opTime >= k.expires || ask.expires != 0 && c.s.now+opTime >= ask.expires
+		for _, at := range k.mortal {
+			expired = expired || c.s.now >= at
+		}
 		deleting := k.deletes > 0 || k.deleteAt >= ask.at
 		if c.lenient || ask.floor == (Version{}) || ask.deleted || k.deleted || expired || deleting || k.unsure || ask.excused || k.excused {
 			return
@@ -182,6 +202,7 @@ func (c *checker) read(n *node, op *Op, ask *asked, k *keyState) {
 
 func (c *checker) written(n *node, op *Op, ask *asked, k *keyState) {
 	v := op.Entry.Version
+	delete(k.mortal, op.Value)
 	w := c.made[op.Value]
 	if w != nil {
 		w.version = v
@@ -190,7 +211,7 @@ func (c *checker) written(n *node, op *Op, ask *asked, k *keyState) {
 	if c.lenient {
 		return
 	}
-	if (ask.excused || k.excused) && c.crashes && v.Less(k.floor) {
+	if (ask.excused || k.excused) && c.crashes && v.Less(ask.floor) {
 		// Everybody who knew of the floor is dead, and so is what it was.
 		k.floor = Version{}
 	} else if v.Less(ask.floor) || v == ask.floor {
