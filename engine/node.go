@@ -153,6 +153,10 @@ func (n *Node) Plan() MemoryPlan { return n.plan }
 // MaxValue gives the longest value in bytes that the node takes.
 func (n *Node) MaxValue() int { return n.store.MaxValue() }
 
+// Limits gives the longest body and the longest answer in bytes: what the Config
+// says, or what the memory for large bodies and answers leaves of that.
+func (n *Node) Limits() (body, answer int) { return n.api.Limits() }
+
 // Start serves the API on l, which the node owns from then on. It returns at
 // once; an error that ends the serving before Drain arrives on Failed. It may be
 // called once.

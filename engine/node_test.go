@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -165,6 +166,37 @@ func TestPlanAddsUp(t *testing.T) {
 		if cfg.LargeBudget > 0 && large != cfg.LargeBudget {
 			t.Errorf("%+v: the budget became %d", cfg, large)
 		}
+	}
+}
+
+// TestDefaultLimits: with the memory that a node has unless told otherwise, the
+// limits are the documented ones, and an answer of that size goes out whole; less
+// memory lowers them, and the node says so.
+func TestDefaultLimits(t *testing.T) {
+	cfg := small("n")
+	cfg.Memory = 256 << 20
+	node, url := run(t, cfg)
+	if body, answer := node.Limits(); body != 8<<20 || answer != 16<<20 {
+		t.Errorf("the limits are %d and %d", body, answer)
+	}
+	text := strings.Repeat("x", 1_000_000)
+	var keys []string
+	for i := range 17 {
+		if status, answer := ask(t, "POST", url+"/api", fmt.Sprintf(`{"key":%d,"data":{"x":"%s"}}`, i, text)); status != 200 {
+			t.Fatalf("POST answers %d %.100s", status, answer)
+		}
+		keys = append(keys, strconv.Itoa(i))
+	}
+	for n, want := range map[int]int{16: 16, 17: 16} {
+		status, answer := ask(t, "POST", url+"/api/mget", `{"keys":[`+strings.Join(keys[:n], ",")+`]}`)
+		if got := strings.Count(answer, text); status != 200 || got != want || strings.Count(answer, "answer_too_large") != n-want {
+			t.Errorf("of %d values of 1 MB the answer, %d, has %d", n, status, got)
+		}
+	}
+
+	less, _ := run(t, small("less"))
+	if body, answer := less.Limits(); body != 8<<20 || answer != 12<<20 {
+		t.Errorf("with less memory the limits are %d and %d", body, answer)
 	}
 }
 

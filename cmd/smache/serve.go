@@ -90,11 +90,13 @@ func startNode(inv invocation, cfg *serveConfig, log *slog.Logger) (*engine.Node
 	} else {
 		debug.SetMemoryLimit(limit)
 	}
+	maxBody, maxAnswer := node.Limits()
 	log.Info("memory", "total", engine.FormatBytes(plan.Total), "arena", engine.FormatBytes(plan.Arena),
 		"index", engine.FormatBytes(plan.Index), "connections", engine.FormatBytes(plan.Connections),
 		"large", engine.FormatBytes(plan.Large), "runtime", engine.FormatBytes(plan.Runtime),
 		"go_limit", engine.FormatBytes(limit), "max_entries", plan.MaxEntries,
-		"max_connections", plan.MaxConnections, "max_value", formatSize(int64(node.MaxValue())))
+		"max_connections", plan.MaxConnections, "max_value", formatSize(int64(node.MaxValue())),
+		"max_body", formatSize(int64(maxBody)), "max_answer", formatSize(int64(maxAnswer)))
 	if !isLoopback(listener.Addr().String()) {
 		log.Warn("the API is open to everyone who reaches this address: there are no tokens yet; put a firewall in front, or see --listen",
 			"address", listener.Addr().String())

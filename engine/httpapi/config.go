@@ -88,8 +88,10 @@ type Config struct {
 	MaxHeader int
 	// LargeBudget bounds the bodies and answers above 64 KiB that are in memory
 	// at once, in bytes: --large-budget. Beyond it the answer is 503
-	// overloaded. No body or answer is taken that is above half of it, whatever
-	// MaxBody and MaxAnswer say. At least four times MaxValue. 0: 32 MiB.
+	// overloaded. No body is taken that is above half of it, and no answer is made
+	// that is above three quarters, for a buffer that grows is up to a quarter
+	// longer than its content: whatever MaxBody and MaxAnswer say, see
+	// Server.Limits. At least four times MaxValue. 0: 32 MiB.
 	LargeBudget int64
 	// MediumBudget bounds those above 8 and up to 64 KiB in the same way, so
 	// that small requests need no budget and large ones cannot crowd out the
@@ -186,7 +188,7 @@ func (c *Config) fill() error {
 		}
 	}
 	c.MaxBody = int(min(int64(c.MaxBody), c.LargeBudget/2))
-	c.MaxAnswer = int(min(int64(c.MaxAnswer), c.LargeBudget/2))
+	c.MaxAnswer = int(min(int64(c.MaxAnswer), c.LargeBudget/4*3))
 	if c.DefaultTTL > proto.MaxTTL {
 		return fmt.Errorf("%w: --default-ttl is above ten years", ErrConfig)
 	}

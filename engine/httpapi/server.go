@@ -113,6 +113,10 @@ type silence struct{}
 
 func (silence) Printf(string, ...any) {}
 
+// Limits gives the longest body and the longest answer in bytes: what the Config
+// says, or what its LargeBudget leaves of that.
+func (s *Server) Limits() (body, answer int) { return s.config.MaxBody, s.config.MaxAnswer }
+
 // Handler gives the handler of requests, for tests and benchmarks in process. The
 // rules for connections do not apply there.
 func (s *Server) Handler() fasthttp.RequestHandler { return s.handle }
