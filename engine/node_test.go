@@ -52,8 +52,9 @@ func run(t *testing.T, cfg Config) (*Node, string) {
 	return node, "http://" + listener.Addr().String()
 }
 
-// ask sends a request and gives the answer whole.
-func ask(t *testing.T, method, url, body string) (status int, answer string) {
+// ask sends a request, with headers as name and value in turn, and gives the
+// answer whole.
+func ask(t *testing.T, method, url, body string, headers ...string) (status int, answer string) {
 	t.Helper()
 	request, err := http.NewRequest(method, url, strings.NewReader(body))
 	if err != nil {
@@ -61,6 +62,9 @@ func ask(t *testing.T, method, url, body string) (status int, answer string) {
 	}
 	if body != "" {
 		request.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i < len(headers); i += 2 {
+		request.Header.Set(headers[i], headers[i+1])
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
@@ -197,6 +201,66 @@ func TestDefaultLimits(t *testing.T) {
 	less, _ := run(t, small("less"))
 	if body, answer := less.Limits(); body != 8<<20 || answer != 12<<20 {
 		t.Errorf("with less memory the limits are %d and %d", body, answer)
+	}
+}
+
+// TestConditions: the store and the API agree on what each condition means, for
+// an entry that is there and for one that is not.
+func TestConditions(t *testing.T) {
+	_, url := run(t, small("n"))
+	const other = `"0000000000000001"`
+	for _, c := range []struct {
+		header, tag   string // an empty tag is that of the entry
+		method        string
+		there, absent int
+	}{
+		{"If-Match", "", "GET", 200, 412},
+		{"If-Match", "", "HEAD", 200, 412},
+		{"If-Match", "", "POST", 200, 412},
+		{"If-Match", "", "DELETE", 200, 412},
+		{"If-Match", "*", "GET", 200, 412},
+		{"If-Match", "*", "POST", 200, 412},
+		{"If-Match", "*", "DELETE", 200, 412},
+		{"If-Match", other, "GET", 412, 412},
+		{"If-Match", other, "POST", 412, 412},
+		{"If-Match", other, "DELETE", 412, 412},
+		{"If-None-Match", "", "GET", 304, 200},
+		{"If-None-Match", "", "HEAD", 304, 200},
+		{"If-None-Match", "", "POST", 412, 200},
+		{"If-None-Match", "", "DELETE", 412, 200},
+		{"If-None-Match", "*", "GET", 304, 200},
+		{"If-None-Match", "*", "POST", 412, 200},
+		{"If-None-Match", "*", "DELETE", 412, 200},
+		{"If-None-Match", other, "GET", 200, 200},
+		{"If-None-Match", other, "POST", 200, 200},
+		{"If-None-Match", other, "DELETE", 200, 200},
+	} {
+		for _, there := range []bool{true, false} {
+			if status, answer := ask(t, "DELETE", url+"/api?key=k", ""); status != 200 {
+				t.Fatalf("DELETE answers %d %s", status, answer)
+			}
+			tag, want := c.tag, c.absent
+			if there {
+				status, answer := ask(t, "POST", url+"/api/mset", `{"entries":[{"key":"k","data":{}}]}`)
+				_, etag, found := strings.Cut(answer, `"etag":"`)
+				if status != 200 || !found {
+					t.Fatalf("mset answers %d %s", status, answer)
+				}
+				want = c.there
+				if tag == "" {
+					tag = `"` + etag[:16] + `"`
+				}
+			} else if tag == "" {
+				tag = `"660e1b3181897000"`
+			}
+			path, body := "/api?key=k", ""
+			if c.method == "POST" {
+				path, body = "/api", `{"key":"k","data":{"new":1}}`
+			}
+			if status, answer := ask(t, c.method, url+path, body, c.header, tag); status != want {
+				t.Errorf("%s with %s: %s, the entry there: %t: %d %s, want %d", c.method, c.header, tag, there, status, answer, want)
+			}
+		}
 	}
 }
 

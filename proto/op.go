@@ -95,7 +95,8 @@ type Op struct {
 	// the holder applies it; Forever for none. It must be above zero.
 	TTL time.Duration
 	// IfMatch and IfNoneMatch are decided at the holder, at the moment of
-	// applying. For OpGet a matching IfNoneMatch gives NotModified.
+	// applying. For OpGet a matching IfNoneMatch gives NotModified, and what is not
+	// there is a Miss whatever IfMatch says.
 	IfMatch, IfNoneMatch Match
 	// Limit, if above zero, is the longest value that OpGet appends to Out; a
 	// longer one is TooLarge.

@@ -64,15 +64,15 @@ func (f *fake) apply(op *proto.Op) {
 		e, ok = fakeEntry{}, false
 	}
 	op.ETag = e.etag
+	if !ok && op.Code == proto.OpGet {
+		return // a miss, as the store has it, whatever the condition
+	}
 	if op.IfMatch.Set && !op.IfMatch.Has(e.etag) || op.IfNoneMatch.Set && op.Code != proto.OpGet && op.IfNoneMatch.Has(e.etag) {
 		op.Status = proto.StatusPrecondition
 		return
 	}
 	switch op.Code {
 	case proto.OpGet:
-		if !ok {
-			return
-		}
 		op.Status = proto.StatusOK
 		op.Age, op.Remaining = f.now.Sub(e.written), proto.Forever
 		if !e.expires.IsZero() {

@@ -39,6 +39,11 @@ func (s *Server) get(ctx *fasthttp.RequestCtx, r *request) {
 	case proto.StatusMiss:
 		r.stats.misses.Add(1)
 		h.SetCanonical(headerCacheStatus, valueFwdMiss)
+		if op.IfMatch.Set { // nothing is what it names
+			setBody(ctx, op.Out)
+			s.fail(ctx, r, refuseStatus(proto.StatusPrecondition))
+			return
+		}
 		if q.miss404 {
 			setBody(ctx, op.Out)
 			s.fail(ctx, r, refuseMiss)
