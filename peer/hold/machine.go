@@ -18,6 +18,8 @@ type Config struct {
 	Alone time.Duration
 	// Owner names the member that a slot belongs to, by placement.
 	Owner func(slot Slot, members []Member) string
+	// Batch bounds the items that a source sends at once.
+	Batch int
 	// off switches rules off, to show that the tests would notice.
 	off mutant
 }
@@ -48,8 +50,6 @@ const (
 	// healTime is how long records are kept for a silent member; one that comes
 	// back later brings nothing with it.
 	healTime = 10 * time.Minute
-	// batchItems bounds a batch.
-	batchItems = 4
 )
 
 // Driver carries out what a machine decides. Its methods must not call back.

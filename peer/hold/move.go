@@ -46,8 +46,8 @@ func (m *Machine) tickSource(n Slot, s *slot) {
 	src := s.source
 	switch {
 	case src.to.Name == "":
-		// In doubt: whoever holds the slot now may want it.
-		if to := m.holderOf(n, s); to != m.self.ID && m.isAlive(to) && m.vouched() {
+		// In doubt, or refused: whoever holds the slot now may want it.
+		if to := m.holderOf(n, s); to != m.self.ID && m.isAlive(to) && (!src.doubt || m.vouched()) {
 			m.send(to, &Message{Kind: MsgOffer, Slot: n, Term: src.term, Elder: src.since, Done: true})
 		}
 	case !src.started && m.isAlive(src.to):
@@ -177,7 +177,7 @@ func (m *Machine) nextBatch(n Slot, src *source) []string {
 			keys = append(keys, key)
 		}
 	}
-	return slices.Clone(keys[:min(len(keys), batchItems)])
+	return slices.Clone(keys[:min(len(keys), m.cfg.Batch)])
 }
 
 // item is what a source knows of a key: an entry, with the time it has left, or a
@@ -302,7 +302,9 @@ func (m *Machine) onStale(msg *Message) {
 		}
 	}
 	if src := s.source; src != nil && src.term == msg.Term && !src.started && (src.to == msg.From.ID || src.to.Name == "") {
-		m.dropSource(msg.Slot, s)
+		if src.to = (ID{}); msg.Done {
+			m.dropSource(msg.Slot, s)
+		}
 	}
 	if s.role == roleHolding && msg.Term == s.term && msg.Done {
 		// The owner holds the slot too, and what this node has is overtaken.

@@ -103,7 +103,7 @@ func (s *sim) start(name string) *node {
 		sim: s, id: ID{name, incarnation}, data: map[Slot]map[string]Entry{}, up: true, started: s.now,
 		skew: time.Duration(s.rng.Int64N(int64(60*time.Second))) - 30*time.Second,
 	}
-	cfg := Config{Self: n.id, Weight: 1, Slots: s.slots, Owner: owner, off: s.off}
+	cfg := Config{Self: n.id, Weight: 1, Slots: s.slots, Owner: owner, Batch: 1 + s.rng.IntN(2), off: s.off}
 	if len(s.nodes) > 0 {
 		cfg.Alone = 5 * time.Second
 	}
@@ -120,9 +120,14 @@ func (s *sim) meet(n *node) {
 	if !n.up {
 		return
 	}
-	names := s.names()
-	other := s.nodes[names[s.rng.IntN(len(names))]]
-	if other != n && other.up && !n.leaving {
+	var up []*node
+	for _, name := range s.names() {
+		if o := s.nodes[name]; o.up && o != n {
+			up = append(up, o)
+		}
+	}
+	if len(up) > 0 && !n.leaving {
+		other := up[s.rng.IntN(len(up))]
 		n.event(func() { n.m.Met(s.now, ID{other.id.Name, other.m.self.Incarnation}) })
 	}
 	s.after(100*time.Millisecond+time.Duration(s.rng.IntN(400))*time.Millisecond, func() { s.meet(n) })

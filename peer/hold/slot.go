@@ -237,7 +237,7 @@ func (m *Machine) finishClaim(n Slot, s *slot) {
 			continue
 		}
 		if src.Since < elder && m.cfg.off != returnKeeps {
-			m.send(src.ID, &Message{Kind: MsgStale, Slot: n, Term: s.term})
+			m.send(src.ID, &Message{Kind: MsgStale, Slot: n, Term: s.term, Done: true})
 		} else {
 			m.openImport(n, s, src.ID)
 		}
@@ -315,7 +315,7 @@ func (m *Machine) onGrant(msg *Message) {
 		case msg.Empty:
 			m.send(msg.From.ID, &Message{Kind: MsgTaken, Slot: msg.Slot, Term: msg.Term})
 		case !slices.ContainsFunc(s.imports, func(im *imported) bool { return im.from == msg.From.ID && !im.done }):
-			m.send(msg.From.ID, &Message{Kind: MsgStale, Slot: msg.Slot, Term: msg.Term})
+			m.send(msg.From.ID, &Message{Kind: MsgStale, Slot: msg.Slot, Term: msg.Term, Done: true})
 		}
 		return
 	}
