@@ -63,22 +63,25 @@ func (g *guard) judge(ctx *fasthttp.RequestCtx, r *request) refusal {
 		ctx.Response.Header.SetCanonical(headerVary, headerOrigin)
 	}
 	if r.headers.given&givenOrigin != 0 {
-		return g.judgeOrigin(ctx, r.headers.origin)
+		return g.judgeOrigin(ctx, r)
 	}
-	if string(r.headers.site) == "cross-site" && !g.allOrigins {
+	if r.crossSite() && !g.allOrigins {
 		return refuseOrigin
 	}
 	return refusal{}
 }
 
-func (g *guard) judgeOrigin(ctx *fasthttp.RequestCtx, origin []byte) refusal {
-	h := &ctx.Response.Header
+// crossSite reports whether a browser says that a page of another site asks.
+func (r *request) crossSite() bool { return string(r.headers.site) == "cross-site" }
+
+func (g *guard) judgeOrigin(ctx *fasthttp.RequestCtx, r *request) refusal {
+	h, origin := &ctx.Response.Header, r.headers.origin
 	switch {
 	case g.allOrigins:
 		h.SetCanonical(corsAllowOrigin, star)
 	case g.allows(origin):
 		h.SetCanonical(corsAllowOrigin, origin)
-	case sameOrigin(origin, ctx.Host()):
+	case sameOrigin(origin, ctx.Host()) && !r.crossSite():
 		return refusal{}
 	default:
 		return refuseOrigin
