@@ -124,6 +124,9 @@ func (b *batch) await() {
 // its name and, where the batch has one, a ttl. It charges for n items, and for
 // their answers if those are of bounded size.
 func (s *Server) readBatch(ctx *fasthttp.RequestCtx, r *request, listName string) (list, ttl []byte, n int, why refusal) {
+	if r.conditional() {
+		return nil, nil, 0, refuseManyCond
+	}
 	body, why := s.readJSON(ctx, r)
 	if why.refused() {
 		return nil, nil, 0, why

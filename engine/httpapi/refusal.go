@@ -43,6 +43,7 @@ var (
 	refuseTTL         = refusal{fail: proto.FailTTL}
 	refuseCondition   = refusal{fail: proto.FailCondition}
 	refuseJSONCond    = refusal{fail: proto.FailCondition, text: `if_match and if_none_match take "*", an ETag or a list of ETags`}
+	refuseManyCond    = refusal{fail: proto.FailCondition, text: "If-Match and If-None-Match are for one entry; mset has if_match and if_none_match for each"}
 	refuseAnswerLarge = refusal{fail: proto.FailAnswerLarge}
 )
 

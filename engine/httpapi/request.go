@@ -131,9 +131,14 @@ func (h *headers) take(field *[]byte, value []byte, bit uint8) {
 	*field = append(joined, value...)
 }
 
+// conditional reports whether there is a condition in the headers.
+func (r *request) conditional() bool {
+	return r.headers.given&(givenIfMatch|givenIfNoneMatch) != 0
+}
+
 // conditions puts If-Match and If-None-Match into the operation.
 func (r *request) conditions() refusal {
-	if r.headers.given&(givenIfMatch|givenIfNoneMatch) == 0 {
+	if !r.conditional() {
 		return refusal{}
 	}
 	r.tags = r.tags[:0]

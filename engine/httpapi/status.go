@@ -77,6 +77,10 @@ func appendCluster(dst []byte, c *Cluster) []byte {
 // flush answers POST /api/flush. A body is not needed; one that is sent is held
 // to the rules for bodies.
 func (s *Server) flush(ctx *fasthttp.RequestCtx, r *request) {
+	if r.conditional() {
+		s.fail(ctx, r, refuseManyCond)
+		return
+	}
 	contentType := ctx.Request.Header.ContentType()
 	if ctx.Request.Header.ContentLength() != 0 || len(contentType) > 0 && !isJSON(contentType) {
 		body, why := s.readJSON(ctx, r)
