@@ -1,34 +1,24 @@
 // Baseline is a bare fasthttp server with a constant answer: what Smache's CPU
 // per request is measured against (scripts/bench-cpu.sh, docs/BENCHMARKS.md). Its
 // answers have the bytes that Smache answers with, headers included, set in the
-// cheapest way that fasthttp has, and it does nothing else.
+// cheapest way that fasthttp has, and it does nothing else. It listens on a free
+// port of the loopback address, which it prints.
 package main
 
 import (
-	"flag"
 	"fmt"
 	"net"
-	"os"
 
 	"github.com/valyala/fasthttp"
 )
 
 func main() {
-	listen := flag.String("listen", "127.0.0.1:0", "address to listen on")
-	flag.Parse()
-	if err := serve(*listen); err != nil {
-		fmt.Fprintln(os.Stderr, "baseline:", err)
-		os.Exit(1)
-	}
-}
-
-func serve(listen string) error {
-	ln, err := net.Listen("tcp", listen)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return err
+		panic(err)
 	}
 	fmt.Println(ln.Addr())
-	return (&fasthttp.Server{Name: "smache", Handler: handle}).Serve(ln)
+	panic((&fasthttp.Server{Name: "smache", Handler: handle}).Serve(ln))
 }
 
 var (
