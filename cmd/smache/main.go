@@ -57,7 +57,7 @@ func commands() []command {
 		{"del", "[flags] KEY", "delete an entry", runDel},
 		{"status", "[flags]", "show the cluster and a node's figures", runStatus},
 		{"key", "[flags] KEY", "show what a key is: canonical form, slot, holder", runKey},
-		{"bench", "[flags]", "load a node and measure it", func(inv invocation) int {
+		{"bench", "[SCENARIO] [flags]", "load a node and measure it", func(inv invocation) int {
 			return runBench(inv.ctx, inv.args, inv.stdout, inv.stderr)
 		}},
 		{"version", "[--json]", "say what this binary is", runVersion},
@@ -127,8 +127,9 @@ func printHelp(w io.Writer) {
 	_ = tw.Flush()
 	fmt.Fprint(w, `
 smache serve, with no flag, is a working node on 127.0.0.1:4000.
-smache COMMAND --help lists the flags of a command. Every flag --some-name can
-also be given as the environment variable SMACHE_SOME_NAME; the flag wins.
+smache COMMAND --help lists the flags of a command. Those of serve, and --server
+and --timeout, can also be given as environment variables, --some-name as
+SMACHE_SOME_NAME; the flag wins.
 
 Exit codes
   0  done

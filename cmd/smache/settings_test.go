@@ -237,6 +237,11 @@ func TestHelp(t *testing.T) {
 			}
 		}
 	}
+	for args, usage := range map[string]string{"bench": "smache bench [SCENARIO] [flags]", "get": "smache get [flags] KEY"} {
+		if _, stdout, _ := capture(t.Context(), "", nil, "help", args); !strings.Contains(stdout, "Usage: "+usage+"\n") {
+			t.Errorf("smache help %s does not say %q: %q", args, usage, stdout)
+		}
+	}
 	for _, name := range []string{"get", "set", "del", "status", "key", "version"} {
 		if code, stdout, _ := capture(t.Context(), "", nil, "help", name); code != exitOK || !strings.Contains(stdout, "smache "+name) {
 			t.Errorf("smache help %s exits with %d and prints %q", name, code, stdout)
