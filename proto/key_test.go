@@ -63,7 +63,8 @@ func TestAppendKeyNumber(t *testing.T) {
 	}
 }
 
-// SEED.md's table, and the collisions of the seed that must not be ones here.
+// The table of the system before this one, and its collisions, which must not be
+// ones here.
 func TestSeedInteger(t *testing.T) {
 	for given, want := range map[string]string{
 		"1": "1", "-12": "-12", "aa": "24929", "aaa": "6381921", "abcd": "1633837924", "24929": "24929",
