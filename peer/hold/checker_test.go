@@ -231,7 +231,7 @@ func (c *checker) written(n *node, op *Op, ask *asked, k *keyState) {
 		if ask.at > c.s.lastFault || ask.excused == k.excused && !ask.excused {
 			k.excused = false
 		}
-		if c.s.now > k.deleteAt+5*time.Second || k.deleted {
+		if ask.at > k.deleteAt+5*time.Second {
 			k.unsure = false
 		}
 	}

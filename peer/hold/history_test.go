@@ -107,7 +107,7 @@ func (s *sim) upset(kind int) {
 			s.leave(any)
 		}
 	case kind == crashes, kind == lossy:
-		s.lastFault = s.now
+		s.lastFault = max(s.lastFault, s.now)
 		s.kill(any)
 		if s.rng.IntN(2) == 0 {
 			name := any.id.Name
@@ -115,7 +115,8 @@ func (s *sim) upset(kind int) {
 		}
 	case kind == freezes:
 		d := time.Duration(s.rng.IntN(6000)) * time.Millisecond
-		s.lastFault = s.now + d
+		// For a while it does not know that it was counted dead.
+		s.lastFault = max(s.lastFault, s.now+d+2*time.Second)
 		s.freeze(any, d)
 	case kind == partition && len(s.cut) == 0:
 		s.check.lenient = true
