@@ -70,7 +70,8 @@ func (w *writer) lookup(op *proto.Op, h *hash) *head {
 // set stores op's value. version carries the term, and for a copy from elsewhere
 // the clock; otherwise the clock is the next of this writer.
 func (w *writer) set(op *proto.Op, h *hash, old *head, version proto.Version, etag proto.ETag) {
-	if op.Code == proto.OpSet && old != nil && w.equal(h, old, op.Value) && w.renew(op, h, old, version.Term) {
+	equal := op.Code == proto.OpSet && old != nil && w.equal(h, old, op.Value)
+	if equal && w.renew(op, h, old, version.Term) {
 		w.counters.equal.Add(1)
 		return
 	}
@@ -85,6 +86,10 @@ func (w *writer) set(op *proto.Op, h *hash, old *head, version proto.Version, et
 	}
 	if op.Code == proto.OpMerge {
 		next.written = max(w.turn-int64(op.Age), 0) / 1e6 & writtenMask
+	}
+	if equal {
+		// The pieces have to be written again, but the value is the one it was.
+		next.etag, next.written = old.etag, old.written
 	}
 	pieces := 0
 	if len(op.Value) > w.store.inlineMax {
@@ -141,7 +146,8 @@ func (w *writer) equal(h *hash, old *head, value []byte) bool {
 
 // renew gives an entry whose value stays as it is a new time to live, and a new
 // place in the ring unless it is young there. Where nothing has to move, nothing
-// is written. It returns false if the entry was evicted meanwhile.
+// is written. It returns false if the value has to be written again: if its
+// pieces are old in the ring, or the entry was evicted meanwhile.
 func (w *writer) renew(op *proto.Op, h *hash, old *head, term uint32) bool {
 	op.Status = proto.StatusOK
 	expiry := w.expiry(op.TTL)

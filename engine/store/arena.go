@@ -68,12 +68,14 @@ func (w *writer) forgetHead(b *bucket, old *head) {
 }
 
 // putPieces writes a value in pieces, under an id never used before, and returns
-// their salts appended to dst. The pieces go into different buckets, each into
-// the emptiest of a few: so a value cannot run over itself, and buckets fill
-// evenly.
+// their salts appended to dst. The pieces go into different buckets, none of
+// them the head's, and each into the emptiest of a few: so a value cannot run
+// over itself before its head says what it is, and buckets fill evenly.
 func (w *writer) putPieces(dst []byte, slot uint16, h *hash, id uint64, value []byte) []byte {
 	const choices = 4
 	var used [fcBuckets / 64]uint64
+	home := bucketOf(h[:])
+	used[home/64] |= 1 << (home % 64)
 	for index := 0; len(value) > 0; index++ {
 		piece := value[:min(len(value), w.store.pieceSize)]
 		value = value[len(piece):]
@@ -155,6 +157,7 @@ func (w *writer) dropRecord(slot uint16, h *hash) {
 // Ahead of the head there are always reserve bytes free, so that a pair can be
 // copied before it is run over: a reader never finds a live entry missing.
 func (w *writer) makeRoom(b *bucket, size int) {
+	w.workAhead(b, size)
 	end := b.place(size) + uint64(size)
 	need := end - b.head + w.store.reserve
 	budget := int64(b.capacity())
@@ -172,7 +175,32 @@ func (w *writer) makeRoom(b *bucket, size int) {
 	}
 }
 
+// workAhead moves live pairs out of the way before they are in it. What was
+// written together lies together: without this, the write that meets a long run
+// of live pairs would have to move all of it, for milliseconds.
+func (w *writer) workAhead(b *bucket, size int) {
+	ahead := b.capacity() / workAheadShare
+	want := w.store.reserve + 2*uint64(size) + ahead
+	var r logRecord
+	for budget := workAheadPace * size; budget > 0 && b.free() < want; {
+		if w.live*100 >= w.store.writerArena*keepPercent ||
+			b.live+int64(want+ahead) >= int64(b.capacity())*keepBucketPercent/100 || !b.pop(&r) {
+			return
+		}
+		budget -= max(w.retire(b, &r, true), workAheadLook)
+	}
+}
+
 const (
+	// workAheadShare is the share of a bucket that is kept free of pairs, beyond
+	// what the next write needs, while live entries are kept. A run of live pairs
+	// is passed before it is used up: keepBucketPercent * workAheadShare <=
+	// workAheadPace.
+	workAheadShare = 32
+	// workAheadPace bounds what one write moves ahead of time, in its own sizes.
+	workAheadPace = 32
+	// workAheadLook is what looking at a pair counts, in bytes moved.
+	workAheadLook = 64
 	// keepPercent is the share of the arena up to which live entries are kept
 	// while garbage wears the ring.
 	keepPercent = 70

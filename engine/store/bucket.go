@@ -27,7 +27,7 @@ func bucketOf(key []byte) int { return int(xxhash.Sum64(key) % fcBuckets) }
 // out of the way, or count them. One writer uses it, in its turn.
 //
 // Positions count all bytes ever passed in the ring, the waste at the ends of
-// chunks included. A pair at position p is readable as long as p+size > head.
+// chunks included. A pair at position p is readable as long as p + capacity >= head.
 //
 // The struct is one cache line: writes touch buckets at random.
 type bucket struct {

@@ -21,6 +21,12 @@ func (s *Store) get(op *proto.Op) {
 			return
 		}
 	}
+	s.getInTurn(w, h, op)
+}
+
+// getInTurn reads in the writer's turn. It is a function of its own because what
+// it hands over lies on the heap, and h of most reads must not.
+func (s *Store) getInTurn(w *writer, h hash, op *proto.Op) {
 	w.exclusive(func() {
 		if !s.tryGet(w, &h, op) {
 			s.dropBroken(w, &h, op)
@@ -78,8 +84,12 @@ func (s *Store) getPieces(w *writer, h *hash, e *head, op *proto.Op) bool {
 			return false
 		}
 	}
+	if len(out)-start != e.length {
+		op.Status, op.Out = proto.StatusMiss, out[:start]
+		return false
+	}
 	op.Out = out
-	return len(out)-start == e.length
+	return true
 }
 
 // dropBroken removes an entry whose pieces cannot be found even in the writer's

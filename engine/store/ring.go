@@ -84,4 +84,7 @@ func (r *ring) ready() bool {
 }
 
 // depth gives the number of operations queued, about. Any goroutine.
-func (r *ring) depth() int { return int(r.head.Load() - r.tail.Load()) }
+func (r *ring) depth() int {
+	tail := r.tail.Load() // first: the head is never behind an older tail
+	return min(int(r.head.Load()-tail), len(r.cells))
+}

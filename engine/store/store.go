@@ -206,7 +206,11 @@ func (s *Store) Close() error {
 		for _, w := range s.writers {
 			close(w.stop)
 			<-w.stopped
-			w.exclusive(w.flush)
+			w.exclusive(func() {
+				for w.drain(turnLimit) == turnLimit {
+				}
+				w.flush()
+			})
 		}
 	})
 	return nil

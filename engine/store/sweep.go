@@ -15,9 +15,11 @@ const (
 	// sweepRound is how long one walk through all entries should take.
 	sweepRound = 60 * time.Second
 	// sweepMost bounds the entries looked at in one tick, and so the share of a
-	// core that sweeping takes (about 3 % at 0.2 µs an entry) and the time that
-	// writes wait for it.
+	// core that sweeping takes (about 3 % at 0.2 µs an entry).
 	sweepMost = 16384
+	// sweepBatch bounds those looked at in one turn of the writer, and so the time
+	// that writes wait for the sweeper.
+	sweepBatch = 256
 	// When live bytes are near the limit and some of them may have expired, each
 	// write looks at sweepPace entries, and at up to sweepBurst as long as that
 	// pays: one in sweepYield found expired earns the next look.

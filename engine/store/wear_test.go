@@ -168,6 +168,7 @@ func TestExpiredEntriesMakeRoom(t *testing.T) {
 func TestEqualWriteKeepsYoung(t *testing.T) {
 	s := newTestStore(t, Config{ArenaBytes: ArenaUnit, Writers: 1, MaxEntries: 1 << 20})
 	large := strings.Repeat("large", 20_000)
+	steadyTag, largeTag := set(s, "steady", "value").ETag, set(s, "large", large).ETag
 	for i := range 350_000 {
 		set(s, fmt.Sprint("flood", i), strings.Repeat("f", 100))
 		if i%20_000 == 0 {
@@ -175,8 +176,9 @@ func TestEqualWriteKeepsYoung(t *testing.T) {
 			set(s, "large", large)
 		}
 	}
-	wantHit(t, s, "steady", "value")
-	wantHit(t, s, "large", large)
+	if wantHit(t, s, "steady", "value").ETag != steadyTag || wantHit(t, s, "large", large).ETag != largeTag {
+		t.Error("an equal write has changed the ETag")
+	}
 	if st := s.Stats(); st.Evicted == 0 || st.Equal == 0 {
 		t.Fatalf("the test wants evictions and equal writes: %+v", st)
 	}

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -25,6 +24,7 @@ type writer struct {
 	ring  *ring
 	_     [64]byte
 	busy  atomic.Uint32
+	tasks atomic.Pointer[task] // what waits for the turn, the youngest first
 	_     [64]byte
 
 	store   *Store
@@ -64,10 +64,11 @@ const turnLimit = 512
 // complete.
 func (w *writer) submit(op *proto.Op) bool {
 	if w.busy.Load() == 0 && w.busy.CompareAndSwap(0, 1) {
+		w.runTasks()
 		w.drain(turnLimit)
 		w.apply(op)
 		w.busy.Store(0)
-		if w.ring.ready() {
+		if w.ring.ready() || w.tasks.Load() != nil {
 			w.combine()
 		}
 		return true
@@ -84,18 +85,20 @@ func (w *writer) submit(op *proto.Op) bool {
 
 // combine carries out what is queued, unless somebody is at it.
 func (w *writer) combine() {
+	left := turnLimit
 	for w.busy.Load() == 0 && w.busy.CompareAndSwap(0, 1) {
-		done := w.drain(turnLimit)
+		w.runTasks()
+		left -= w.drain(left)
 		w.busy.Store(0)
-		if done == turnLimit {
-			// Others have kept this goroutine long enough.
-			w.wake()
-			return
+		if left == 0 && !w.wake() {
+			left = turnLimit // the writer's goroutine has ended
 		}
 		// Who has pushed in between found the turn taken and left the work to
 		// us. A claim that is not published yet is no work: its producer comes
-		// here next.
-		if !w.ring.ready() {
+		// here next. Once others have kept this goroutine long enough, the
+		// operations are left to the writer's goroutine, but not the tasks: it
+		// may be waiting for one itself.
+		if (left == 0 || !w.ring.ready()) && w.tasks.Load() == nil {
 			return
 		}
 	}
@@ -115,26 +118,58 @@ func (w *writer) drain(limit int) (done int) {
 	return done
 }
 
-// exclusive takes the turn, runs fn, and gives the turn back.
-func (w *writer) exclusive(fn func()) {
-	for try := 0; !w.busy.CompareAndSwap(0, 1); try++ {
-		if try < 64 {
-			runtime.Gosched()
-		} else {
-			time.Sleep(20 * time.Microsecond)
-		}
-	}
-	fn()
-	w.busy.Store(0)
-	w.combine()
+// task is a function that waits for the writer's turn.
+type task struct {
+	fn   func()
+	done chan struct{} // closed when fn has run
+	next *task
 }
 
-// wake makes the writer's own goroutine look at the ring.
-func (w *writer) wake() {
+// exclusive runs fn in the writer's turn, and returns when it has run. Like an
+// operation, fn is carried out by whoever has the turn, perhaps on another
+// goroutine: so it waits for at most turnLimit operations.
+func (w *writer) exclusive(fn func()) {
+	if w.busy.CompareAndSwap(0, 1) {
+		fn()
+		w.busy.Store(0)
+		w.combine()
+		return
+	}
+	t := &task{fn: fn, done: make(chan struct{})}
+	for {
+		t.next = w.tasks.Load()
+		if w.tasks.CompareAndSwap(t.next, t) {
+			break
+		}
+	}
+	w.combine()
+	<-t.done
+}
+
+// runTasks runs what waits for the turn. In the writer's turn.
+func (w *writer) runTasks() {
+	if w.tasks.Load() == nil {
+		return
+	}
+	for t := w.tasks.Swap(nil); t != nil; t = t.next {
+		t.fn()
+		close(t.done)
+	}
+}
+
+// wake makes the writer's own goroutine look at the ring. It returns false if
+// that goroutine has been told to end.
+func (w *writer) wake() bool {
+	select {
+	case <-w.stop:
+		return false
+	default:
+	}
 	select {
 	case w.kick <- struct{}{}:
 	default:
 	}
+	return true
 }
 
 // run is the writer's own goroutine: it sweeps, and takes over when a combiner
@@ -148,12 +183,22 @@ func (w *writer) run() {
 		case <-w.kick:
 			w.combine()
 		case <-tick.C:
-			w.exclusive(func() {
-				w.hlc.sync(w.clock)
-				w.sweepSome(w.sweepShare())
-			})
+			w.tick()
 		case <-w.stop:
 			return
 		}
+	}
+}
+
+// tick does what is due every sweepTick, in turns so short that no write waits
+// long for them.
+func (w *writer) tick() {
+	left := 0
+	w.exclusive(func() {
+		w.hlc.sync(w.clock)
+		left = w.sweepShare()
+	})
+	for ; left > 0; left -= sweepBatch {
+		w.exclusive(func() { w.sweepSome(min(left, sweepBatch)) })
 	}
 }
