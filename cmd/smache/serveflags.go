@@ -25,6 +25,9 @@ type serveConfig struct {
 	corsOrigins, allowedHosts          listValue
 	logFormat, logLevel                choiceValue
 	pprof                              stringValue
+
+	// These were told, if only to be what they are by default.
+	listenGiven, maxValueGiven bool
 }
 
 // newServeConfig gives the defaults.
@@ -51,11 +54,11 @@ func newServeConfig() *serveConfig {
 // names a flag of it.
 func (c *serveConfig) settings() []setting {
 	return []setting{
-		{name: "listen", unit: "ADDRESS", value: &c.listen, about: "Address and port of the HTTP API; port 0 takes a free one, which the log names. The variable PORT changes the port alone"},
+		{name: "listen", unit: "ADDRESS", value: &c.listen, given: &c.listenGiven, about: "Address and port of the HTTP API; port 0 takes a free one, which the log names. The variable PORT changes the port alone"},
 		{name: "name", unit: "NAME", value: &c.name, about: "The node's name, which answers carry as `node`; it must be unique. Default: `smache@` and the address that others reach the node at"},
 		{name: "memory", unit: "SIZE", value: &c.memory, about: "All memory that the node may use: values, index, connections, buffers and the Go runtime. It is checked against what the machine and the cgroup have left, and touched at start"},
 		{name: "default-ttl", unit: "DURATION", value: &c.defaultTTL, about: "Time to live of entries that are written without `ttl`; 0: they never expire"},
-		{name: "max-value", unit: "SIZE", value: &c.maxValue, about: "Longest value. The default is less where it would be above 1/64 of the arena of one writer; a value that is given and above that is an error"},
+		{name: "max-value", unit: "SIZE", value: &c.maxValue, given: &c.maxValueGiven, about: "Longest value. The default is less where it would be above 1/64 of the arena of one writer; a value that is given and above that is an error"},
 		{name: "max-batch", unit: "COUNT", value: &c.maxBatch, about: "Most items in a batch"},
 		{name: "max-body", unit: "SIZE", value: &c.maxBody, about: "Longest body of a request; never above half of `--large-budget`"},
 		{name: "max-answer", unit: "SIZE", value: &c.maxAnswer, about: "Longest answer to a batch; items beyond it carry `answer_too_large`. Never above three quarters of `--large-budget`"},
@@ -82,7 +85,7 @@ func (c *serveConfig) settings() []setting {
 // one did, unless the address was given.
 func (c *serveConfig) applyPort(env environment) error {
 	port := env["PORT"]
-	if port == "" || env["SMACHE_LISTEN"] != "" || c.listen != newServeConfig().listen {
+	if port == "" || c.listenGiven {
 		return nil
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
@@ -149,7 +152,7 @@ func isLoopback(address string) bool {
 // brings with it are still to be set.
 func (c *serveConfig) engineConfig() engine.Config {
 	maxValue := int(c.maxValue)
-	if c.maxValue == newServeConfig().maxValue {
+	if !c.maxValueGiven {
 		maxValue = 0 // as the arena allows
 	}
 	return engine.Config{

@@ -33,6 +33,15 @@ type setting struct {
 	about  string // one sentence or two, no full stop at the end
 	secret bool   // never shown
 	flag   bool   // has no environment variable: --json, --help
+	given  *bool  // if set, becomes true when a flag or a variable sets the value
+}
+
+// set sets the value to what a flag or a variable says.
+func (s *setting) set(text string) error {
+	if s.given != nil {
+		*s.given = true
+	}
+	return s.value.Set(text)
 }
 
 // variable is the name of the setting's environment variable.
@@ -74,7 +83,7 @@ func parseSettings(settings []setting, args []string, env environment) ([]string
 		if !ok || s.variable() == "" || text == "" {
 			continue
 		}
-		if err := s.value.Set(text); err != nil {
+		if err := s.set(text); err != nil {
 			return nil, fmt.Errorf("the environment variable %s=%s: %w", s.variable(), s.quoted(text), err)
 		}
 		if list, ok := s.value.(*listValue); ok {
@@ -107,7 +116,7 @@ func parseSettings(settings []setting, args []string, env environment) ([]string
 			i++
 			text = args[i]
 		}
-		if err := s.value.Set(text); err != nil {
+		if err := s.set(text); err != nil {
 			return nil, fmt.Errorf("--%s %s: %w", name, s.quoted(text), err)
 		}
 	}

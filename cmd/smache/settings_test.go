@@ -143,6 +143,7 @@ func TestPort(t *testing.T) {
 		{nil, environment{"PORT": ""}, "127.0.0.1:4000"},
 		{nil, environment{"PORT": "4001", "SMACHE_LISTEN": ":5000"}, ":5000"},
 		{[]string{"--listen", "[::1]:6000"}, environment{"PORT": "4001", "SMACHE_LISTEN": ":5000"}, "[::1]:6000"},
+		{[]string{"--listen", "127.0.0.1:4000"}, environment{"PORT": "4001"}, "127.0.0.1:4000"},
 	} {
 		cfg := newServeConfig()
 		_, err := parseSettings(cfg.settings(), c.args, c.env)
