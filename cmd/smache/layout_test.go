@@ -128,6 +128,21 @@ func TestImportRules(t *testing.T) {
 	}
 }
 
+// TestModulesAreNamed: go.mod tells the modules that the code uses from those that
+// they bring along.
+func TestModulesAreNamed(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(repository(t), "go.mod"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		name, _, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if _, used := onlyIn[name]; used == strings.Contains(line, "// indirect") && strings.HasPrefix(line, "\t") {
+			t.Errorf("go.mod: %s is used: %t", name, used)
+		}
+	}
+}
+
 // TestImportRulesFind holds the rules against files that break them.
 func TestImportRulesFind(t *testing.T) {
 	for _, c := range []struct{ file, body string }{
