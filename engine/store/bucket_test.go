@@ -192,3 +192,34 @@ func TestSlotSetModel(t *testing.T) {
 		}
 	}
 }
+
+// The sets do not hold much more than they need, however long entries come and go.
+func TestSlotSetStaysSmall(t *testing.T) {
+	const slots = 1024
+	for _, each := range []int{4, 11, 30} {
+		rng := rand.New(rand.NewPCG(5, uint64(each)))
+		sets := make([]slotSet, slots)
+		type entry struct {
+			slot int
+			hash hash
+		}
+		var queue []entry
+		for range 30 * each * slots {
+			e := entry{slot: rng.IntN(slots)}
+			binary.LittleEndian.PutUint64(e.hash[:], rng.Uint64())
+			binary.LittleEndian.PutUint64(e.hash[8:], rng.Uint64()|1)
+			sets[e.slot].insert(&e.hash, 1)
+			if queue = append(queue, e); len(queue) > each*slots {
+				sets[queue[0].slot].remove(&queue[0].hash)
+				queue = queue[1:]
+			}
+		}
+		records := 0
+		for i := range sets {
+			records += len(sets[i].records)
+		}
+		if per := float64(records) / float64(len(queue)); per > 2 {
+			t.Errorf("%d entries in each slot: %.2f records for each", each, per)
+		}
+	}
+}

@@ -141,8 +141,10 @@ func (s *slotSet) remove(h *hash) (removed bool, grown int) {
 	}
 	s.records[i] = record{}
 	s.n--
-	if live := int(s.n); n > 16 && live*4 < n {
-		grown = s.resize(live + live/2 + 3)
+	// Half is enough of a gap against growing and shrinking in turn, and little
+	// enough to keep what comes and goes from holding twice what it needs.
+	if live := int(s.n); n > 6 && live*2 < n {
+		grown = s.resize(live + live/4 + 3)
 	}
 	return true, grown
 }
