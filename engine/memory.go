@@ -38,9 +38,9 @@ type MemoryPlan struct {
 // The costs that the plan counts on; docs/BENCHMARKS.md says how they were
 // measured.
 const (
-	entryIndexBytes = 80       // fastcache's map, set and log, for one entry
+	entryIndexBytes = 76       // fastcache's map, just grown, and the slot's set
 	indexFixedBytes = 4 << 20  // the table of the slots and of the buckets
-	connectionBytes = 24 << 10 // fasthttp's buffers and context, and a goroutine
+	connectionBytes = 40 << 10 // buffers, context and a goroutine, at most; 21 KiB idle
 	programBytes    = 24 << 20 // text, runtime, stacks, pools
 	foreignBytes    = 8 << 20  // of programBytes, what the Go runtime does not count
 
@@ -51,9 +51,16 @@ const (
 // ErrMemory says that a node cannot have the memory it was given.
 var ErrMemory = errors.New("engine: not enough memory")
 
+// logBytes is the most that the buckets' logs can take, for an arena of this
+// size: twelve KiB for each chunk of 64 KiB that is full of the shortest pairs, and
+// a chunk's more for each bucket. Garbage counts, so the number of entries says
+// nothing. A writer's part of the arena is two chunks a bucket or more, unless
+// there is no more than one.
+func logBytes(arena int64) int64 { return (arena + max(arena/2, store.ArenaUnit)) * 3 / 16 }
+
 // PlanMemory divides total. maxConnections and large may be zero, and are then
-// derived: an eighth of the memory for either, at most 10,000 connections and 64
-// MiB. available, if above zero, is what can be had; a total above it is refused
+// derived: a sixth of the memory for connections, at most 10,000 of them, and an
+// eighth for large bodies, at most 64 MiB. available, if above zero, is what can be had; a total above it is refused
 // before anything is touched.
 func PlanMemory(total int64, maxConnections int, large, available int64) (MemoryPlan, error) {
 	if available > 0 && total > available {
@@ -62,27 +69,31 @@ func PlanMemory(total int64, maxConnections int, large, available int64) (Memory
 	}
 	p := MemoryPlan{Total: total, MaxConnections: maxConnections, Large: large}
 	if p.MaxConnections == 0 {
-		p.MaxConnections = int(min(max(total/8/connectionBytes, leastConnections), mostConnections))
+		p.MaxConnections = int(min(max(total/6/connectionBytes, leastConnections), mostConnections))
 	}
 	if p.Large == 0 {
 		p.Large = min(max(total/8, 8<<20), 64<<20)
 	}
 	p.Connections = int64(p.MaxConnections) * connectionBytes
 	rest := total - programBytes - p.Connections - p.Large - indexFixedBytes
-	// Six tenths for the arena and the rest for the index balances the two for
-	// entries of about a hundred bytes of key and value.
-	p.Arena = max(rest*6/10/store.ArenaUnit*store.ArenaUnit, store.ArenaUnit)
+	// About 55 parts in a hundred for the arena and the rest for the index balances
+	// the two for entries of 100 to 200 bytes of key and value.
+	p.Arena = max((rest*55/100+store.ArenaUnit/2)/store.ArenaUnit*store.ArenaUnit, store.ArenaUnit)
 	// A fifth of what is left is the garbage collector's, so that it does not
 	// run all the time when everything is full.
-	entries := (rest - p.Arena) * 8 / 10 / entryIndexBytes
-	if rest < p.Arena || entries < 10_000 {
-		least := p.Connections + p.Large + programBytes + indexFixedBytes + store.ArenaUnit + 2<<20
+	entries := (rest - p.Arena - logBytes(p.Arena)) * 8 / 10 / entryIndexBytes
+	for entries < 10_000 && p.Arena > store.ArenaUnit {
+		p.Arena -= store.ArenaUnit
+		entries = (rest - p.Arena - logBytes(p.Arena)) * 8 / 10 / entryIndexBytes
+	}
+	if entries < 10_000 {
+		least := p.Connections + p.Large + programBytes + indexFixedBytes + store.ArenaUnit + logBytes(store.ArenaUnit) + 2<<20
 		return MemoryPlan{}, fmt.Errorf("%w: %s, of which %s go to %d connections and %s to large bodies; "+
 			"raise --memory to %s or more, or lower --max-connections or --large-budget",
 			ErrMemory, FormatBytes(total), FormatBytes(p.Connections), p.MaxConnections, FormatBytes(p.Large), FormatBytes(least))
 	}
 	p.MaxEntries = int(entries)
-	p.Index = entries*entryIndexBytes + indexFixedBytes
+	p.Index = entries*entryIndexBytes + logBytes(p.Arena) + indexFixedBytes
 	p.Runtime = total - p.Arena - p.Index - p.Connections - p.Large
 	p.GoLimit = total - p.Arena - foreignBytes
 	return p, nil

@@ -10,7 +10,7 @@ import (
 )
 
 func TestPlanMemory(t *testing.T) {
-	for _, total := range []int64{96 << 20, 128 << 20, 256 << 20, 1 << 30, 8 << 30, 512 << 30} {
+	for _, total := range []int64{112 << 20, 128 << 20, 256 << 20, 1 << 30, 8 << 30, 512 << 30} {
 		p, err := PlanMemory(total, 0, 0, 0)
 		if err != nil {
 			t.Fatal(err)
@@ -29,8 +29,9 @@ func TestPlanMemory(t *testing.T) {
 		}
 	}
 	// The default is enough for the documented benchmark's 900 clients.
-	if p, _ := PlanMemory(256<<20, 0, 0, 0); p.MaxConnections < 1000 {
-		t.Errorf("256 MiB serve %d connections", p.MaxConnections)
+	p, _ := PlanMemory(256<<20, 0, 0, 0)
+	if p.MaxConnections < 1000 || p.Arena < 96<<20 || p.MaxEntries < 300_000 {
+		t.Errorf("256 MiB are %+v", p)
 	}
 }
 

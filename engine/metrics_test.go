@@ -61,7 +61,7 @@ func TestMetricsText(t *testing.T) {
 	for name, want := range map[string]float64{
 		"smache_ready":                              1,
 		"smache_entries":                            1,
-		`smache_memory_plan_bytes{part="total"}`:    96 << 20,
+		`smache_memory_plan_bytes{part="total"}`:    128 << 20,
 		`smache_memory_plan_bytes{part="go_limit"}`: float64(plan.GoLimit),
 		`smache_memory_bytes{part="arena"}`:         float64(plan.Arena),
 		`go_gc_pause_seconds_bucket{le="+Inf"}`:     samples["go_gc_pause_seconds_count"],

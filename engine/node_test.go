@@ -25,7 +25,7 @@ const patience = 30 * time.Second
 // small is a configuration for a node that takes little memory.
 func small(name string) Config {
 	return Config{
-		Name: name, Memory: 96 << 20, Available: 1 << 40,
+		Name: name, Memory: 128 << 20, Available: 1 << 40,
 		Logger: slog.New(slog.DiscardHandler),
 	}
 }
@@ -152,7 +152,7 @@ func TestConnectionsFollowOpenFiles(t *testing.T) {
 // for bodies in their part.
 func TestPlanAddsUp(t *testing.T) {
 	for _, cfg := range []Config{
-		{Memory: 96 << 20}, {Memory: 128 << 20}, {Memory: 256 << 20}, {Memory: 1 << 30}, {Memory: 64 << 30},
+		{Memory: 120 << 20}, {Memory: 128 << 20}, {Memory: 256 << 20}, {Memory: 1 << 30}, {Memory: 64 << 30},
 		{Memory: 256 << 20, MaxConnections: 100}, {Memory: 1 << 30, MaxConnections: 10_000},
 		{Memory: 256 << 20, LargeBudget: 20 << 20}, {Memory: 1 << 30, MaxBody: 64 << 20}, {Memory: 1 << 30, MaxAnswer: 200 << 20},
 	} {
@@ -434,7 +434,7 @@ func TestFailed(t *testing.T) {
 
 // TestMaxValueDefault: the default is 1 MiB, or what a small arena allows.
 func TestMaxValueDefault(t *testing.T) {
-	for memory, most := range map[int64]int{96 << 20: 512 << 10, 1 << 30: 1 << 20} {
+	for memory, most := range map[int64]int{128 << 20: 512 << 10, 1 << 30: 1 << 20} {
 		cfg := small("n")
 		cfg.Memory, cfg.Writers = memory, 1
 		node, err := New(cfg)

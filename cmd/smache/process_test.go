@@ -198,7 +198,7 @@ func (p *process) signal(s syscall.Signal) {
 // serve runs a node on a free port and waits until it serves.
 func serve(t *testing.T, env []string, args ...string) *process {
 	t.Helper()
-	p := start(t, append([]string{"PORT=0", "SMACHE_MEMORY=96MiB"}, env...), append([]string{"serve"}, args...)...)
+	p := start(t, append([]string{"PORT=0", "SMACHE_MEMORY=128MiB"}, env...), append([]string{"serve"}, args...)...)
 	address, ok := p.await("serving")["address"].(string)
 	if !ok {
 		t.Fatalf("the log line names no address: %v", p.lines())

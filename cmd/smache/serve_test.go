@@ -131,7 +131,7 @@ func TestServeDoesNotStart(t *testing.T) {
 		{[]string{"--listen", free, "--memory", "1MiB"}, exitNo, "--memory"},
 		{[]string{"--listen", free, "--max-connections", "500000000"}, exitNo, "--max-connections"},
 		{[]string{"--listen", free, "--writers", "1024"}, exitNo, "--writers"},
-		{[]string{"--listen", free, "--memory", "96MiB", "--max-value", "1MiB"}, exitNo, "--max-value"},
+		{[]string{"--listen", free, "--memory", "128MiB", "--max-value", "1MiB"}, exitNo, "--max-value"},
 		{[]string{"--listen", free, "--pprof", taken.Addr().String()}, exitNo, "--pprof"},
 		{[]string{"--listen", free, "--no-such-flag"}, exitUsage, "--no-such-flag"},
 	} {
