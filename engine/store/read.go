@@ -27,6 +27,13 @@ func (s *Store) get(op *proto.Op) {
 // getInTurn reads in the writer's turn. It is a function of its own because what
 // it hands over lies on the heap, and h of most reads must not.
 func (s *Store) getInTurn(w *writer, h hash, op *proto.Op) {
+	s.getSlow(w, op)
+}
+
+// getSlow reads in the writer's turn. It is a function of its own because the
+// hash, which its closure takes along, is put on the heap here.
+func (s *Store) getSlow(w *writer, op *proto.Op) {
+	h := s.hash(op.Key)
 	w.exclusive(func() {
 		if !s.tryGet(w, &h, op) {
 			s.dropBroken(w, &h, op)
