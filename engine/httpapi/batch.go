@@ -170,8 +170,8 @@ func appendItemKey(dst []byte, it *item) []byte {
 }
 
 // appendItemError appends the rest of the result of an item that failed.
-func appendItemError(dst []byte, r *request, why *refusal) []byte {
-	r.stats.countFailure(why.fail)
+func (s *Server) appendItemError(dst []byte, r *request, why *refusal) []byte {
+	s.countFailure(r.stats, why.fail)
 	dst = append(append(append(dst, `,"error":{"code":"`...), why.fail.Code...), `","message":`...)
 	return append(appendMessage(dst, why), "}}"...)
 }

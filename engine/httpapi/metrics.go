@@ -67,9 +67,6 @@ var failurePlaces = sync.OnceValue(func() map[*proto.Failure]int {
 	return places
 })
 
-// countFailure counts one failure, of a request or of an item of a batch.
-func (m *shard) countFailure(f *proto.Failure) { m.failures[failurePlaces()[f]].Add(1) }
-
 // observe counts a request that has been answered.
 func (m *shard) observe(rt route, status int, nanos int64) {
 	m.requests[rt][statusPlace(status)].Add(1)

@@ -159,7 +159,7 @@ func (a *answer) close(it *item) {
 		it.why = refuseStatus(op.Status)
 	}
 	if it.why.refused() {
-		a.out = appendItemError(appendItemKey(a.out[:it.mark], it), a.request, &it.why)
+		a.out = a.server.appendItemError(appendItemKey(a.out[:it.mark], it), a.request, &it.why)
 	} else {
 		a.out = append(appendQuotedString(append(a.out, `,"node":`...), a.server.nodeOf(op)), '}')
 	}

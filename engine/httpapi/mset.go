@@ -96,10 +96,10 @@ func (s *Server) appendWritten(dst []byte, r *request, it *item) []byte {
 	dst = appendItemKey(dst, it)
 	op := &it.op
 	if it.why.refused() {
-		return appendItemError(dst, r, &it.why)
+		return s.appendItemError(dst, r, &it.why)
 	}
 	if fail := proto.FailureOf(op.Status); fail != nil {
-		return appendItemError(dst, r, &refusal{fail: fail})
+		return s.appendItemError(dst, r, &refusal{fail: fail})
 	}
 	done := op.Status == proto.StatusOK
 	switch op.Code {

@@ -43,6 +43,7 @@ type Server struct {
 	requests  sync.Pool // of *request
 	batches   sync.Pool // of *batch
 	shards    []shard
+	notices   notices
 	nextShard atomic.Uint32
 
 	stopping atomic.Bool
@@ -143,7 +144,7 @@ func (s *Server) Serve(ln net.Listener) error {
 // countRejection counts a connection that was answered without a request.
 func (s *Server) countRejection(fail *proto.Failure) {
 	m := &s.shards[0]
-	m.countFailure(fail)
+	s.countFailure(m, fail)
 	m.requests[routeNone][statusPlace(fail.HTTP)].Add(1)
 }
 
