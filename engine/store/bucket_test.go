@@ -195,7 +195,7 @@ func TestSlotSetModel(t *testing.T) {
 
 // The sets do not hold much more than they need, however long entries come and go.
 func TestSlotSetStaysSmall(t *testing.T) {
-	const slots = 1024
+	const slots = 256
 	for _, each := range []int{4, 11, 30} {
 		rng := rand.New(rand.NewPCG(5, uint64(each)))
 		sets := make([]slotSet, slots)

@@ -177,7 +177,7 @@ func modelRun(t *testing.T, seed uint64, steps int) {
 
 func TestModel(t *testing.T) {
 	for seed := range uint64(8) {
-		modelRun(t, seed, 15_000)
+		modelRun(t, seed, 8_000)
 	}
 }
 

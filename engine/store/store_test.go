@@ -42,14 +42,17 @@ func newTestStore(t testing.TB, cfg Config) *Store {
 
 // do submits an operation and waits until it is complete.
 func do(s *Store, op *proto.Op) *proto.Op {
-	done := make(chan struct{})
-	op.Done = func(*proto.Op) { close(done) }
+	done := dones.Get().(chan struct{})
+	op.Done = func(*proto.Op) { done <- struct{}{} }
 	op.Slot = proto.SlotOf(op.Key)
 	if !s.Submit(op) {
 		<-done
 	}
+	dones.Put(done)
 	return op
 }
+
+var dones = sync.Pool{New: func() any { return make(chan struct{}, 1) }}
 
 func key(name string) []byte {
 	k, err := proto.AppendKey(nil, []byte(name))

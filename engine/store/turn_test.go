@@ -107,7 +107,7 @@ func TestOneWriteMovesLittle(t *testing.T) {
 		set(s, fmt.Sprint("quiet", i), strings.Repeat("q", 400))
 	}
 	worst := uint64(0)
-	for i := 0; w.pushed < 3*uint64(s.writerArena); i++ {
+	for i := 0; w.pushed < 2*uint64(s.writerArena); i++ {
 		before := w.counters.movedBytes.Load()
 		set(s, fmt.Sprint("hot", i%1000), fmt.Sprint(i, strings.Repeat("h", 100)))
 		worst = max(worst, w.counters.movedBytes.Load()-before)
