@@ -148,7 +148,7 @@ func withoutPort(host string) string {
 
 // preflight answers the question of a browser whether a page may send what it
 // wants to; judge has passed the page's origin.
-func (s *Server) preflight(ctx *fasthttp.RequestCtx, r *request) {
+func (s *Server) preflight(ctx *fasthttp.RequestCtx) {
 	h := &ctx.Response.Header
 	if len(h.PeekBytes(corsAllowOrigin)) == 0 {
 		return

@@ -100,7 +100,7 @@ func (c *client) receive(method string) answerText {
 	if err != nil {
 		c.tb.Fatalf("read the answer: %v", err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
 		c.tb.Fatalf("read the answer's body: %v", err)

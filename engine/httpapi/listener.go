@@ -107,7 +107,7 @@ func (l *listener) reject(nc net.Conn, fail *proto.Failure) {
 	}
 	go func() {
 		defer func() { <-l.rejects }()
-		defer nc.Close()
+		defer func() { _ = nc.Close() }()
 		if nc.SetWriteDeadline(time.Now().Add(lingerTime)) != nil {
 			return
 		}

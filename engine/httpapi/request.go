@@ -1,6 +1,8 @@
 package httpapi
 
 import (
+	"slices"
+
 	"github.com/valyala/fasthttp"
 
 	"github.com/smache/smache/proto"
@@ -127,8 +129,7 @@ func (h *headers) take(field *[]byte, value []byte, bit uint8) {
 		*field = value
 		return
 	}
-	joined := append(append([]byte(nil), *field...), ", "...)
-	*field = append(joined, value...)
+	*field = slices.Concat(*field, []byte(", "), value)
 }
 
 // conditional reports whether there is a condition in the headers.

@@ -154,7 +154,7 @@ func (s *Server) otherMethod(ctx *fasthttp.RequestCtx, r *request, allow string)
 	h.SetCanonical(headerAllow, []byte(allow))
 	if ctx.IsOptions() {
 		r.route = routeOptions
-		s.preflight(ctx, r)
+		s.preflight(ctx)
 		ctx.SetStatusCode(fasthttp.StatusNoContent)
 		return
 	}

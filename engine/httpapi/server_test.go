@@ -246,7 +246,7 @@ func TestLateCache(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			defer nc.Close()
+			defer func() { _ = nc.Close() }()
 			c := newClient(t, nc)
 			for i := range 60 {
 				key := fmt.Sprintf("k%d-%d", w, i%5)
@@ -403,7 +403,7 @@ func TestServeReportsWhatFailed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ln.Close()
+	defer func() { _ = ln.Close() }()
 	s := newServer(t, newFake(), nil)
 	if err := s.Serve(broken{ln}); !errors.Is(err, errBroken) {
 		t.Errorf("Serve: %v", err)
