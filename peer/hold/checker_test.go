@@ -105,7 +105,8 @@ func (c *checker) fault(n *node) {
 		for _, name := range c.s.names() {
 			// Whoever still takes it for the holder has sent it operations.
 			// And who is left alone must first make sure that it is.
-			if o := &c.s.nodes[name].m.slots[i]; involved || o.holder.sameRun(n.id) || well < 2 {
+			// A slot may be on its way to its owner.
+			if o := &c.s.nodes[name].m.slots[i]; involved || o.holder.sameRun(n.id) || well < 2 || n.m.owner(Slot(i)) == n.id.Name {
 				c.busyUntil[Slot(i)] = max(c.busyUntil[Slot(i)], c.s.now+limit)
 			}
 		}

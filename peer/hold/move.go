@@ -3,13 +3,16 @@ package hold
 import (
 	"maps"
 	"slices"
+	"time"
 )
 
 // This file moves entries from the source of an import to its importer.
 
 // pull asks for the batch that is next, which acknowledges those before it.
 func (m *Machine) pull(n Slot, s *slot, im *imported) {
-	im.asked = m.now
+	if im.asked = m.now; im.first == 0 {
+		im.first = m.now
+	}
 	m.send(im.from, &Message{Kind: MsgPull, Slot: n, Term: s.term, Seq: im.seq})
 }
 
@@ -202,10 +205,11 @@ func (m *Machine) onBatch(msg *Message) {
 			continue
 		}
 		for _, it := range msg.Items {
-			m.take(msg.Slot, s, &it)
+			m.take(msg.Slot, s, &it, im.first)
 			im.settled[it.Key] = true
 		}
 		im.seq++
+		im.first = 0
 		if msg.Done {
 			im.done = true
 		} else {
@@ -216,8 +220,10 @@ func (m *Machine) onBatch(msg *Message) {
 	}
 }
 
-// take puts an item in, unless this node knows something later of the key.
-func (m *Machine) take(n Slot, s *slot, it *Item) {
+// take puts an item in, unless this node knows something later of the key. What it
+// has left to live counts from when it was first asked for: the source has said
+// it after that, so it never lives too long.
+func (m *Machine) take(n Slot, s *slot, it *Item, asked time.Duration) {
 	m.clock = max(m.clock, it.Entry.Version.Clock)
 	if r, ok := s.records[it.Key]; ok && !r.version.Less(it.Entry.Version) && m.cfg.off != noRecords {
 		return
@@ -232,7 +238,7 @@ func (m *Machine) take(n Slot, s *slot, it *Item) {
 	}
 	e := it.Entry
 	if e.Expiry != 0 {
-		e.Expiry += m.now
+		e.Expiry += asked
 	}
 	m.d.Put(n, it.Key, e)
 }
@@ -253,7 +259,9 @@ func (m *Machine) needsFetch(s *slot, key string) []*imported {
 }
 
 func (m *Machine) askSources(n Slot, s *slot, key string, f *fetching) {
-	f.asked = m.now
+	if f.asked = m.now; f.first == 0 {
+		f.first = m.now
+	}
 	for _, im := range m.needsFetch(s, key) {
 		m.send(im.from, &Message{Kind: MsgFetch, Slot: n, Term: s.term, Key: key})
 	}
@@ -281,9 +289,9 @@ func (m *Machine) onFetched(msg *Message) {
 	}
 	for _, im := range s.imports {
 		if im.from == msg.From.ID && !im.settled[msg.Key] {
-			im.settled[msg.Key] = true
-			if msg.Found {
-				m.take(msg.Slot, s, &msg.Items[0])
+			im.settled[msg.Key] = s.fetches[msg.Key] != nil
+			if f := s.fetches[msg.Key]; msg.Found && f != nil {
+				m.take(msg.Slot, s, &msg.Items[0], f.first)
 			}
 		}
 	}

@@ -245,6 +245,9 @@ func (n *node) Send(to ID, msg *Message) {
 	from, dst := n.id, s.nodes[to.Name] // a link is to a process, not to a name
 	for range copies {
 		delay := time.Duration(1+s.rng.IntN(5)) * time.Millisecond
+		if m.Kind == MsgBatch { // moves are rate-limited: much can happen in one
+			delay += time.Duration(s.rng.IntN(150)) * time.Millisecond
+		}
 		if s.loss > 0 && s.rng.IntN(50) == 0 {
 			delay += time.Duration(s.rng.IntN(400)) * time.Millisecond
 		}

@@ -54,6 +54,7 @@ type imported struct {
 	from    ID
 	seq     uint32 // the batch that is asked for
 	asked   time.Duration
+	first   time.Duration // when it was asked for first
 	done    bool
 	settled map[string]bool // keys that this source was asked for, and answered
 }
@@ -75,7 +76,6 @@ type source struct {
 	last    bool            // it was the last
 	handed  map[string]bool // keys that the importer may have: it was sent them
 	records map[string]record
-	asked   time.Duration
 }
 
 // record says that a key of a slot went, and under which version (rule 3).
@@ -87,6 +87,7 @@ type record struct {
 // fetching is a read through to the sources, and who waits for it.
 type fetching struct {
 	asked   time.Duration
+	first   time.Duration
 	waiting []*Op
 }
 
@@ -162,6 +163,11 @@ func (m *Machine) onClaim(msg *Message) {
 		m.send(msg.From.ID, &Message{Kind: MsgMoved, Slot: msg.Slot, Node: m.self.ID, Term: s.term})
 		return
 	}
+	if src := s.source; src != nil && src.to != msg.From.ID && m.isAlive(src.to) {
+		// What is here is for a holder that lives.
+		m.send(msg.From.ID, &Message{Kind: MsgMoved, Slot: msg.Slot, Node: src.to, Term: src.term})
+		return
+	}
 	repeated := s.term == msg.Term && s.holder == msg.From.ID && s.holderTerm == 0
 	if msg.Term <= s.term && !repeated && m.cfg.off != forgetTerms {
 		m.send(msg.From.ID, &Message{Kind: MsgClaimNo, Slot: msg.Slot, Term: s.term})
@@ -180,7 +186,9 @@ func (m *Machine) onClaim(msg *Message) {
 
 // promise notes that id may hold the slot under term, from now on.
 func (m *Machine) promise(s *slot, id ID, term uint32) {
-	if s.promised != id {
+	// What this node has promised itself it knows to have come to nothing, unless
+	// it has held the slot; then it is in seen.
+	if s.promised != id && !s.promised.sameRun(m.self.ID) {
 		s.seen = max(s.seen, s.promisedTerm)
 	}
 	s.term, s.promised, s.promisedTerm = term, id, term
