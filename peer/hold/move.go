@@ -59,14 +59,19 @@ func (m *Machine) tickSource(n Slot, s *slot) {
 	}
 }
 
+// holderOf names the node to ask about a slot: its holder, as far as this node
+// knows; else its owner; else who was promised it last.
 func (m *Machine) holderOf(n Slot, s *slot) ID {
 	if s.holderTerm > 0 && m.isAlive(s.holder) {
 		return s.holder
 	}
-	if o := m.member(m.owner(n)); o != nil {
+	if o := m.member(m.owner(n)); o != nil && o.ID != m.self.ID {
 		return o.ID
 	}
-	return ID{}
+	if m.isAlive(s.holder) {
+		return s.holder
+	}
+	return m.self.ID
 }
 
 // doubt turns what a returning node holds into a source without an importer.
