@@ -43,6 +43,7 @@ type keyState struct {
 	floor   Version
 	deleted bool          // by the floor
 	expires time.Duration // of the floor's entry, 0: never
+	gone    time.Duration // when a floor before it expired
 	at      time.Duration // when the floor was answered
 	// excused says since when a miss is no wonder: a fault of a node that had to
 	// do with the key, after the floor.
@@ -175,6 +176,7 @@ func (c *checker) read(n *node, op *Op, ask *asked, k *keyState) {
 		for _, at := range k.mortal {
 			expired = expired || c.s.now >= at
 		}
+		expired = expired || k.gone+opTime >= ask.at && k.gone > 0
 		deleting := k.deletes > 0 || k.deleteAt >= ask.at
 		if c.lenient || ask.floor == (Version{}) || ask.deleted || k.deleted || expired || deleting || k.unsure || ask.excused || k.excused {
 			return
@@ -224,6 +226,9 @@ func (c *checker) written(n *node, op *Op, ask *asked, k *keyState) {
 			op.Key, n.id, v, ask.floor, c.s.describe(op.Slot))
 	}
 	if k.floor.Less(v) {
+		if k.expires != 0 && c.s.now+opTime >= k.expires {
+			k.gone = k.expires
+		}
 		k.floor, k.deleted, k.at, k.expires = v, op.Action == ActDelete, c.s.now, 0
 		if w != nil {
 			k.expires = w.expires
