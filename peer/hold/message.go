@@ -23,7 +23,7 @@ const (
 	MsgPong Kind = 2
 	// MsgMembers carries the sender's member list.
 	MsgMembers Kind = 3
-	// MsgTake asks the holder of a slot for it.
+	// MsgTake asks the holder of a slot for it; with Done, the sender holds it too.
 	MsgTake Kind = 4
 	// MsgGrant hands a slot over, under Term; Empty says that no entry follows. It
 	// is repeated until the first MsgPull, or MsgTaken, of that term.

@@ -278,12 +278,16 @@ func (m *Machine) onTake(msg *Message) {
 	if msg.Epoch != m.epoch || m.owner(msg.Slot) != msg.From.Name {
 		return // their lists differ: they are being exchanged
 	}
-	if src := s.source; src != nil && (src.to == msg.From.ID || src.to.Name == "") {
-		if src.to.Name == "" {
-			m.rebind(msg.Slot, s, msg.From.ID, m.newTerm())
-			s.term = src.term
-		}
+	if src := s.source; src != nil && src.to == msg.From.ID {
 		m.tickSource(msg.Slot, s) // the grant was lost
+		return
+	}
+	if src := s.source; src != nil && src.to.Name == "" && msg.Done && (!src.doubt || m.vouched()) {
+		// Leftovers go to a holder that wants them, and to no other: whoever does
+		// not hold the slot must claim it, and hear what others know of it.
+		m.rebind(msg.Slot, s, msg.From.ID, m.newTerm())
+		s.term = src.term
+		m.tickSource(msg.Slot, s)
 		return
 	}
 	switch {
@@ -377,7 +381,7 @@ func (m *Machine) onOffer(msg *Message) {
 		}
 		// Two holders, for each side of a partition went on; or one that has
 		// returned. This one takes the other's in, under a term above both.
-		m.send(msg.From.ID, &Message{Kind: MsgTake, Slot: msg.Slot})
+		m.send(msg.From.ID, &Message{Kind: MsgTake, Slot: msg.Slot, Done: true})
 	case s.role == roleNone && msg.Done: // in doubt: it claims nothing
 	case s.role == roleNone && m.owner(msg.Slot) == m.self.Name && msg.Term >= s.holderTerm:
 		s.holder, s.holderTerm, s.next = msg.From.ID, max(msg.Term, 1), 0
