@@ -13,11 +13,11 @@ import (
 // entries, and the ring that their writes pass through. All that is not atomic
 // is used only in the writer's turn: by the one goroutine that has set busy.
 //
-// There is no consumer goroutine. Who has pushed a write tries to take the turn,
-// and carries out all that is queued, its own write included: a combiner
-// (Hendler et al., "Flat Combining", 2010, without its publication list). Who
-// does not get the turn need not wait for it: the one who has it looks at the
-// ring once more after giving it back. The comparison with a dedicated consumer
+// There is no consumer goroutine. Who finds the writer idle takes the turn, and
+// carries out what is queued and its own write: a combiner (Hendler et al., "Flat
+// Combining", 2010, without its publication list). Who does not get the turn
+// leaves the write in the ring: the one who has the turn looks there once more
+// after giving it back. The comparison with a dedicated consumer
 // and with plain calls is in docs/ARCHITECTURE.md.
 type writer struct {
 	cache *fastcache.Cache

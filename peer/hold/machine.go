@@ -221,7 +221,7 @@ func (m *Machine) Tick(now time.Duration) {
 
 // readyToServe reports whether a joining node may take slots: some member that
 // does answers, or it has waited long enough. Nodes that have only met each other
-// wait too: there may be a cluster that they have not found yet (rule 9).
+// wait too: there may be a cluster that they have not found yet (rule 11).
 func (m *Machine) readyToServe() bool {
 	for _, o := range m.alivePeers() {
 		if o.State != StateJoining && m.now < m.lease {
@@ -273,7 +273,7 @@ func (m *Machine) Farewell(now time.Duration) {
 
 // mayServe reports whether this node may serve what it holds: some peer has
 // answered within the lease; or it counts no peer alive, and has not stood still
-// since it last could have heard from one (rule 7).
+// since it last could have heard from one (rule 9).
 func (m *Machine) mayServe() bool {
 	if m.now < m.lease || m.cfg.off == noLease {
 		return true

@@ -81,7 +81,7 @@ func (m *Machine) setList(list []Member) {
 
 // comeBack is what a node does that was counted dead and is not: it takes a new
 // incarnation, and no longer trusts what it holds. Others may hold it by now, so
-// it keeps the entries only to offer them to whoever does (rule 8).
+// it keeps the entries only to offer them to whoever does (rule 10).
 func (m *Machine) comeBack(dead uint64) {
 	m.self.Incarnation = max(m.self.Incarnation, dead) + 1
 	m.lease = 0
@@ -105,7 +105,7 @@ func (m *Machine) comeBack(dead uint64) {
 
 // vouched reports whether everybody who may have held what this node holds, while
 // it was counted dead, is there to say so. Only then what it has is worth
-// anything: somebody may have changed it, and died since (rule 8).
+// anything: somebody may have changed it, and died since (rule 10).
 func (m *Machine) vouched() bool {
 	for _, o := range m.list {
 		if o.alive() || m.cfg.off == returnKeeps {
@@ -163,7 +163,7 @@ func (m *Machine) sendMembers(to ID) {
 }
 
 // fenced reports whether no silent member can still be serving on the strength
-// of an answer of this node's (rule 7).
+// of an answer of this node's (rule 9).
 func (m *Machine) fenced() bool {
 	if m.cfg.off == noFence {
 		return true

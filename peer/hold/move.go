@@ -134,7 +134,7 @@ func (m *Machine) open(msg *Message) *source {
 	return nil
 }
 
-// onPull drops what was acknowledged, and sends the next batch (rule 4).
+// onPull drops what was acknowledged, and sends the next batch (rule 6).
 func (m *Machine) onPull(msg *Message) {
 	s := &m.slots[msg.Slot]
 	src := m.open(msg)
@@ -249,7 +249,7 @@ func (m *Machine) take(n Slot, s *slot, it *Item, asked time.Duration) {
 }
 
 // needsFetch gives the sources that must be asked before this node may say that
-// it knows all there is of a key (rule 2).
+// it knows all there is of a key (rule 3).
 func (m *Machine) needsFetch(s *slot, key string) []*imported {
 	if s.role != roleImporting || m.cfg.off == noReadThrough {
 		return nil
@@ -326,7 +326,7 @@ func (m *Machine) onStale(msg *Message) {
 	}
 }
 
-// record notes that a key went (rule 3).
+// record notes that a key went (rule 5).
 func (s *slot) record(key string, r record) {
 	if s.records == nil {
 		s.records = map[string]record{}

@@ -83,7 +83,7 @@ func (m *Machine) try(op *Op) {
 // serve carries out an operation on a slot that this node holds.
 func (m *Machine) serve(op *Op) {
 	s := &m.slots[op.Slot]
-	if !m.mayServe() { // rule 7
+	if !m.mayServe() { // rule 9
 		m.refuse(op)
 		return
 	}

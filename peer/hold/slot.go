@@ -30,7 +30,7 @@ type slot struct {
 	// elder is, for the holder, the highest term that what it has may not
 	// include: entries, and the records of those that went. Whoever held the slot
 	// under that term or later may bring what it has; what is older has been
-	// overtaken by something that is lost, and must not come back (rule 8).
+	// overtaken by something that is lost, and must not come back (rule 10).
 	elder uint32
 
 	claim   *claim
@@ -78,7 +78,7 @@ type source struct {
 	records map[string]record
 }
 
-// record says that a key of a slot went, and under which version (rule 3).
+// record says that a key of a slot went, and under which version (rule 5).
 type record struct {
 	version Version
 	at      time.Duration
@@ -123,7 +123,7 @@ func (m *Machine) acquire(n Slot, s *slot) {
 	m.pressClaim(n, s)
 }
 
-// pressClaim asks every live member that has not agreed yet (rule 6).
+// pressClaim asks every live member that has not agreed yet (rule 8).
 func (m *Machine) pressClaim(n Slot, s *slot) {
 	if !m.mayServe() && m.cfg.off != noLease {
 		return
@@ -272,7 +272,7 @@ func (m *Machine) openImport(n Slot, s *slot, from ID) {
 	m.pull(n, s, im)
 }
 
-// onTake hands the slot over, once, if it is this node's to give (rules 1, 5).
+// onTake hands the slot over, once, if it is this node's to give (rules 2, 7).
 func (m *Machine) onTake(msg *Message) {
 	s := &m.slots[msg.Slot]
 	if msg.Epoch != m.epoch || m.owner(msg.Slot) != msg.From.Name {
