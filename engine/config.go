@@ -12,7 +12,9 @@ import (
 // default.
 type Config struct {
 	// Name is the node's name: what answers carry as "node". It must be unique
-	// in a cluster. There is no default; NodeName makes one of an address.
+	// in a cluster, and 1 to 255 visible ASCII characters, so that it fits into
+	// headers, logs and frames as it is. There is no default; NodeName makes one
+	// of an address.
 	Name string
 	// Version is the release of the binary, as /cluster and smache_build_info
 	// show it. Default: the module's version as the Go tool recorded it.
@@ -85,8 +87,9 @@ type Config struct {
 
 // The errors of New that a wrong Config causes.
 var (
-	// ErrName says that Config.Name is empty.
-	ErrName = errors.New("engine: a node needs a name; see --name")
+	// ErrName says that Config.Name is empty, too long, or has characters that a
+	// name may not have.
+	ErrName = errors.New("engine: a node needs a name of 1 to 255 visible ASCII characters; see --name")
 	// ErrOpenFiles says that the connections asked for need more descriptors
 	// than the process may open.
 	ErrOpenFiles = errors.New("engine: the limit of open files is too low")

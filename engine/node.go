@@ -47,8 +47,8 @@ type Node struct {
 // touches the arena, which takes a moment for each GiB. The node does not serve
 // before Start. The errors name the flag to turn.
 func New(cfg Config) (*Node, error) {
-	if cfg.Name == "" {
-		return nil, ErrName
+	if err := proto.CheckName(cfg.Name); err != nil {
+		return nil, fmt.Errorf("%w: it is %q", ErrName, cfg.Name)
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()

@@ -116,6 +116,9 @@ func TestNewErrors(t *testing.T) {
 		flag   string
 	}{
 		{"no name", func(c *Config) { c.Name = "" }, ErrName, "--name"},
+		{"a name with a space", func(c *Config) { c.Name = "my node" }, ErrName, "--name"},
+		{"a name that is not ASCII", func(c *Config) { c.Name = "nœud" }, ErrName, "--name"},
+		{"a long name", func(c *Config) { c.Name = strings.Repeat("n", 256) }, ErrName, "--name"},
 		{"too much memory", func(c *Config) { c.Available = 90 << 20 }, ErrMemory, "--memory"},
 		{"too little memory", func(c *Config) { c.Memory = 1 << 20 }, ErrMemory, "--memory"},
 		{"too many connections", func(c *Config) { c.MaxConnections = 100_000 }, ErrMemory, "--max-connections"},

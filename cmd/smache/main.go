@@ -20,7 +20,7 @@ import (
 // The exit codes. They are part of the interface and never change.
 const (
 	exitOK          = 0 // done
-	exitNo          = 1 // get: a miss; del: nothing there; set: a condition failed; status: not ready; serve: failed
+	exitNo          = 1 // get: a miss; del: nothing there; set: a condition failed; status: not ready; serve, secret: failed
 	exitUsage       = 2 // a flag, an argument or a variable is wrong
 	exitServer      = 3 // the server answered with an error; serve: stopped before everything was finished
 	exitUnreachable = 4 // no server answered
@@ -57,6 +57,7 @@ func commands() []command {
 		{"del", "[flags] KEY", "delete an entry", runDel},
 		{"status", "[flags]", "show the cluster and a node's figures", runStatus},
 		{"key", "[flags] KEY", "show what a key is: canonical form, slot, holder", runKey},
+		{"secret", "", "print a new secret for a cluster", runSecret},
 		{"bench", "[SCENARIO] [flags]", "load a node and measure it", func(inv invocation) int {
 			return runBench(inv.ctx, inv.args, inv.stdout, inv.stderr)
 		}},

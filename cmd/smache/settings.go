@@ -161,7 +161,7 @@ func usageError(inv invocation, name string, err error) int {
 func printUsage(w io.Writer, name string, settings []setting) {
 	for _, c := range commands() {
 		if c.name == name {
-			fmt.Fprintf(w, "smache %s: %s\n\nUsage: smache %s %s\n", name, c.about, name, c.args)
+			fmt.Fprintf(w, "smache %s: %s\n\nUsage: %s\n", name, c.about, strings.TrimSpace("smache "+name+" "+c.args))
 		}
 	}
 	if len(settings) == 0 {

@@ -243,7 +243,7 @@ func TestHelp(t *testing.T) {
 			t.Errorf("smache help %s does not say %q: %q", args, usage, stdout)
 		}
 	}
-	for _, name := range []string{"get", "set", "del", "status", "key", "version"} {
+	for _, name := range []string{"get", "set", "del", "status", "key", "secret", "version"} {
 		if code, stdout, _ := capture(t.Context(), "", nil, "help", name); code != exitOK || !strings.Contains(stdout, "smache "+name) {
 			t.Errorf("smache help %s exits with %d and prints %q", name, code, stdout)
 		}

@@ -3,12 +3,14 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/smache/smache/engine"
+	"github.com/smache/smache/proto"
 )
 
 // clusterBody is the answer of /cluster, as far as it is shown.
@@ -74,13 +76,8 @@ func runStatus(inv invocation) int {
 }
 
 func printStatus(inv invocation, cluster clusterBody, ready bool, figures metricSet) {
-	rows := [][]string{{"MEMBER", "STATE", "SLOTS", "HTTP", "VERSION"}}
-	for _, m := range cluster.Members {
-		rows = append(rows, []string{m.Name, m.State, strconv.Itoa(m.Slots), m.HTTP, m.Version})
-	}
-	table(inv.stdout, rows)
-	fmt.Fprintf(inv.stdout, "\nepoch %s, %d slots moving\n\n", cluster.Epoch, cluster.Moving)
-	rows = [][]string{{"node", cluster.Node}, {"ready", map[bool]string{true: "yes", false: "no"}[ready]}}
+	printMembers(inv.stdout, cluster)
+	rows := [][]string{{"node", cluster.Node}, {"ready", map[bool]string{true: "yes", false: "no"}[ready]}}
 	for _, f := range statusFigures {
 		if v, ok := figures.sum(f.metric, f.label); ok {
 			rows = append(rows, []string{f.name, f.show(v)})
@@ -91,6 +88,36 @@ func printStatus(inv invocation, cluster clusterBody, ready bool, figures metric
 		rows = append(rows, []string{"up", formatDuration(max(up, 0))})
 	}
 	table(inv.stdout, rows)
+}
+
+// printMembers prints one line for each member, in the order of the answer, which
+// is that of their names, and what is under way.
+func printMembers(w io.Writer, cluster clusterBody) {
+	rows := [][]string{{"MEMBER", "STATE", "SLOTS", "SHARE", "HTTP", "PEER", "VERSION"}}
+	for _, m := range cluster.Members {
+		rows = append(rows, []string{
+			m.Name, m.State, strconv.Itoa(m.Slots), showShare(m.Slots), dashed(m.HTTP), dashed(m.Peer), dashed(m.Version),
+		})
+	}
+	table(w, rows)
+	moving := strconv.Itoa(cluster.Moving) + " slots moving"
+	if cluster.Moving == 1 {
+		moving = "1 slot moving"
+	}
+	fmt.Fprintf(w, "\nepoch %s, %s\n\n", cluster.Epoch, moving)
+}
+
+// showShare is a number of slots in parts of a hundred.
+func showShare(slots int) string {
+	return strconv.FormatFloat(float64(slots)*100/proto.Slots, 'f', 1, 64) + "%"
+}
+
+// dashed keeps a column from being empty.
+func dashed(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
 }
 
 // statusFigures are the metrics that the table shows, and how.
