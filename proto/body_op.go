@@ -129,6 +129,16 @@ func RequestLen(op *Op) int {
 // AppendRequest appends the body of the request that op is. CheckRequest must
 // have agreed.
 func AppendRequest(dst []byte, op *Op) []byte {
+	dst = AppendRequestHead(dst, op)
+	if op.Code == OpSet || op.Code == OpMerge {
+		dst = append(dst, op.Value...)
+	}
+	return dst
+}
+
+// AppendRequestHead appends the body of a request up to the value, for who sends
+// the value as a piece of its own. Only OpSet and OpMerge have one.
+func AppendRequestHead(dst []byte, op *Op) []byte {
 	var ifMatch, ifNone uint64
 	var ifTags, noneTags []ETag
 	if op.Code != OpMerge {
@@ -155,9 +165,6 @@ func AppendRequest(dst []byte, op *Op) []byte {
 	}
 	for _, t := range noneTags {
 		dst = binary.LittleEndian.AppendUint64(dst, uint64(t))
-	}
-	if op.Code == OpSet || op.Code == OpMerge {
-		dst = append(dst, op.Value...)
 	}
 	return dst
 }

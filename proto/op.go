@@ -104,6 +104,12 @@ type Op struct {
 	// Done, if set, is called once when Submit has returned false and the
 	// operation is complete, on any goroutine; it must not block.
 	Done func(*Op)
+	// Again, if set, is called by Complete in place of completing when Status is
+	// StatusNotHolder or StatusBusy: nothing was done, and Again takes op over, to
+	// try elsewhere or later. It must not block. Complete clears it first, so that
+	// the next Complete is the last. A Submit that returns true has not called it:
+	// its caller looks at Status.
+	Again func(*Op)
 
 	// Out is the buffer that OpGet appends the value to: the caller sets it
 	// before, and finds the value behind what it held.
@@ -132,8 +138,8 @@ const (
 	opDone    uint32 = 2 // complete
 )
 
-// Reset makes op ready for the next Submit. It keeps Done and drops everything
-// else.
+// Reset makes op ready for the next Submit. It keeps Done, which is its owner's,
+// and drops everything else, Again too, which belongs to one submission.
 func (op *Op) Reset() {
 	done := op.Done
 	*op = Op{Done: done} //nolint:govet // state is at rest: the caller owns op
@@ -142,12 +148,33 @@ func (op *Op) Reset() {
 // Begin marks op as submitted. For whoever implements Submit.
 func (op *Op) Begin() { op.state.Store(opPending) }
 
-// Complete marks op as complete and calls Done if its owner waits for that. For
-// whoever carries an operation out; op belongs to its owner from then on.
+// Complete marks op as complete and calls Done if its owner waits for that, or
+// hands op to Again. For whoever carries an operation out; op belongs to its
+// owner, or to Again, from then on.
 func (op *Op) Complete() {
+	if op.Again != nil && (op.Status == StatusNotHolder || op.Status == StatusBusy) {
+		again := op.Again
+		op.Again = nil
+		again(op)
+		return
+	}
 	if op.state.Swap(opDone) == opAwaited && op.Done != nil {
 		op.Done(op)
 	}
+}
+
+// CopyRequest makes op ask for what from asks for, with the same bytes and the
+// same Out. Done and Again are op's own.
+func (op *Op) CopyRequest(from *Op) {
+	op.Code, op.Slot, op.Key, op.Value, op.TTL = from.Code, from.Slot, from.Key, from.Value, from.TTL
+	op.IfMatch, op.IfNoneMatch, op.Limit, op.Out = from.IfMatch, from.IfNoneMatch, from.Limit, from.Out
+	op.ETag, op.Age, op.Version = from.ETag, from.Age, from.Version
+}
+
+// CopyResult gives op the result of from: all of its second block.
+func (op *Op) CopyResult(from *Op) {
+	op.Out, op.Status, op.ETag, op.Remaining = from.Out, from.Status, from.ETag, from.Remaining
+	op.Age, op.Version, op.Node = from.Age, from.Version, from.Node
 }
 
 // IsComplete reports whether op is complete.
