@@ -3,6 +3,8 @@ package store
 import (
 	"encoding/binary"
 	"math/bits"
+
+	"github.com/smache/smache/proto"
 )
 
 // A pair of the arena is a head under the entry's hash, or a piece of a value
@@ -149,6 +151,15 @@ func (w *writer) dropRecord(slot uint16, h *hash) {
 	}
 }
 
+// readHead reads the head of the entry that a record of slot stands for, into
+// *buf, which it may grow, and parses it. It returns false if the arena does not
+// have it: fastcache, or another key with this hash, has written over it.
+func (w *writer) readHead(slot uint16, h *hash, buf *[]byte, e *head) bool {
+	body, ok := w.cache.HasGet((*buf)[:0], h[:])
+	*buf = body
+	return ok && parseHead(body, e) && uint16(proto.SlotOf(e.key)) == slot
+}
+
 // makeRoom sees to it that a pair of size bytes can be written in b without
 // running over a pair that anyone wants. What lies ahead is garbage, and is let
 // go; or is live, and is written again at the head; or is live and there is no
@@ -228,10 +239,8 @@ func (w *writer) retire(b *bucket, r *logRecord, keep bool) (moved int) {
 		return 0 // replaced, deleted or moved since
 	}
 	h := rec.hash
-	body, ok := w.cache.HasGet(w.move[:0], h[:])
-	w.move = body
 	var old head
-	if !ok || !parseHead(body, &old) {
+	if !w.readHead(r.slot, &h, &w.move, &old) {
 		w.lose(r.slot, &h)
 		return 0
 	}
@@ -240,14 +249,14 @@ func (w *writer) retire(b *bucket, r *logRecord, keep bool) (moved int) {
 		w.dropEntry(r.slot, &h, &old)
 		return 0
 	}
-	size := kvOverhead + hashLen + len(body)
+	size := kvOverhead + hashLen + old.size
 	pos := b.place(size)
 	if !keep || b.free() < pos+uint64(size)-b.head {
 		w.evict(r.slot, &h, &old)
 		return 0
 	}
 	rec.pos = uint32(pos)
-	w.cache.Set(h[:], body)
+	w.cache.Set(h[:], w.move)
 	w.indexed += int64(b.pushHead(r.home, r.slot, pos, size))
 	b.live -= int64(size) // it was counted already
 	w.pushed += uint64(size)
@@ -288,9 +297,7 @@ func (w *writer) retirePiece(b *bucket, r *logRecord, keep bool) (moved int) {
 // in w.other.
 func (w *writer) ownerOf(r *logRecord) (h hash, old head, ok bool) {
 	w.slots[r.slot].each(r.home, func(c *record) bool {
-		body, found := w.cache.HasGet(w.other[:0], c.hash[:])
-		w.other = body
-		ok = found && parseHead(body, &old) && old.pieces &&
+		ok = w.readHead(r.slot, &c.hash, &w.other, &old) && old.pieces &&
 			old.pieceID&logIDMask == r.id && r.index < len(old.salts)
 		h = c.hash
 		return ok

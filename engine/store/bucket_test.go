@@ -151,7 +151,7 @@ func TestSlotSetModel(t *testing.T) {
 		var h hash
 		// Few homes, so that runs are long and wrap.
 		binary.LittleEndian.PutUint32(h[:], uint32(rng.IntN(40))*0x3333333)
-		binary.LittleEndian.PutUint32(h[8:], uint32(i+1))
+		binary.LittleEndian.PutUint32(h[4:], uint32(i+1))
 		keys = append(keys, h)
 	}
 	for step := range 200_000 {
@@ -206,8 +206,7 @@ func TestSlotSetStaysSmall(t *testing.T) {
 		var queue []entry
 		for range 30 * each * slots {
 			e := entry{slot: rng.IntN(slots)}
-			binary.LittleEndian.PutUint64(e.hash[:], rng.Uint64())
-			binary.LittleEndian.PutUint64(e.hash[8:], rng.Uint64()|1)
+			binary.LittleEndian.PutUint64(e.hash[:], rng.Uint64()|1<<32)
 			sets[e.slot].insert(&e.hash, 1)
 			if queue = append(queue, e); len(queue) > each*slots {
 				sets[queue[0].slot].remove(&queue[0].hash)

@@ -5,7 +5,7 @@
 //
 // # Life of a read
 //
-// Submit hashes the key (SipHash-2-4-128, under a secret of this process, so
+// Submit hashes the key (SipHash-2-4, under a secret of this process, so
 // that nobody can choose keys that meet), asks fastcache for the hash, checks the
 // real key and the expiry in what comes back, and leaves the value behind what
 // op.Out held. It takes no part in the writer queue and allocates nothing.
@@ -37,15 +37,15 @@
 // BenchmarkEntryOverhead measures it with a million entries:
 //
 //	arena  4  fastcache's lengths
-//	      16  the hash
+//	       8  the hash
 //	      20  the head; 8 more with a time to live, 8 more once the time to live
 //	          of an unchanged value was renewed
 //	heap  25  to 40 fastcache's index, a map of two words
-//	      27  the slot's set: 20 in a table that is between 7/10 and 7/8 full
+//	      16  the slot's set: 12 in a table that is between 7/10 and 7/8 full
 //	      10  the bucket's log: 8 for each pair in the ring, garbage included
 //
-// together about 115 bytes. A value in pieces costs in addition, for each piece,
-// 31 bytes of the arena, 1 in the head, 16 in the log and an entry of fastcache's
+// together about 96 bytes. A value in pieces costs in addition, for each piece,
+// 23 bytes of the arena, 1 in the head, 16 in the log and an entry of fastcache's
 // index.
 //
 // # Concurrency and bytes

@@ -8,7 +8,7 @@ import (
 )
 
 // An entry's head, the value that the arena holds under the entry's hash
-// (little-endian; fastcache puts 4 bytes of lengths and the 16-byte hash in
+// (little-endian; fastcache puts 4 bytes of lengths and the 8-byte hash in
 // front of it):
 //
 //	offset size
@@ -38,7 +38,7 @@ const (
 
 	// kvOverhead is what fastcache puts in front of key and value of a pair.
 	kvOverhead = 4
-	hashLen    = 16
+	hashLen    = 8
 )
 
 // head is an entry's head, parsed. Its slices point into the bytes it was parsed

@@ -60,10 +60,8 @@ func (w *writer) dropSlot(slot uint16) (n int) {
 			if h.isZero() {
 				continue
 			}
-			body, ok := w.cache.HasGet(w.move[:0], h[:])
-			w.move = body
 			var e head
-			if ok && parseHead(body, &e) {
+			if w.readHead(slot, &h, &w.move, &e) {
 				w.dropEntry(slot, &h, &e)
 			} else {
 				w.lose(slot, &h)
@@ -97,9 +95,7 @@ func (w *writer) listSlot(slot proto.Slot, visit func(*Entry) bool) {
 		if h.isZero() {
 			continue
 		}
-		body, ok := w.cache.HasGet(w.move[:0], h[:])
-		w.move = body
-		if ok && parseHead(body, &e) && !e.expired(w.turn) {
+		if w.readHead(uint16(slot), &h, &w.move, &e) && !e.expired(w.turn) {
 			items = append(items, item{h, e.version})
 		}
 	}
@@ -107,9 +103,7 @@ func (w *writer) listSlot(slot proto.Slot, visit func(*Entry) bool) {
 		return cmp.Or(cmp.Compare(b.version.Term, a.version.Term), cmp.Compare(b.version.Clock, a.version.Clock))
 	})
 	for i := range items {
-		body, ok := w.cache.HasGet(w.move[:0], items[i].hash[:])
-		w.move = body
-		if !ok || !parseHead(body, &e) {
+		if !w.readHead(uint16(slot), &items[i].hash, &w.move, &e) {
 			continue
 		}
 		entry := Entry{
@@ -118,10 +112,12 @@ func (w *writer) listSlot(slot proto.Slot, visit func(*Entry) bool) {
 		}
 		if e.pieces {
 			op := proto.Op{Out: w.other[:0]}
-			ok = w.store.getPieces(w, &items[i].hash, &e, &op)
+			if !w.store.getPieces(w, &items[i].hash, &e, &op) {
+				continue
+			}
 			w.other, entry.Value = op.Out, op.Out
 		}
-		if ok && !visit(&entry) {
+		if !visit(&entry) {
 			return
 		}
 	}

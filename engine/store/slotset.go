@@ -2,8 +2,14 @@ package store
 
 import "encoding/binary"
 
-// hash identifies a key within one process: SipHash-2-4-128 of the canonical
-// key, under the process's secret.
+// hash finds a key within one process: SipHash-2-4 of the canonical key, under
+// the process's secret, so that nobody can choose keys that meet. It is as long
+// as what fastcache finds a pair by, xxhash64 of the key given to it, which is
+// one-to-one for keys of 8 bytes: more bits here would keep no more keys apart.
+//
+// Two keys with one hash are two keys nevertheless: whoever reads a head for a
+// key compares the key, and whoever reads it for a record compares the slot
+// (writer.readHead). The later of the two is stored, the other is lost.
 type hash [hashLen]byte
 
 // home is where a hash is looked for first, and what the log of a bucket keeps

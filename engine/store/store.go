@@ -162,9 +162,8 @@ func newWriter(s *Store, index, queueLen int) *writer {
 func (s *Store) MaxValue() int { return s.maxValue }
 
 func (s *Store) hash(key []byte) (h hash) {
-	a, b := siphash.Hash128(s.k0, s.k1, key)
-	binary.LittleEndian.PutUint64(h[:], a)
-	binary.LittleEndian.PutUint64(h[8:], b)
+	// The zero hash marks a free place in a set, so no key has it.
+	binary.LittleEndian.PutUint64(h[:], max(siphash.Hash(s.k0, s.k1, key), 1))
 	return h
 }
 

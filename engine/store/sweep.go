@@ -79,11 +79,9 @@ func (w *writer) sweepRecord(slot uint16, r *record) {
 		w.sweep.record++
 		return
 	}
-	body, ok := w.cache.HasGet(w.move[:0], h[:])
-	w.move = body
 	var e head
 	switch {
-	case !ok || !parseHead(body, &e):
+	case !w.readHead(slot, &h, &w.move, &e):
 		w.lose(slot, &h)
 	case e.expired(w.turn):
 		w.counters.expired.Add(1)
