@@ -55,7 +55,7 @@ func TestFailureOf(t *testing.T) {
 		StatusOK: nil, StatusMiss: nil, StatusNotModified: nil,
 		StatusPrecondition: FailPrecondition, StatusTooLarge: FailValueTooLarge, StatusQueueFull: FailQueueFull,
 		StatusNotHolder: FailBusy, StatusUnreachable: FailUnreachable, StatusClosed: FailDraining,
-		StatusStale: FailInternal, 255: FailInternal,
+		StatusStale: FailInternal, StatusInternal: FailInternal, 255: FailInternal,
 	} {
 		if got := FailureOf(status); got != want {
 			t.Errorf("status %d: %v, want %v", status, got, want)

@@ -83,7 +83,7 @@ func TestParseFrameErrors(t *testing.T) {
 		{"forwarded answer", set(answer, 7, 3), ErrFrameFlags, 28},
 		{"answer to a goodbye", set(answer, 5, 34), ErrFrameFlags, 28},
 		{"status of a request", set(request, 6, 1), ErrFrameStatus, 28},
-		{"unknown status", set(answer, 6, 14), ErrFrameStatus, 28},
+		{"unknown status", set(answer, 6, byte(statusLast)+1), ErrFrameStatus, 28},
 		{"reserved", set(request, 26, 1), ErrFrameReserved, 28},
 		{"reserved", set(request, 27, 1), ErrFrameReserved, 28},
 		{"a ping of a mebibyte", set(set(request, 0, 0, 0, 16, 0), 5, 33), ErrFrameLength, 28},

@@ -101,6 +101,10 @@ type Op struct {
 	// Limit, if above zero, is the longest value that OpGet appends to Out; a
 	// longer one is TooLarge.
 	Limit int
+	// Importing says that what other nodes may know of this key has been asked for:
+	// the operation may be carried out although its slot is still being imported.
+	// The cluster layer sets it, and nobody else.
+	Importing bool
 	// Done, if set, is called once when Submit has returned false and the
 	// operation is complete, on any goroutine; it must not block.
 	Done func(*Op)
@@ -123,7 +127,8 @@ type Op struct {
 	Remaining time.Duration
 	// Age is the time since the entry was written.
 	Age time.Duration
-	// Version is the entry's; OpMerge takes it as input.
+	// Version is the entry's; OpMerge takes it as input. Of an OpDelete it is that
+	// of the record, where the store keeps one.
 	Version Version
 	// Node names the holder that answered.
 	Node string
@@ -164,7 +169,7 @@ func (op *Op) Complete() {
 }
 
 // CopyRequest makes op ask for what from asks for, with the same bytes and the
-// same Out. Done and Again are op's own.
+// same Out. Done, Again and Importing are op's own.
 func (op *Op) CopyRequest(from *Op) {
 	op.Code, op.Slot, op.Key, op.Value, op.TTL = from.Code, from.Slot, from.Key, from.Value, from.TTL
 	op.IfMatch, op.IfNoneMatch, op.Limit, op.Out = from.IfMatch, from.IfNoneMatch, from.Limit, from.Out

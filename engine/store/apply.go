@@ -7,19 +7,20 @@ import (
 	"github.com/smache/smache/proto"
 )
 
-// apply carries out one operation that writes. In the writer's turn.
-func (w *writer) apply(op *proto.Op) {
+// decide carries out one operation that writes. In the writer's turn, by apply.
+func (w *writer) decide(op *proto.Op) {
 	w.turn = w.clock.Now()
-	term := w.slots[op.Slot].term
-	if term == 0 {
-		op.Status = proto.StatusNotHolder
-		return
+	term := uint32(1)
+	if w.store.roles != nil {
+		if term = w.admit(op); term == 0 {
+			return
+		}
 	}
 	if w.mortal > 0 && w.live*100 > w.store.writerArena*(keepPercent-5) {
 		w.sweepUnderPressure()
 	}
 	h := w.store.hash(op.Key)
-	old := w.lookup(op, &h)
+	old := w.lookup(uint16(op.Slot), op.Key, &h)
 	var tag proto.ETag
 	if old != nil {
 		tag = old.etag
@@ -40,6 +41,10 @@ func (w *writer) apply(op *proto.Op) {
 			w.dropEntry(uint16(op.Slot), &h, old)
 			op.Status = proto.StatusOK
 		}
+		if w.remembers(uint16(op.Slot)) {
+			op.Version = proto.Version{Term: term, Clock: w.hlc.next(w.turn)}
+			w.remember(uint16(op.Slot), op.Key, op.Version)
+		}
 	default:
 		panic("store: BUG: unknown opcode")
 	}
@@ -47,21 +52,19 @@ func (w *writer) apply(op *proto.Op) {
 
 // lookup reads the entry of h for a write. It gives nil if there is none, having
 // dropped one that has expired. The head lies in w.read, good for this turn.
-func (w *writer) lookup(op *proto.Op, h *hash) *head {
-	slot := uint16(op.Slot)
+func (w *writer) lookup(slot uint16, key []byte, h *hash) *head {
 	if w.slots[slot].find(h) == nil {
 		return nil
 	}
 	body, ok := w.cache.HasGet(w.read[:0], h[:])
 	w.read = body
 	old := &w.old
-	if !ok || !parseHead(body, old) || !bytes.Equal(old.key, op.Key) {
+	if !ok || !parseHead(body, old) || !bytes.Equal(old.key, key) {
 		w.lose(slot, h)
 		return nil
 	}
 	if old.expired(w.turn) {
-		w.counters.expired.Add(1)
-		w.dropEntry(slot, h, old)
+		w.expire(slot, h, old)
 		return nil
 	}
 	return old
@@ -152,7 +155,7 @@ func (w *writer) renew(op *proto.Op, h *hash, old *head, term uint32) bool {
 	op.Status = proto.StatusOK
 	expiry := w.expiry(op.TTL)
 	young := w.young(h, uint16(op.Slot), old)
-	if expiry == 0 && old.expiry == 0 && young {
+	if expiry == 0 && old.expiry == 0 && young && old.version.Term == term {
 		old.report(op, w.turn)
 		return true
 	}
@@ -184,15 +187,4 @@ func (w *writer) touch(op *proto.Op, h *hash, old *head, term uint32) {
 	if old == nil || !w.renew(op, h, old, term) {
 		op.Status = proto.StatusMiss
 	}
-}
-
-// merge stores a copy from elsewhere, if it is newer than what is here.
-func (w *writer) merge(op *proto.Op, h *hash, old *head) {
-	w.hlc.see(op.Version.Clock)
-	if old != nil && !old.version.Less(op.Version) {
-		op.Status = proto.StatusStale
-		old.report(op, w.turn)
-		return
-	}
-	w.set(op, h, old, op.Version, op.ETag)
 }

@@ -49,6 +49,7 @@ func (w *writer) putHead(slot uint16, h *hash, next, old *head, keepPieces bool)
 	if r == nil {
 		w.indexed += int64(set.insert(h, uint32(pos))) * recordSize
 		w.entries++
+		w.forget(slot, next.key)
 		return true
 	}
 	r.pos = uint32(pos)
@@ -245,8 +246,7 @@ func (w *writer) retire(b *bucket, r *logRecord, keep bool) (moved int) {
 		return 0
 	}
 	if old.expired(w.turn) {
-		w.counters.expired.Add(1)
-		w.dropEntry(r.slot, &h, &old)
+		w.expire(r.slot, &h, &old)
 		return 0
 	}
 	size := kvOverhead + hashLen + old.size
@@ -271,8 +271,7 @@ func (w *writer) retirePiece(b *bucket, r *logRecord, keep bool) (moved int) {
 		return 0
 	}
 	if old.expired(w.turn) {
-		w.counters.expired.Add(1)
-		w.dropEntry(r.slot, &h, &old)
+		w.expire(r.slot, &h, &old)
 		return 0
 	}
 	key := pieceKey(&h, old.pieceID, r.index, old.salts[r.index])
@@ -308,6 +307,7 @@ func (w *writer) ownerOf(r *logRecord) (h hash, old head, ok bool) {
 // evict drops a live entry for want of memory.
 func (w *writer) evict(slot uint16, h *hash, old *head) {
 	w.counters.evicted.Add(1)
+	w.remember(slot, old.key, old.version)
 	w.dropEntry(slot, h, old)
 }
 
@@ -315,6 +315,7 @@ func (w *writer) evict(slot uint16, h *hash, old *head) {
 // collision of two 64-bit hashes in fastcache can cause.
 func (w *writer) lose(slot uint16, h *hash) {
 	w.counters.lost.Add(1)
+	w.forgetUnknown(slot)
 	w.dropRecord(slot, h)
 }
 

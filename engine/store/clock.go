@@ -48,5 +48,14 @@ func (h *hlc) next(now int64) uint64 {
 	return h.last
 }
 
+// clockAhead is how far another clock may be ahead of the wall clock: more than
+// clocks that anybody looks after are apart, and far from where the word ends.
+const clockAhead = 10 * time.Minute
+
+// bound gives the highest clock from elsewhere to believe; now is Clock.Now.
+func (h *hlc) bound(now int64) uint64 {
+	return uint64(max(now/1000+h.offset+clockAhead.Microseconds(), 1)) << hlcCounterBits
+}
+
 // see moves the clock past a value that came from elsewhere.
 func (h *hlc) see(clock uint64) { h.last = max(h.last, clock) }

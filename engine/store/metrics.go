@@ -19,6 +19,15 @@ type counters struct {
 	lost       atomic.Uint64 // entries that fastcache lost to a hash collision
 	moved      atomic.Uint64 // pairs moved out of the way of the ring
 	movedBytes atomic.Uint64
+
+	merged     atomic.Uint64 // entries from elsewhere that were stored
+	mergeOlder atomic.Uint64 // refused: something as new or newer was there
+	mergeFloor atomic.Uint64 // refused: may be of a key whose record found no memory
+	mergeAge   atomic.Uint64 // refused: older than all that memory suffices for
+	mergeLimit atomic.Uint64 // refused: value or time to live above the limit
+	clocks     atomic.Uint64 // clocks from elsewhere too far ahead to believe
+	overflows  atomic.Uint64 // records that found no memory
+	panics     atomic.Uint64 // bugs that a turn was saved from
 }
 
 // Stats is the state of a store at one moment.
@@ -39,8 +48,20 @@ type Stats struct {
 	Lost        uint64
 	Moved       uint64 // pairs that were written again to keep them
 	MovedBytes  uint64
-	PushedBytes uint64        // bytes ever written to the arena
-	OldestAge   time.Duration // of the oldest entry, as of the last walk of the sweeper
+	PushedBytes uint64 // bytes ever written to the arena
+
+	Records       int   // keys that went, and are remembered
+	RecordBytes   int64 // estimate of what the records take; IndexBytes has them too
+	Merged        uint64
+	MergeOlder    uint64
+	MergeOverflow uint64
+	MergeAge      uint64
+	MergeLimit    uint64
+	ClocksAhead   uint64
+	Overflows     uint64
+	Panics        uint64
+
+	OldestAge time.Duration // of the oldest entry, as of the last walk of the sweeper
 }
 
 // mapBytes is what a pair costs in fastcache's index, a Go map of two words: 17
@@ -56,7 +77,9 @@ func (s *Store) Stats() Stats {
 			st.Entries += w.entries
 			st.Pieces += w.pieces
 			st.LiveBytes += w.live
-			st.IndexBytes += w.indexed + int64(w.entries+w.pieces)*mapBytes
+			st.Records += len(w.gone.items)
+			st.RecordBytes += w.gone.bytes
+			st.IndexBytes += w.gone.bytes + w.indexed + int64(w.entries+w.pieces)*mapBytes
 			st.PushedBytes += w.pushed
 			oldest := w.sweep.found
 			if oldest == 0 {
@@ -76,8 +99,17 @@ func (s *Store) Stats() Stats {
 		st.Lost += w.counters.lost.Load()
 		st.Moved += w.counters.moved.Load()
 		st.MovedBytes += w.counters.movedBytes.Load()
+		st.Merged += w.counters.merged.Load()
+		st.MergeOlder += w.counters.mergeOlder.Load()
+		st.MergeOverflow += w.counters.mergeFloor.Load()
+		st.MergeAge += w.counters.mergeAge.Load()
+		st.MergeLimit += w.counters.mergeLimit.Load()
+		st.ClocksAhead += w.counters.clocks.Load()
+		st.Overflows += w.counters.overflows.Load()
+		st.Panics += w.counters.panics.Load()
 	}
-	st.IndexBytes += int64(len(s.slots)) * int64(unsafe.Sizeof(slotSet{}))
+	st.IndexBytes += int64(len(s.slots))*int64(unsafe.Sizeof(slotSet{})) +
+		int64(len(s.roles))*8 + int64(len(s.memories))*int64(unsafe.Sizeof(memory{}))
 	return st
 }
 
@@ -108,6 +140,19 @@ func (s *Store) AppendMetrics(dst []byte) []byte {
 	count("smache_arena_written_bytes_total", "Bytes written to the arena.", st.PushedBytes)
 	count("smache_arena_moved_total", "Live pairs written again to keep them from being overwritten.", st.Moved)
 	count("smache_arena_moved_bytes_total", "Bytes of live pairs written again.", st.MovedBytes)
+	count("smache_store_panics_total", "Operations that met a bug; the writer's entries were dropped.", st.Panics)
+	if s.roles == nil {
+		return dst
+	}
+	gauge("smache_records", "Records of keys that went.", float64(st.Records))
+	gauge("smache_record_bytes", "Estimate of the memory that the records take.", float64(st.RecordBytes))
+	count("smache_record_overflows_total", "Records that found no memory: older copies in their slots are refused.", st.Overflows)
+	count("smache_merged_entries_total", "Entries from other nodes that were stored.", st.Merged)
+	count("smache_merge_older_total", "Copies from other nodes refused: something as new or newer was there.", st.MergeOlder)
+	count("smache_merge_overflow_total", "Copies from other nodes refused: they may be of a key whose record found no memory.", st.MergeOverflow)
+	count("smache_merge_age_total", "Entries from other nodes refused: older than all that memory suffices for.", st.MergeAge)
+	count("smache_merge_limit_total", "Entries from other nodes refused: value or time to live above the limit.", st.MergeLimit)
+	count("smache_clocks_ahead_total", "Clocks of other nodes not taken over: too far ahead.", st.ClocksAhead)
 	return dst
 }
 

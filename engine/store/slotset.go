@@ -34,8 +34,6 @@ type record struct {
 type slotSet struct {
 	records []record
 	n       uint32
-	// term is the term under which the node holds the slot, 0 if it does not.
-	term uint32
 }
 
 // place scales a home to the table, in order (Lemire, "fast alternative to the

@@ -8,6 +8,7 @@ import (
 	"math/bits"
 	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"github.com/VictoriaMetrics/fastcache"
 	"github.com/dchest/siphash"
@@ -40,6 +41,16 @@ type Config struct {
 	Clock Clock
 	// Secret keys the hash that entries are found by. Default: random.
 	Secret [16]byte
+	// Cluster says that the slots change hands: none is held until Hold says so,
+	// and none is served until ServeUntil says how long. Default: this process
+	// holds all slots, under term 1, for ever.
+	Cluster bool
+	// RecordBytes bounds the memory for records of keys that went (Remember).
+	// Default: 1/64 of the arena, and at least 1 MiB.
+	RecordBytes int64
+	// Panicked, if set, is told of each panic that a writer has recovered from,
+	// on the goroutine that met it. It must not call the store.
+	Panicked func(reason any)
 	// Node is the name that operations carry back as proto.Op.Node.
 	Node string
 }
@@ -59,6 +70,12 @@ type Store struct {
 	k0, k1  uint64
 	writers []*writer
 	slots   []slotSet // each is its writer's
+
+	// With Config.Cluster, one for each slot; else nil.
+	roles    []atomic.Uint64 // role.go
+	memories []memory        // gone.go; each is its writer's
+	lease    atomic.Int64    // on clock; nothing is served from then on
+	panicked func(any)
 
 	maxValue      int
 	pieceSize     int
@@ -93,13 +110,16 @@ func New(cfg Config) (*Store, error) {
 	if cfg.MaxEntries == 0 {
 		cfg.MaxEntries = int(cfg.ArenaBytes / 128)
 	}
+	if cfg.RecordBytes == 0 {
+		cfg.RecordBytes = max(cfg.ArenaBytes/64, 1<<20)
+	}
 	if cfg.Secret == [16]byte{} {
 		if _, err := rand.Read(cfg.Secret[:]); err != nil {
 			return nil, fmt.Errorf("store: no randomness: %w", err)
 		}
 	}
 	s := &Store{
-		clock: cfg.Clock, node: cfg.Node,
+		clock: cfg.Clock, node: cfg.Node, panicked: cfg.Panicked,
 		k0:            binary.LittleEndian.Uint64(cfg.Secret[:]),
 		k1:            binary.LittleEndian.Uint64(cfg.Secret[8:]),
 		writerArena:   cfg.ArenaBytes / int64(cfg.Writers),
@@ -118,11 +138,12 @@ func New(cfg Config) (*Store, error) {
 			ErrMaxValue, s.maxValue, largest, cfg.ArenaBytes, cfg.Writers)
 	}
 	s.slots = make([]slotSet, proto.Slots)
-	for i := range s.slots {
-		s.slots[i].term = 1
+	if cfg.Cluster {
+		s.roles = make([]atomic.Uint64, proto.Slots)
+		s.memories = make([]memory, proto.Slots)
 	}
 	for range cfg.Writers {
-		s.writers = append(s.writers, newWriter(s, len(s.writers), cfg.QueueLen))
+		s.writers = append(s.writers, newWriter(s, len(s.writers), &cfg))
 	}
 	if err := s.touch(); err != nil {
 		return nil, err
@@ -141,14 +162,15 @@ func defaultWriters(arena int64) int {
 	return n
 }
 
-func newWriter(s *Store, index, queueLen int) *writer {
+func newWriter(s *Store, index int, cfg *Config) *writer {
 	w := &writer{
 		store: s, index: index, clock: s.clock,
 		sweep:   sweeper{slot: index},
 		cache:   fastcache.New(int(s.writerArena)),
-		ring:    newRing(queueLen),
+		ring:    newRing(cfg.QueueLen),
 		buckets: newBuckets(int(s.writerArena / ArenaUnit)),
-		slots:   s.slots,
+		slots:   s.slots, memories: s.memories,
+		gone:    goneTable{limit: cfg.RecordBytes / int64(cfg.Writers)},
 		kick:    make(chan struct{}, 1),
 		stop:    make(chan struct{}),
 		stopped: make(chan struct{}),
@@ -172,6 +194,13 @@ func (s *Store) hash(key []byte) (h hash) {
 // returns false, and op.Done is called when op is complete, on any goroutine. A
 // write is complete when every later read gives it, or something newer.
 //
+// With Config.Cluster an operation on a slot that is not held fails with
+// proto.StatusNotHolder, and one on a slot that is being imported, unless
+// op.Importing is set, with proto.StatusBusy; so does every operation past the
+// lease. Nothing is done then. A write that the lease has run out under fails
+// with proto.StatusUnreachable: it may have been applied. One that meets a bug of
+// this package fails with proto.StatusInternal.
+//
 // op and all it points to belong to the store until then.
 func (s *Store) Submit(op *proto.Op) bool {
 	op.Node = s.node
@@ -189,8 +218,8 @@ func (s *Store) Submit(op *proto.Op) bool {
 // writer gives the writer of a slot: slots are dealt out in turn.
 func (s *Store) writer(slot proto.Slot) *writer { return s.writers[int(slot)%len(s.writers)] }
 
-// Flush drops every entry. Writes answered before the call are gone when it
-// returns, and do not come back.
+// Flush drops every entry and every record. Writes answered before the call are
+// gone when it returns, and do not come back. Who holds what stays as it is.
 func (s *Store) Flush() error {
 	for _, w := range s.writers {
 		w.exclusive(w.flush)

@@ -456,7 +456,11 @@ func TestFlush(t *testing.T) {
 
 func TestSlots(t *testing.T) {
 	clock := newTestClock()
-	s := newTestStore(t, Config{Clock: clock, ArenaBytes: 4 * ArenaUnit, Writers: 2})
+	s := newTestStore(t, Config{Clock: clock, ArenaBytes: 4 * ArenaUnit, Writers: 2, Cluster: true})
+	s.ServeUntil(proto.Forever)
+	for slot := range proto.Slots {
+		s.Hold(proto.Slot(slot), 1, false)
+	}
 	// Keys of one slot, found by trying.
 	slot := proto.SlotOf(key("first"))
 	names := []string{"first"}
@@ -478,17 +482,28 @@ func TestSlots(t *testing.T) {
 	set(s, "other", "stays")
 
 	var last proto.Version
-	s.ListSlot(slot, func(e *Entry) bool {
-		if last != (proto.Version{}) && !e.Version.Less(last) {
+	var buf []byte
+	var e proto.Entry
+	for _, k := range s.SlotKeys(slot) {
+		var found bool
+		if buf, found = s.Item(slot, []byte(k), buf[:0], &e); !found || string(e.Key) != k {
+			t.Fatalf("%q is listed and not there", k)
+		}
+		if k == string(key(names[0])) {
+			if !e.Gone || len(e.Value) != 0 {
+				t.Errorf("%q has expired", k)
+			}
+			continue
+		}
+		if last != (proto.Version{}) && !e.Meta.Version.Less(last) {
 			t.Errorf("%q is listed after an older one", e.Key)
 		}
-		last = e.Version
+		last = e.Meta.Version
 		if want[string(e.Key)] != string(e.Value) {
 			t.Errorf("%q has %d bytes", e.Key, len(e.Value))
 		}
 		delete(want, string(e.Key))
-		return true
-	})
+	}
 	if len(want) != 0 {
 		t.Errorf("%d entries are not listed", len(want))
 	}
@@ -500,11 +515,12 @@ func TestSlots(t *testing.T) {
 	if n := s.DropSlot(slot); n != len(names) {
 		t.Errorf("dropped %d, want %d", n, len(names))
 	}
+	wantStatus(t, get(s, names[1]), proto.StatusNotHolder)
+	wantHit(t, s, "other", "stays")
+	s.Hold(slot, 7, false)
 	for _, name := range names {
 		wantMiss(t, s, name)
 	}
-	wantHit(t, s, "other", "stays")
-	s.Hold(slot, 7)
 	if op := set(s, names[1], "again"); op.Status != proto.StatusOK || op.Version.Term != 7 {
 		t.Fatalf("status %d, term %d", op.Status, op.Version.Term)
 	}

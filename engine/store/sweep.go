@@ -84,8 +84,7 @@ func (w *writer) sweepRecord(slot uint16, r *record) {
 	case !w.readHead(slot, &h, &w.move, &e):
 		w.lose(slot, &h)
 	case e.expired(w.turn):
-		w.counters.expired.Add(1)
-		w.dropEntry(slot, &h, &e)
+		w.expire(slot, &h, &e)
 	default:
 		if w.sweep.oldest == 0 || e.written < w.sweep.oldest {
 			w.sweep.oldest = e.written

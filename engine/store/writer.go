@@ -35,6 +35,10 @@ type writer struct {
 	slots   []slotSet // of all slots; it touches only its own
 	sweep   sweeper
 
+	memories []memory // of all slots, like slots; nil without Config.Cluster
+	gone     goneTable
+	scratch  proto.Op // for Merge
+
 	turn    int64  // Clock.Now at the begin of the operation
 	pushed  uint64 // bytes ever written to the arena
 	live    int64  // bytes of all pairs that are part of an entry
@@ -112,7 +116,7 @@ func (w *writer) drain(limit int) (done int) {
 			break
 		}
 		w.apply(op)
-		op.Complete()
+		w.finish(op)
 		done++
 	}
 	return done
@@ -130,7 +134,7 @@ type task struct {
 // goroutine: so it waits for at most turnLimit operations.
 func (w *writer) exclusive(fn func()) {
 	if w.busy.CompareAndSwap(0, 1) {
-		fn()
+		w.guard(fn)
 		w.busy.Store(0)
 		w.combine()
 		return
@@ -152,7 +156,7 @@ func (w *writer) runTasks() {
 		return
 	}
 	for t := w.tasks.Swap(nil); t != nil; t = t.next {
-		t.fn()
+		w.guard(t.fn)
 		close(t.done)
 	}
 }
