@@ -175,3 +175,35 @@ func TestRingDepthIsInBounds(t *testing.T) {
 	stop.Store(true)
 	wg.Wait()
 }
+
+func TestQueueFull(t *testing.T) {
+	s := newTestStore(t, Config{QueueLen: 8, Writers: 1})
+	w := s.writers[0]
+	hold, held := make(chan struct{}), make(chan struct{})
+	go w.exclusive(func() { close(held); <-hold })
+	<-held
+	var wg sync.WaitGroup
+	ops := make([]proto.Op, 9)
+	for i := range ops {
+		op := &ops[i]
+		*op = proto.Op{Code: proto.OpSet, Key: key(fmt.Sprint("k", i)), Value: []byte("v"), TTL: proto.Forever}
+		op.Slot = proto.SlotOf(op.Key)
+		op.Done = func(*proto.Op) { wg.Done() }
+		wg.Add(1)
+		if complete := s.Submit(op); complete != (i == 8) {
+			t.Fatalf("operation %d: complete %v", i, complete)
+		}
+	}
+	wantStatus(t, &ops[8], proto.StatusQueueFull)
+	wg.Done()
+	close(hold)
+	wg.Wait()
+	for i := range 8 {
+		wantStatus(t, &ops[i], proto.StatusOK)
+		wantHit(t, s, fmt.Sprint("k", i), "v")
+	}
+	wantMiss(t, s, "k8")
+	if n := s.Stats().Refused; n != 1 {
+		t.Fatalf("%d refused", n)
+	}
+}
