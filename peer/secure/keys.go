@@ -76,7 +76,7 @@ func derive(secret []byte, cluster, purpose string) ([]byte, error) {
 	return key, nil
 }
 
-// The hello that either end begins with; see the package comment.
+// The hello that either end begins with; see docs/PROTOCOL.md.
 const (
 	helloLen     = 16
 	helloMagic   = "smache"

@@ -39,7 +39,7 @@ func TestNewKeys(t *testing.T) {
 
 // The derivation is part of the protocol: nodes of two versions must agree.
 func TestKeysGolden(t *testing.T) {
-	k := keys(t, "smache", []byte("0123456789abcdef"))
+	k := keys(t, "smache", []byte(goldenSecret))
 	for name, c := range map[string]struct {
 		got  []byte
 		want string
