@@ -137,7 +137,7 @@ func TestBadPeers(t *testing.T) {
 		}, proto.CloseRecord, "record_size"},
 		"a client that takes slots": {func(r *raw) {
 			r.greet("client", proto.RoleClient)
-			r.frame(proto.Header{Op: proto.FrameTake, ID: 1}, nil)
+			r.frame(proto.Header{Op: proto.FrameSlots, ID: 1}, nil)
 		}, proto.CloseRole, "not_a_node"},
 		"more requests than credits": {func(r *raw) {
 			r.greet("b", proto.RoleNode)

@@ -7,7 +7,8 @@ import (
 )
 
 // A get and a set allocate nothing on their way over a link, in either direction,
-// conditions included; nor do batches and the decoders of what moves slots.
+// conditions included; nor do batches, nor lists of members, nor the messages that
+// move slots.
 func TestFrameAllocations(t *testing.T) {
 	buf, out := make([]byte, 0, 4096), make([]byte, 0, 4096)
 	tags, scratch := []ETag{1, 2, 3}, make([]ETag, 0, 16)
@@ -72,6 +73,28 @@ func TestFrameAllocations(t *testing.T) {
 	}); n != 0 {
 		t.Errorf("multi: %v allocations", n)
 	}
+	var sw SlotsWriter
+	head := SlotsHead{State: MemberServing}
+	pull := SlotMessage{Kind: SlotPull, Slot: 35525, Term: 3}
+	batch := SlotMessage{Kind: SlotBatch, Slot: 35525, Term: 3}
+	agree := SlotMessage{Kind: SlotClaimOK, Slot: 35525, Term: 3}
+	entry := Entry{Meta: gMeta, Key: key, Value: value}
+	source := SlotSource{Node: []byte(gB)}
+	if n := testing.AllocsPerRun(100, func() {
+		dst := sw.Begin(buf, &head)
+		dst = sw.Append(dst, &pull)
+		dst = sw.Source(sw.Append(dst, &agree), &source)
+		dst = sw.Append(dst, &batch)
+		for range 10 {
+			dst = sw.Entry(dst, &entry)
+		}
+		dst = sw.Undo(sw.Append(dst, &pull))
+		if _, err := DecodeSlots(sw.End(dst), &head); err != nil {
+			t.Fatal(err)
+		}
+	}); n != 0 {
+		t.Errorf("slots: %v allocations", n)
+	}
 	for _, v := range vectors(t) {
 		h, body, _, err := ParseFrame(v.frame)
 		if err != nil {
@@ -96,19 +119,16 @@ func decodeOnly(t *testing.T, h *Header, b []byte) {
 		for m := (Member{}); list.Next(&m); {
 			_ = m
 		}
-	case h.Op == FramePull && answer:
-		var m Batch
-		err = DecodeBatch(b, &m)
-		for e := (Entry{}); m.Next(&e); {
-			_ = e
-		}
-	case h.Op == FrameClaim && !answer:
-		err = DecodeClaim(b, &Claim{})
-	case h.Op == FrameTake && answer, h.Op == FrameClaim, h.Op == FrameGrant && !answer:
-		var a SlotAnswers
-		err = DecodeSlotAnswers(b, &a)
-		for s := (SlotAnswer{}); a.Next(&s); {
-			_ = s
+	case h.Op == FrameSlots && !answer:
+		var list SlotMessages
+		list, err = DecodeSlots(b, &SlotsHead{})
+		for m := (SlotMessage{}); list.Next(&m); {
+			for s := (SlotSource{}); m.Sources.Next(&s); {
+				_ = s
+			}
+			for e := (Entry{}); m.Entries.Next(&e); {
+				_ = e
+			}
 		}
 	}
 	if err != nil {

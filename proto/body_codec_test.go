@@ -17,21 +17,20 @@ type multiBody struct {
 	Items  []multiItem
 }
 
-type claimBody struct {
-	Claim Claim
-	Slots []SlotTerm
+type slotMessage struct {
+	SlotMessage // without Sources and Entries
+	Sources     []SlotSource
+	Entries     []Entry
 }
 
 type slotsBody struct {
-	Answers SlotAnswers
-	Slots   []SlotAnswer
-	Nodes   []NodeID
+	Head     SlotsHead
+	Messages []slotMessage
 }
 
-type batchBody struct {
-	Batch   Batch
-	Entries []Entry
-}
+type flushBody uint32
+
+type flushAnswer uint64
 
 // nothing is the body of an answer that has none.
 type nothing struct{}
@@ -48,11 +47,11 @@ func decodeBody(h *Header, b []byte) (any, error) {
 		}
 		return decodeMultiBody(code, answer, b)
 	}
+	if answer && h.Status != StatusOK {
+		return nothing{}, DecodeEmpty(b)
+	}
 	switch h.Op {
 	case FrameHello:
-		if answer && h.Status != StatusOK {
-			return nothing{}, DecodeEmpty(b)
-		}
 		var v Hello
 		err := DecodeHello(b, &v)
 		return v, err
@@ -64,21 +63,6 @@ func decodeBody(h *Header, b []byte) (any, error) {
 		var v Goodbye
 		err := DecodeGoodbye(b, &v)
 		return v, err
-	case FrameFetch:
-		if answer {
-			return decodeSingle(OpGet, true, h.Status, b)
-		}
-		key, err := DecodeFetch(b)
-		return key, err
-	case FramePull, FramePullAck:
-		if answer && (h.Status == StatusMoved || h.Status == StatusBusy) {
-			var v Redirect
-			err := DecodeRedirect(h.Status, b, &v)
-			return v, err
-		}
-	}
-	if answer && h.Status != StatusOK {
-		return nothing{}, DecodeEmpty(b)
 	}
 	return decodeCluster(h, answer, b)
 }
@@ -132,82 +116,44 @@ func decodeCluster(h *Header, answer bool, b []byte) (any, error) {
 		return all, err
 	case FrameFlush:
 		if answer {
-			var v FlushAnswer
-			err := DecodeFlushAnswer(b, &v)
-			return v, err
+			dropped, err := DecodeFlushAnswer(b)
+			return flushAnswer(dropped), err
 		}
-		return DecodeFlush(b)
-	case FrameTake, FrameOffer:
-		switch {
-		case !answer:
-			slots, err := DecodeTake(b)
-			return slotTerms(slots), err
-		case h.Op == FrameOffer:
-			return nothing{}, DecodeEmpty(b)
-		}
-		return decodeSlots(b)
-	case FrameGrant:
+		number, err := DecodeFlush(b)
+		return flushBody(number), err
+	case FrameSlots:
 		if answer {
 			return nothing{}, DecodeEmpty(b)
 		}
 		return decodeSlots(b)
-	case FrameClaim:
-		if answer {
-			return decodeSlots(b)
-		}
-		var v claimBody
-		err := DecodeClaim(b, &v.Claim)
-		v.Slots, v.Claim.Slots = slotTerms(v.Claim.Slots), nil
-		return v, err
-	case FramePull:
-		if !answer {
-			var v Pull
-			err := DecodePull(b, &v)
-			return v, err
-		}
-		var v batchBody
-		err := DecodeBatch(b, &v.Batch)
-		for e := (Entry{}); err == nil && v.Batch.Next(&e); {
-			v.Entries = append(v.Entries, e)
-		}
-		v.Batch.rest = nil
-		if err == nil && len(v.Entries) != int(v.Batch.Count) {
-			err = fmt.Errorf("%d entries, %d announced", len(v.Entries), v.Batch.Count)
-		}
-		return v, err
-	case FramePullAck:
-		if answer {
-			return nothing{}, DecodeEmpty(b)
-		}
-		var v PullAck
-		err := DecodePullAck(b, &v)
-		return v, err
 	}
 	return nil, fmt.Errorf("opcode %d has no decoder", h.Op)
 }
 
-func slotTerms(s SlotTerms) (all []SlotTerm) {
-	for i := range s.Len() {
-		all = append(all, s.At(i))
-	}
-	return all
-}
-
 func decodeSlots(b []byte) (any, error) {
 	var v slotsBody
-	if err := DecodeSlotAnswers(b, &v.Answers); err != nil {
-		return v, err
+	list, err := DecodeSlots(b, &v.Head)
+	if err != nil {
+		return nil, err
 	}
-	for s := (SlotAnswer{}); v.Answers.Next(&s); {
-		v.Slots = append(v.Slots, s)
+	for m := (SlotMessage{}); list.Next(&m); {
+		one := slotMessage{SlotMessage: m}
+		for s := (SlotSource{}); m.Sources.Next(&s); {
+			one.Sources = append(one.Sources, s)
+		}
+		for e := (Entry{}); m.Entries.Next(&e); {
+			one.Entries = append(one.Entries, e)
+		}
+		if len(one.Sources) != m.Sources.Count || len(one.Entries) != m.Entries.Count {
+			return nil, fmt.Errorf("%d sources, %d entries, announced were %d and %d",
+				len(one.Sources), len(one.Entries), m.Sources.Count, m.Entries.Count)
+		}
+		one.SlotMessage.Sources, one.SlotMessage.Entries = SlotSources{}, Entries{}
+		v.Messages = append(v.Messages, one)
 	}
-	for i := range v.Answers.Nodes.Len() {
-		v.Nodes = append(v.Nodes, v.Answers.Nodes.At(i))
+	if len(v.Messages) != list.Count {
+		return nil, fmt.Errorf("%d messages, %d announced", len(v.Messages), list.Count)
 	}
-	if len(v.Slots) != v.Answers.Count {
-		return v, fmt.Errorf("%d slots, %d announced", len(v.Slots), v.Answers.Count)
-	}
-	v.Answers = SlotAnswers{Clock: v.Answers.Clock, Silence: v.Answers.Silence}
 	return v, nil
 }
 
@@ -218,9 +164,6 @@ func encodeBody(dst []byte, h *Header, v any) []byte {
 	case nothing:
 		return dst
 	case Request, Answer:
-		if h.Op == FrameFetch {
-			code = OpGet
-		}
 		return encodeSingle(dst, code, v)
 	case multiBody:
 		var w MultiWriter
@@ -240,37 +183,40 @@ func encodeBody(dst []byte, h *Header, v any) []byte {
 		return AppendPing(dst, &v)
 	case Goodbye:
 		return AppendGoodbye(dst, &v)
-	case []byte:
-		return AppendFetch(dst, v)
-	case Redirect:
-		return AppendRedirect(dst, &v)
 	case []Member:
 		return AppendMembers(dst, v)
-	case uint64:
-		return AppendFlush(dst, v)
-	case FlushAnswer:
-		return AppendFlushAnswer(dst, &v)
-	case []SlotTerm:
-		return AppendTake(dst, v)
-	case claimBody:
-		return AppendClaim(dst, &v.Claim, v.Slots)
+	case flushBody:
+		return AppendFlush(dst, uint32(v))
+	case flushAnswer:
+		return AppendFlushAnswer(dst, uint64(v))
 	case slotsBody:
-		return AppendSlotAnswers(dst, &v.Answers, v.Slots, v.Nodes)
-	case Pull:
-		return AppendPull(dst, &v)
-	case batchBody:
-		start := len(dst)
-		dst = BeginBatch(dst)
-		for i := range v.Entries {
-			dst = AppendEntry(dst, &v.Entries[i])
-		}
-		batch := v.Batch
-		EndBatch(dst, start, &batch)
-		return dst
-	case PullAck:
-		return AppendPullAck(dst, &v)
+		return encodeSlots(dst, &v)
 	}
 	panic(fmt.Sprintf("no encoder of %T", v))
+}
+
+func encodeSlots(dst []byte, v *slotsBody) []byte {
+	var w SlotsWriter
+	start := len(dst)
+	dst = w.Begin(dst, &v.Head)
+	for i := range v.Messages {
+		m := &v.Messages[i]
+		before := w.Len(dst)
+		dst = w.Append(dst, &m.SlotMessage)
+		if n := w.Len(dst) - before; n > MaxSlotMessage {
+			panic(fmt.Sprintf("a message of %d bytes, the longest has %d", n, MaxSlotMessage))
+		}
+		for j := range m.Sources {
+			dst = w.Source(dst, &m.Sources[j])
+		}
+		for j := range m.Entries {
+			dst = w.Entry(dst, &m.Entries[j])
+		}
+	}
+	if w.Count() != len(v.Messages) || w.Len(dst) != len(dst)-start {
+		panic(fmt.Sprintf("%d messages in %d bytes", w.Count(), w.Len(dst)))
+	}
+	return w.End(dst)
 }
 
 // encodeSingle goes by way of an Op, as links do.

@@ -54,7 +54,7 @@ const (
 	helloLen       = 32
 	pingLen        = 16
 	flushLen       = 8
-	flushAnswerLen = 16
+	flushAnswerLen = 8
 )
 
 // ClusterHash stands for a cluster's name in a hello: the first 8 bytes of its
@@ -110,10 +110,9 @@ func (h *Hello) Common(other *Hello) (uint8, error) {
 	return v, nil
 }
 
-// Ping is the body of a ping, and of its answer, whatever the status of that. OK
-// says that the answerer counts the asker alive; StatusDead that it counts the
-// asker's incarnation dead, so that the asker must take a higher one. The epochs
-// are in the headers.
+// Ping is the body of a ping, and of the OK to it, which says that there is
+// somebody at the other end. Whether that counts the asker alive is asked in slots
+// frames (SlotPing).
 //
 //	offset size
 //	 0      8   token
@@ -145,40 +144,49 @@ func DecodePing(b []byte, p *Ping) error {
 // that gets it:
 //
 //	offset size
-//	 0      8   the asker's hybrid logical clock, which the answerer adopts
-func AppendFlush(dst []byte, clock uint64) []byte {
-	return binary.LittleEndian.AppendUint64(dst, clock)
+//	 0      4   number of the flush, not 0
+//	 4      4   reserved, 0
+//
+// The number is one more than the highest that the asker has heard of, as with any
+// Lamport clock. Slots frames carry the latest, so that a node which a flush did
+// not reach learns of it.
+func AppendFlush(dst []byte, number uint32) []byte {
+	if number == 0 {
+		panic("proto: BUG: a flush without a number")
+	}
+	return binary.LittleEndian.AppendUint64(dst, uint64(number))
 }
 
-// DecodeFlush reads the body of a flush. The error is ErrBody.
-func DecodeFlush(b []byte) (clock uint64, err error) {
+// DecodeFlush reads the body of a flush. The errors are ErrBody and
+// ErrFrameReserved.
+func DecodeFlush(b []byte) (number uint32, err error) {
 	if len(b) != flushLen {
 		return 0, ErrBody
 	}
-	return binary.LittleEndian.Uint64(b), nil
+	word := binary.LittleEndian.Uint64(b)
+	switch {
+	case word>>32 != 0:
+		return 0, ErrFrameReserved
+	case word == 0:
+		return 0, ErrBody
+	}
+	return uint32(word), nil
 }
 
-// FlushAnswer is the body of an OK to a flush:
+// AppendFlushAnswer appends the body of an OK to a flush:
 //
 //	offset size
-//	 0      8   the answerer's hybrid logical clock: no write before the flush is
-//	            above it, none after it below
-//	 8      8   number of entries dropped
-type FlushAnswer struct{ Clock, Dropped uint64 }
-
-// AppendFlushAnswer appends the body of an OK to a flush.
-func AppendFlushAnswer(dst []byte, a *FlushAnswer) []byte {
-	dst = binary.LittleEndian.AppendUint64(dst, a.Clock)
-	return binary.LittleEndian.AppendUint64(dst, a.Dropped)
+//	 0      8   number of entries dropped
+func AppendFlushAnswer(dst []byte, dropped uint64) []byte {
+	return binary.LittleEndian.AppendUint64(dst, dropped)
 }
 
 // DecodeFlushAnswer reads the body of an OK to a flush. The error is ErrBody.
-func DecodeFlushAnswer(b []byte, a *FlushAnswer) error {
+func DecodeFlushAnswer(b []byte) (dropped uint64, err error) {
 	if len(b) != flushAnswerLen {
-		return ErrBody
+		return 0, ErrBody
 	}
-	*a = FlushAnswer{Clock: binary.LittleEndian.Uint64(b), Dropped: binary.LittleEndian.Uint64(b[8:])}
-	return nil
+	return binary.LittleEndian.Uint64(b), nil
 }
 
 // Goodbye is the last frame of a link. It has no answer; its id is 0.

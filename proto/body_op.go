@@ -316,9 +316,8 @@ func AppendAnswer(dst []byte, code Opcode, a *Answer) []byte {
 	return dst
 }
 
-// DecodeAnswer reads the body of the answer to an operation of that code; to a
-// fetch, with the code OpGet. The errors are ErrBody, ErrBodyLimit,
-// ErrFrameStatus and ErrFrameReserved.
+// DecodeAnswer reads the body of the answer to an operation of that code. The
+// errors are ErrBody, ErrBodyLimit, ErrFrameStatus and ErrFrameReserved.
 func DecodeAnswer(code Opcode, status Status, b []byte, a *Answer) error {
 	if code < OpGet || code > OpMerge {
 		return ErrFrameOpcode

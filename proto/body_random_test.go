@@ -98,28 +98,6 @@ func (r random) answer(code Opcode, status Status) Answer {
 	return a
 }
 
-func (r random) slotTerms() (s []SlotTerm) {
-	for slot := r.IntN(9); slot < Slots && len(s) < MaxSlotBatch; slot += 1 + r.IntN(1<<r.IntN(16)) {
-		s = append(s, SlotTerm{Slot(slot), 1 + r.Uint32()>>1})
-	}
-	return s
-}
-
-func (r random) slots() (v slotsBody) {
-	v.Answers = SlotAnswers{Clock: r.Uint64(), Silence: time.Duration(r.Uint32()) * time.Millisecond}
-	for range 1 + r.IntN(5) {
-		v.Nodes = append(v.Nodes, NodeID{r.name(), r.Uint64()})
-	}
-	for _, s := range r.slotTerms() {
-		a := SlotAnswer{Slot: s.Slot, Status: Status(r.IntN(int(statusLast) + 1)), Term: s.Term, Entries: r.Uint32()}
-		for range r.IntN(3) {
-			a.Nodes = a.Nodes.Add(r.IntN(len(v.Nodes)))
-		}
-		v.Slots = append(v.Slots, a)
-	}
-	return v
-}
-
 func (r random) members() (all []Member) {
 	for range r.IntN(40) {
 		all = append(all, Member{r.Uint64(), r.Uint32(), MemberState(1 + r.IntN(5)), r.name(), r.text(60), r.text(60), r.text(60), r.text(20)})
@@ -128,30 +106,61 @@ func (r random) members() (all []Member) {
 	return slices.CompactFunc(all, func(a, b Member) bool { return bytes.Equal(a.Name, b.Name) })
 }
 
-func (r random) batch() (v batchBody) {
-	r.fill(v.Batch.Cursor[:])
-	v.Batch.Left = r.Uint32()
-	for range r.IntN(20) {
-		e := Entry{Meta: r.meta(), Key: r.key()}
-		if e.Gone = r.IntN(4) == 0; e.Gone {
-			e.Meta.ETag, e.Meta.Remaining = 0, 0
-		} else {
-			e.Value = r.bytes(r.IntN(300))
+// message makes a message of any kind: its fields are those of the kind.
+func (r random) message() (m slotMessage) {
+	kinds := SlotKinds()
+	key := r.key()
+	m.Kind, m.Slot, m.Term = kinds[r.IntN(len(kinds))], SlotOf(key), r.Uint32()
+	flag := r.IntN(2) == 0
+	switch m.Kind {
+	case SlotPing, SlotPong:
+		m.Slot, m.Term, m.Time = 0, 0, r.Uint64()
+	case SlotTake, SlotStale:
+		m.Done = flag
+	case SlotGrant:
+		m.Empty, m.Elder, m.Clock = flag, r.Uint32(), r.Uint64()
+	case SlotMoved:
+		m.Incarnation, m.Node = r.Uint64(), r.text(MaxNameLen)
+	case SlotClaimOK:
+		m.Elder, m.Clock = r.Uint32(), r.Uint64()
+		for range r.IntN(5) {
+			m.Sources = append(m.Sources, SlotSource{r.name(), r.Uint64(), r.Uint32()})
 		}
-		v.Entries = append(v.Entries, e)
+	case SlotPull:
+		m.Seq = r.Uint32()
+	case SlotBatch:
+		m.Done, m.Seq = flag, r.Uint32()
+		for range r.IntN(20) {
+			m.Entries = append(m.Entries, r.entry(key))
+		}
+	case SlotFetch:
+		m.Key = key
+	case SlotFetched:
+		if m.Key, m.Found = key, flag; flag {
+			m.Entries = []Entry{r.entry(key)}
+		}
+	case SlotOffer:
+		m.Done, m.Elder = flag, r.Uint32()
 	}
-	v.Batch.Count = uint32(len(v.Entries))
-	return v
+	return m
 }
 
-func (r random) fill(b []byte) { copy(b, r.bytes(len(b))) }
+func (r random) entry(key []byte) Entry {
+	e := Entry{Meta: r.meta(), Key: key, Gone: r.IntN(4) == 0}
+	if e.Gone {
+		e.Meta.ETag, e.Meta.Remaining = 0, 0
+	} else {
+		e.Value = r.bytes(r.IntN(300))
+	}
+	return e
+}
 
-func (r random) pullAck() (a PullAck) {
-	r.fill(a.Cursor[:])
-	a.Checksum = r.Uint32()
-	a.Applied, a.Older, a.TooOld, a.Dropped = r.Uint32()/4, r.Uint32()/4, r.Uint32()/4, r.Uint32()/4
-	a.Count = a.Applied + a.Older + a.TooOld + a.Dropped
-	return a
+func (r random) slots() (v slotsBody) {
+	v.Head = SlotsHead{r.Uint64(), r.Uint32(), r.Uint32(), r.Uint32(), MemberState(1 + r.IntN(5))}
+	for range 1 + r.IntN(20) {
+		v.Messages = append(v.Messages, r.message())
+	}
+	return v
 }
 
 // body makes a body for a header that check agrees to.
@@ -159,15 +168,11 @@ func (r random) body(h *Header) any {
 	answer := h.Flags&FlagAnswer != 0
 	code, multi, ok := h.Op.Opcode()
 	switch {
-	case ok && !multi && answer, h.Op == FrameFetch && answer:
-		return r.answer(max(code, OpGet), h.Status)
+	case ok && !multi && answer:
+		return r.answer(code, h.Status)
 	case ok && !multi:
 		return r.request(code)
-	case (h.Op == FramePull || h.Op == FramePullAck) && (h.Status == StatusMoved || h.Status == StatusBusy):
-		return r.redirect(h.Status)
-	case h.Op == FramePing:
-		return Ping{r.Uint64(), r.Uint64()}
-	case answer && (h.Status != 0 || h.Op == FrameOffer || h.Op == FrameGrant || h.Op == FramePullAck):
+	case answer && (h.Status != 0 || h.Op == FrameSlots):
 		return nothing{}
 	case multi:
 		v := multiBody{}
@@ -192,34 +197,15 @@ func (r random) body(h *Header) any {
 		return Goodbye{CloseReason(1 + r.IntN(255)), r.text(MaxGoodbyeText)}
 	case FrameMembers:
 		return r.members()
+	case FramePing:
+		return Ping{r.Uint64(), r.Uint64()}
 	case FrameFlush:
 		if answer {
-			return FlushAnswer{r.Uint64(), r.Uint64()}
+			return flushAnswer(r.Uint64())
 		}
-		return r.Uint64()
-	case FrameTake, FrameOffer:
-		if answer {
-			return r.slots()
-		}
-		return r.slotTerms()
-	case FrameGrant:
+		return flushBody(1 + r.Uint32()>>1)
+	case FrameSlots:
 		return r.slots()
-	case FrameClaim:
-		if answer {
-			return r.slots()
-		}
-		return claimBody{Claim{Holder: r.text(MaxNameLen), Incarnation: r.Uint64(), Fence: Fence(r.IntN(4))}, r.slotTerms()}
-	case FramePull:
-		if answer {
-			return r.batch()
-		}
-		p := Pull{MaxBytes: r.Uint32()}
-		r.fill(p.Cursor[:])
-		return p
-	case FramePullAck:
-		return r.pullAck()
-	case FrameFetch:
-		return r.key()
 	}
 	panic("no body")
 }

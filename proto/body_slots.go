@@ -1,409 +1,237 @@
 package proto
 
-import (
-	"encoding/binary"
-	"time"
-)
+import "encoding/binary"
 
-// The bodies of TAKE, OFFER, GRANT and CLAIM, which move the holding of slots:
-// many slots in one frame, each with its term, answered slot by slot. The header's
-// slot and term are 0. Slots stand in ascending order, each once.
-//
-// A slot with its term:
+// The body of a slots frame: messages of the state machine that decides who holds
+// a slot (peer/hold), to one peer, in the order in which they were made. The OK
+// to it has no body, and says that they have arrived; what they lead to comes in
+// slots frames of the other side's own. The header's slot and term are 0, its
+// epoch is that of the sender's member list.
 //
 //	offset size
-//	 0      2   slot
-//	 2      2   reserved, 0
-//	 4      4   term
+//	 0      8   incarnation of the sender
+//	 8      4   terms: the highest term that the sender has heard of, of any slot
+//	12      4   flushes: the number of the latest flush that the sender knows
+//	16      4   weight of the sender
+//	20      1   state of the sender, a MemberState
+//	21      1   reserved, 0
+//	22      2   number of messages, 1 to 4,096
+//	24      …   messages
+//
+// A message:
+//
+//	0      1   kind
+//	1      1   flags: 1 done, 2 empty, 4 found; each in the kinds that have it
+//	2      2   slot; of ping and pong 0
+//	4      4   term; of ping and pong 0
+//
+// and, by kind, from offset 8 on:
+//
+//	ping, pong            8   time: the asker's monotonic clock
+//	take, taken, claim,
+//	claim_no, stale           nothing
+//	grant                 4   elder
+//	                      4   reserved, 0
+//	                      8   clock
+//	moved                 8   incarnation of the holder
+//	                      1   length of its name; 0: not known
+//	                      …   name
+//	claim_ok              4   elder
+//	                      8   clock
+//	                      2   number of sources, at most 64
+//	                      …   sources: incarnation (8), since (4), length of the
+//	                          name (1), name
+//	pull                  4   seq
+//	batch                 4   seq
+//	                      2   number of entries
+//	                      2   reserved, 0
+//	                      …   entries, as in body_entry.go
+//	fetch                 2   length of the key
+//	                      …   key, canonical
+//	fetched               2   length of the key
+//	                      …   key, and with the flag found its Entry
+//	offer                 4   elder
 const (
-	slotTermLen   = 8
-	takeLen       = 4
-	claimLen      = 16
-	slotAnswerLen = 12
-	slotsLen      = 16
-	indexLen      = 2
-	nodeIDLen     = 9
+	slotsHeadLen   = 24
+	slotMessageLen = 8
+	slotSourceLen  = 13
 
-	// MaxSlotBatch is the most slots in one frame.
-	MaxSlotBatch = 4096
-	// MaxSources is the most nodes that one slot's answer refers to.
+	// MaxSlotMessages is the most messages in one frame.
+	MaxSlotMessages = 4096
+	// MaxSources is the most sources that one claim_ok names.
 	MaxSources = 64
+	// maxBatch is the most entries in one batch.
+	maxBatch = 1<<16 - 1
 )
 
-// SlotTerm is a slot and a term of it.
-type SlotTerm struct {
-	Slot Slot
-	Term uint32
-}
+// SlotKind says what a message of a slots frame is.
+type SlotKind uint8
 
-// SlotTerms are slots with their terms as they lie in a frame.
-type SlotTerms []byte
-
-// Len is the number of slots.
-func (s SlotTerms) Len() int { return len(s) / slotTermLen }
-
-// At gives the slot of that index.
-func (s SlotTerms) At(i int) SlotTerm {
-	word := binary.LittleEndian.Uint64(s[i*slotTermLen:])
-	return SlotTerm{Slot: Slot(word), Term: uint32(word >> 32)}
-}
-
-func appendSlotTerms(dst []byte, slots []SlotTerm) []byte {
-	if len(slots) == 0 || len(slots) > MaxSlotBatch {
-		panic("proto: BUG: no slots, or too many")
-	}
-	for i, s := range slots {
-		if i > 0 && slots[i-1].Slot >= s.Slot {
-			panic("proto: BUG: slots out of order")
-		}
-		dst = binary.LittleEndian.AppendUint64(dst, uint64(s.Slot)|uint64(s.Term)<<32)
-	}
-	return dst
-}
-
-// decodeSlotTerms cuts count slots off the front of b.
-func decodeSlotTerms(b []byte, count int) (slots SlotTerms, rest []byte, err error) {
-	switch {
-	case count == 0:
-		return nil, nil, ErrBody
-	case count > MaxSlotBatch:
-		return nil, nil, ErrBodyLimit
-	case len(b) < count*slotTermLen:
-		return nil, nil, ErrBody
-	}
-	slots = SlotTerms(b[:count*slotTermLen])
-	last := -1
-	for i := range count {
-		word := binary.LittleEndian.Uint64(slots[i*slotTermLen:])
-		if uint16(word>>16) != 0 {
-			return nil, nil, ErrFrameReserved
-		}
-		if int(uint16(word)) <= last {
-			return nil, nil, ErrBody
-		}
-		last = int(uint16(word))
-	}
-	return slots, b[count*slotTermLen:], nil
-}
-
-// AppendTake appends the body of a take: the slots that the asker, a node, wants
-// to hold, each with the term under which it believes it to be held, 0 if it does
-// not know.
-//
-//	offset size
-//	 0      2   number of slots, 1 to 4,096
-//	 2      2   reserved, 0
-//	 4      …   slots
-//
-// An offer has the same body: slots that the sender, their holder, thinks are for
-// the receiver to take, each with its term. The OK to an offer has no body.
-func AppendTake(dst []byte, slots []SlotTerm) []byte {
-	return appendSlotTerms(binary.LittleEndian.AppendUint32(dst, uint32(len(slots))), slots)
-}
-
-// DecodeTake reads the body of a take or an offer. The errors are ErrBody, ErrBodyLimit and
-// ErrFrameReserved.
-func DecodeTake(b []byte) (SlotTerms, error) {
-	if len(b) < takeLen {
-		return nil, ErrBody
-	}
-	if b[2]|b[3] != 0 {
-		return nil, ErrFrameReserved
-	}
-	slots, rest, err := decodeSlotTerms(b[takeLen:], int(binary.LittleEndian.Uint16(b)))
-	if err == nil && len(rest) != 0 {
-		return nil, ErrBody
-	}
-	return slots, err
-}
-
-// Fence says why the former holder of claimed slots serves them no more.
-type Fence uint8
-
-// The fences. Append only: they cross the wire.
+// The kinds. Append only: they cross the wire. The numbers are those of
+// peer/hold, which has others besides that are sent in frames of another kind.
 const (
-	// FenceNone: nothing is known of the former holder.
-	FenceNone Fence = 0
-	// FenceSilence: it has answered nobody for long enough. Each member says in
-	// its answer how long ago it last answered a ping of that node.
-	FenceSilence Fence = 1
-	// FenceRefused: its peer port has refused a connection, so it is dead.
-	FenceRefused Fence = 2
-	// FenceReturned: it is back as a later incarnation, or says that it does not
-	// hold them.
-	FenceReturned Fence = 3
+	// SlotPing asks whether the receiver counts the sender alive.
+	SlotPing SlotKind = 1
+	// SlotPong is that it does; Time is the ping's.
+	SlotPong SlotKind = 2
+	// SlotTake asks the holder of a slot for it; with Done, the sender holds it
+	// too.
+	SlotTake SlotKind = 4
+	// SlotGrant hands a slot over, under Term; with Empty, no entry follows. It is
+	// repeated until the first SlotPull, or SlotTaken, of that term.
+	SlotGrant SlotKind = 5
+	// SlotTaken acknowledges the grant of an empty slot.
+	SlotTaken SlotKind = 6
+	// SlotMoved says who holds the slot, as far as the sender knows.
+	SlotMoved SlotKind = 7
+	// SlotClaim asks to hold a slot whose holder is dead, under Term.
+	SlotClaim SlotKind = 8
+	// SlotClaimOK agrees. It has Sources.
+	SlotClaimOK SlotKind = 9
+	// SlotClaimNo disagrees for now: Term is the highest that the sender has seen.
+	SlotClaimNo SlotKind = 10
+	// SlotPull asks the source of an import for batch Seq, and acknowledges those
+	// before it.
+	SlotPull SlotKind = 11
+	// SlotBatch is that batch, and has Entries; with Done, it is the last.
+	SlotBatch SlotKind = 12
+	// SlotFetch asks the source of an import for one key.
+	SlotFetch SlotKind = 13
+	// SlotFetched is the answer: with Found, one of Entries.
+	SlotFetched SlotKind = 14
+	// SlotOffer says that the sender holds a slot that belongs to the receiver;
+	// with Done, that it has entries left over and does not hold it.
+	SlotOffer SlotKind = 15
+	// SlotStale says that an import or a source of that term is not open; with
+	// Done, that what the receiver has offered is overtaken.
+	SlotStale SlotKind = 16
 )
 
-// Claim is the body of a claim, by which a node makes itself the holder of slots
-// whose holder is lost. It counts when every member has acknowledged it.
-//
-//	offset size
-//	 0      8   incarnation of the former holder; 0: not known
-//	 8      1   fence
-//	 9      1   length of the former holder's name; 0: not known
-//	10      2   number of slots, 1 to 4,096
-//	12      4   reserved, 0
-//	16      …   slots, each with the term that is claimed, at least 1
-//	 +      …   name of the former holder
-type Claim struct {
-	Holder      []byte
-	Incarnation uint64
-	Fence       Fence
-	// Slots is what DecodeClaim has found.
-	Slots SlotTerms
+// The flags of a message.
+const (
+	slotDone  = 1
+	slotEmpty = 2
+	slotFound = 4
+)
+
+// slotForm is what is known of a kind.
+type slotForm struct {
+	name   string
+	length int   // of a message, up to what has a length of its own
+	flags  uint8 // that it may have
 }
 
-// AppendClaim appends the body of a claim of slots; c.Slots is not looked at.
-func AppendClaim(dst []byte, c *Claim, slots []SlotTerm) []byte {
-	mustName(c.Holder)
-	dst = binary.LittleEndian.AppendUint64(dst, c.Incarnation)
-	dst = append(dst, byte(c.Fence), byte(len(c.Holder)))
-	dst = binary.LittleEndian.AppendUint16(dst, uint16(len(slots)))
-	dst = append(dst, 0, 0, 0, 0)
-	return append(appendSlotTerms(dst, slots), c.Holder...)
+var slotForms = [...]slotForm{
+	SlotPing: {"ping", 16, 0}, SlotPong: {"pong", 16, 0},
+	SlotTake: {"take", 8, slotDone}, SlotGrant: {"grant", 24, slotEmpty}, SlotTaken: {"taken", 8, 0},
+	SlotMoved: {"moved", 17, 0},
+	SlotClaim: {"claim", 8, 0}, SlotClaimOK: {"claim_ok", 22, 0}, SlotClaimNo: {"claim_no", 8, 0},
+	SlotPull: {"pull", 12, 0}, SlotBatch: {"batch", 16, slotDone},
+	SlotFetch: {"fetch", 10, 0}, SlotFetched: {"fetched", 10, slotFound},
+	SlotOffer: {"offer", 12, slotDone}, SlotStale: {"stale", 8, slotDone},
 }
 
-// DecodeClaim reads the body of a claim. The errors are ErrBody, ErrBodyLimit and
-// ErrFrameReserved.
-func DecodeClaim(b []byte, c *Claim) error {
-	if len(b) < claimLen {
-		return ErrBody
+// form gives what is known of k; of an unknown kind, a form without a name.
+func (k SlotKind) form() *slotForm {
+	if int(k) < len(slotForms) {
+		return &slotForms[k]
 	}
-	if binary.LittleEndian.Uint32(b[12:]) != 0 {
-		return ErrFrameReserved
+	return &slotForms[0]
+}
+
+// String gives the kind's name, as in documents and metrics.
+func (k SlotKind) String() string {
+	if name := k.form().name; name != "" {
+		return name
 	}
-	slots, holder, err := decodeSlotTerms(b[claimLen:], int(binary.LittleEndian.Uint16(b[10:])))
-	if err != nil {
-		return err
-	}
-	*c = Claim{Holder: holder, Incarnation: binary.LittleEndian.Uint64(b), Fence: Fence(b[8]), Slots: slots}
-	if len(holder) != int(b[9]) || c.Fence > FenceReturned {
-		return ErrBody
-	}
-	for i := range slots.Len() {
-		if slots.At(i).Term == 0 {
-			return ErrBody
+	return "unknown"
+}
+
+// SlotKinds lists the kinds.
+func SlotKinds() (kinds []SlotKind) {
+	for k := range slotForms {
+		if slotForms[k].name != "" {
+			kinds = append(kinds, SlotKind(k))
 		}
 	}
-	return checkText(holder, '!')
+	return kinds
 }
 
-// SlotAnswer is the answer for one slot of a take or a claim:
-//
-//	offset size
-//	 0      2   slot
-//	 2      1   status
-//	 3      1   number of nodes that it refers to, at most 64
-//	 4      4   term
-//	 8      4   number of entries
-//	12      …   indexes of the nodes, 2 each
-//
-// To a take:
-//
-//	ok     granted. term is the new one; entries is what there is to pull from
-//	       the answerer. A grant without entries is acknowledged by a pull-ack
-//	       of no entries, one with entries by the first pull
-//	moved  another node holds it; term is that node's, and it is the one node
-//	       referred to
-//	busy   the answerer imports it and does not grant it on; term is the present
-//	       one, the node, if there is one, the importer's source
-//	epoch, not_holder, closed
-//	       not granted
-//
-// To a claim:
-//
-//	ok     acknowledged, and the term remembered
-//	stale  a term as high or higher has been remembered: term
-//	busy   the answerer has answered the former holder too lately
-//	epoch, closed
-//	       not acknowledged
-//
-// Whatever the status, the answer to a claim refers to each node that, as far as
-// the answerer knows, still holds entries of the slot that nobody has pulled,
-// itself included; entries is how many it holds itself.
-type SlotAnswer struct {
-	Slot    Slot
-	Status  Status
-	Term    uint32
-	Entries uint32
-	// Nodes are indexes into the frame's nodes.
-	Nodes Indexes
+// SlotsHead is what a slots frame says of its sender.
+type SlotsHead struct {
+	Incarnation uint64
+	// Terms is a Lamport clock: who gets it takes no term that is not above it.
+	Terms uint32
+	// Flushes is the number of the latest flush, 0 for none; see AppendFlush.
+	Flushes uint32
+	Weight  uint32
+	State   MemberState
 }
 
-// Indexes are indexes of nodes as they lie in a frame.
-type Indexes []byte
-
-// Len is the number of indexes.
-func (x Indexes) Len() int { return len(x) / indexLen }
-
-// At gives the index of that place.
-func (x Indexes) At(i int) int { return int(binary.LittleEndian.Uint16(x[i*indexLen:])) }
-
-// Add appends an index.
-func (x Indexes) Add(index int) Indexes { return binary.LittleEndian.AppendUint16(x, uint16(index)) }
-
-// SlotAnswers is the body of an OK to a take or a claim, and of a grant, by which
-// a holder says again what it has granted when nothing came of it. The answer to a
-// take may come in several frames, each of which answers other slots. The OK to a
-// grant has no body.
-//
-//	offset size
-//	 0      8   the answerer's hybrid logical clock; the asker adopts it before it
-//	            serves the slots
-//	 8      4   claim: milliseconds since the answerer last answered a ping of the
-//	            former holder; 2^32-1: longer, or never. take: 0
-//	12      2   number of slots, 1 to 4,096
-//	14      2   number of nodes, at most 4,096
-//	16      …   slots
-//	 +      …   nodes: each its incarnation (8), the length of its name (1), and
-//	            its name
-type SlotAnswers struct {
+// SlotMessage is one message of a slots frame. Which fields count depends on the
+// kind; the others are zero. Its slices point into the frame.
+type SlotMessage struct {
+	Kind               SlotKind
+	Done, Empty, Found bool
+	Slot               Slot
+	Term               uint32
+	// Elder is of SlotGrant, SlotClaimOK and SlotOffer.
+	Elder uint32
+	// Seq is of SlotPull and SlotBatch.
+	Seq uint32
+	// Clock is of SlotGrant and SlotClaimOK: the sender's hybrid logical clock.
 	Clock uint64
-	// Silence is whole milliseconds.
-	Silence time.Duration
-	// Count is the number of slots that DecodeSlotAnswers has found.
+	// Time is of SlotPing and SlotPong.
+	Time uint64
+	// Node and Incarnation are of SlotMoved: the holder; no name, not known.
+	Node        []byte
+	Incarnation uint64
+	// Key is of SlotFetch and SlotFetched.
+	Key []byte
+	// Sources is of SlotClaimOK, as it was found in a frame; to write them, there
+	// is SlotsWriter.Source.
+	Sources SlotSources
+	// Entries is of SlotBatch and SlotFetched, as it was found in a frame; to
+	// write them, there is SlotsWriter.Entry.
+	Entries Entries
+}
+
+// SlotSource names a node that has entries of a slot which nobody has asked for,
+// and the term up to which they are right.
+type SlotSource struct {
+	Node        []byte
+	Incarnation uint64
+	Since       uint32
+}
+
+// SlotSources iterates over the sources of a claim_ok.
+type SlotSources struct {
+	// Count is the number of sources.
 	Count int
-	// Nodes are what DecodeSlotAnswers has found.
-	Nodes NodeIDs
 
 	rest []byte
 }
 
-// NodeID names one run of one node.
-type NodeID struct {
-	Name        []byte
-	Incarnation uint64
-}
-
-// NodeIDs are the names of nodes as they lie in a frame.
-type NodeIDs struct {
-	b     []byte
-	count int
-}
-
-// Len is the number of nodes.
-func (n NodeIDs) Len() int { return n.count }
-
-// At gives the node of that index, below Len. It takes time with the index: who
-// needs many walks through them once.
-func (n NodeIDs) At(i int) NodeID {
-	b := n.b
-	for range i {
-		b = b[nodeIDLen+int(b[8]):]
-	}
-	return NodeID{Name: b[nodeIDLen : nodeIDLen+int(b[8])], Incarnation: binary.LittleEndian.Uint64(b)}
-}
-
-// AppendSlotAnswers appends the body of an OK to a take or a claim, or of a grant;
-// a.Count and
-// a.Nodes are not looked at.
-func AppendSlotAnswers(dst []byte, a *SlotAnswers, slots []SlotAnswer, nodes []NodeID) []byte {
-	if len(slots) == 0 || len(slots) > MaxSlotBatch || len(nodes) > MaxMembers {
-		panic("proto: BUG: no slots, or too many, or too many nodes")
-	}
-	dst = binary.LittleEndian.AppendUint64(dst, a.Clock)
-	dst = appendMillis(dst, a.Silence)
-	dst = binary.LittleEndian.AppendUint16(dst, uint16(len(slots)))
-	dst = binary.LittleEndian.AppendUint16(dst, uint16(len(nodes)))
-	for i := range slots {
-		s := &slots[i]
-		if s.Nodes.Len() > MaxSources || i > 0 && slots[i-1].Slot >= s.Slot {
-			panic("proto: BUG: slots out of order, or too many sources")
-		}
-		dst = binary.LittleEndian.AppendUint64(dst,
-			uint64(s.Slot)|uint64(s.Status)<<16|uint64(s.Nodes.Len())<<24|uint64(s.Term)<<32)
-		dst = binary.LittleEndian.AppendUint32(dst, s.Entries)
-		dst = append(dst, s.Nodes...)
-	}
-	for i := range nodes {
-		mustName(nodes[i].Name)
-		dst = binary.LittleEndian.AppendUint64(dst, nodes[i].Incarnation)
-		dst = append(append(dst, byte(len(nodes[i].Name))), nodes[i].Name...)
-	}
-	return dst
-}
-
-// DecodeSlotAnswers reads the body of an OK to a take or a claim, or of a grant,
-// all of it. The
-// errors are ErrBody, ErrBodyLimit and ErrFrameStatus.
-func DecodeSlotAnswers(b []byte, a *SlotAnswers) error {
-	if len(b) < slotsLen {
-		return ErrBody
-	}
-	*a = SlotAnswers{
-		Clock: binary.LittleEndian.Uint64(b), Silence: millis(b[8:]),
-		Count: int(binary.LittleEndian.Uint16(b[12:])),
-	}
-	nodes := int(binary.LittleEndian.Uint16(b[14:]))
-	if a.Count == 0 {
-		return ErrBody
-	}
-	if a.Count > MaxSlotBatch || nodes > MaxMembers {
-		return ErrBodyLimit
-	}
-	rest := b[slotsLen:]
-	last := -1
-	for range a.Count {
-		n, err := checkSlotAnswer(rest, last, nodes)
-		if err != nil {
-			return err
-		}
-		last = int(binary.LittleEndian.Uint16(rest))
-		rest = rest[n:]
-	}
-	a.rest = b[slotsLen : len(b)-len(rest)]
-	a.Nodes = NodeIDs{b: rest, count: nodes}
-	for range nodes {
-		if len(rest) < nodeIDLen || len(rest) < nodeIDLen+int(rest[8]) {
-			return ErrBody
-		}
-		end := nodeIDLen + int(rest[8])
-		if err := CheckName(rest[nodeIDLen:end]); err != nil {
-			return err
-		}
-		rest = rest[end:]
-	}
-	return DecodeEmpty(rest)
-}
-
-// checkSlotAnswer judges the answer for a slot at the front of b, and gives its
-// length.
-func checkSlotAnswer(b []byte, last, nodes int) (int, error) {
-	if len(b) < slotAnswerLen {
-		return 0, ErrBody
-	}
-	if b[3] > MaxSources {
-		return 0, ErrBodyLimit
-	}
-	n := slotAnswerLen + int(b[3])*indexLen
-	if len(b) < n || int(binary.LittleEndian.Uint16(b)) <= last {
-		return 0, ErrBody
-	}
-	if Status(b[2]) > statusLast {
-		return 0, ErrFrameStatus
-	}
-	indexes := Indexes(b[slotAnswerLen:n])
-	for i := range indexes.Len() {
-		if indexes.At(i) >= nodes {
-			return 0, ErrBody
-		}
-	}
-	return n, nil
-}
-
-// Next gives the answer for the next slot, or false behind the last. Its slice
-// points into the frame.
-func (a *SlotAnswers) Next(s *SlotAnswer) bool {
-	if len(a.rest) == 0 {
+// Next gives the next source, or false behind the last. Its name points into the
+// frame.
+func (l *SlotSources) Next(s *SlotSource) bool {
+	if len(l.rest) == 0 {
 		return false
 	}
-	word := binary.LittleEndian.Uint64(a.rest)
-	end := slotAnswerLen + int(uint8(word>>24))*indexLen
-	*s = SlotAnswer{
-		Slot: Slot(word), Status: Status(word >> 16), Term: uint32(word >> 32),
-		Entries: binary.LittleEndian.Uint32(a.rest[8:]),
-		Nodes:   Indexes(a.rest[slotAnswerLen:end:end]),
-	}
-	a.rest = a.rest[end:]
+	l.rest = l.rest[s.read(l.rest):]
 	return true
+}
+
+// read reads the source at the front of b, and gives its length, 0 if b is
+// shorter.
+func (s *SlotSource) read(b []byte) int {
+	if len(b) < slotSourceLen || len(b) < slotSourceLen+int(b[12]) {
+		return 0
+	}
+	end := slotSourceLen + int(b[12])
+	*s = SlotSource{
+		Node:        b[slotSourceLen:end:end],
+		Incarnation: binary.LittleEndian.Uint64(b), Since: binary.LittleEndian.Uint32(b[8:]),
+	}
+	return end
 }

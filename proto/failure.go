@@ -33,17 +33,15 @@ const (
 	StatusBusy Status = 11
 	// StatusEpoch: the request is of another epoch; nothing was done.
 	StatusEpoch Status = 12
-	// StatusDead: this node has nothing of the slot that could still be fetched.
-	StatusDead Status = 13
 	// StatusInternal: a bug in the holder; a write may be applied.
-	StatusInternal Status = 14
+	StatusInternal Status = 13
 
 	statusLast = StatusInternal
 )
 
 var statusNames = [...]string{
 	"ok", "miss", "not_modified", "precondition", "too_large", "queue_full", "not_holder", "stale",
-	"unreachable", "closed", "moved", "busy", "epoch", "dead", "internal",
+	"unreachable", "closed", "moved", "busy", "epoch", "internal",
 }
 
 // String gives the status's name, as in documents and metrics.

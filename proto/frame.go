@@ -45,7 +45,7 @@ const (
 	// who does not hold the slot answers StatusMoved or StatusBusy.
 	FlagForwarded uint8 = 2
 	// FlagMore marks an answer that another frame with the same id continues.
-	// Only answers to multi operations and to takes come in parts.
+	// Only answers to multi operations come in parts.
 	FlagMore uint8 = 4
 
 	flagsKnown = FlagAnswer | FlagForwarded | FlagMore

@@ -20,25 +20,24 @@ const (
 	CloseBodyKey       CloseReason = 9
 	CloseBodySlot      CloseReason = 10
 	CloseBodyLimit     CloseReason = 11
-	CloseBodyChecksum  CloseReason = 12
-	CloseHello         CloseReason = 13
-	CloseVersions      CloseReason = 14
-	CloseCluster       CloseReason = 15
-	CloseSelf          CloseReason = 16
-	CloseName          CloseReason = 17
-	CloseIncarnation   CloseReason = 18
-	CloseRole          CloseReason = 19
-	CloseReplaced      CloseReason = 20
-	CloseSlow          CloseReason = 21
-	CloseCredits       CloseReason = 22
-	CloseID            CloseReason = 23
-	CloseSilent        CloseReason = 24
-	CloseHelloTimeout  CloseReason = 25
-	CloseRecord        CloseReason = 26
-	CloseHandshake     CloseReason = 27
-	CloseLost          CloseReason = 28
-	CloseConnections   CloseReason = 29
-	CloseInternal      CloseReason = 30
+	CloseHello         CloseReason = 12
+	CloseVersions      CloseReason = 13
+	CloseCluster       CloseReason = 14
+	CloseSelf          CloseReason = 15
+	CloseName          CloseReason = 16
+	CloseIncarnation   CloseReason = 17
+	CloseRole          CloseReason = 18
+	CloseReplaced      CloseReason = 19
+	CloseSlow          CloseReason = 20
+	CloseCredits       CloseReason = 21
+	CloseID            CloseReason = 22
+	CloseSilent        CloseReason = 23
+	CloseHelloTimeout  CloseReason = 24
+	CloseRecord        CloseReason = 25
+	CloseHandshake     CloseReason = 26
+	CloseLost          CloseReason = 27
+	CloseConnections   CloseReason = 28
+	CloseInternal      CloseReason = 29
 )
 
 // CloseError is a reason for closing a link, as an error: a row of the table from
@@ -71,7 +70,6 @@ var (
 	ErrBodyKey       = &CloseError{CloseBodyKey, "bad_key", "a key in a frame is malformed", false}
 	ErrBodySlot      = &CloseError{CloseBodySlot, "bad_slot", "the slot in a frame is not its key's", false}
 	ErrBodyLimit     = &CloseError{CloseBodyLimit, "over_limit", "a count or a length in a frame is above the limit", false}
-	ErrBodyChecksum  = &CloseError{CloseBodyChecksum, "bad_checksum", "the checksum of a batch of entries is wrong", false}
 
 	ErrLinkDone         = &CloseError{CloseDone, "done", "the peer has finished", false}
 	ErrLinkHello        = &CloseError{CloseHello, "hello_expected", "a link's first frame is not a hello, or a later one is", false}
@@ -98,7 +96,7 @@ var closeReasons = [...]*CloseError{
 	CloseDone: ErrLinkDone, CloseFrameLength: ErrFrameLength, CloseFrameVersion: ErrFrameVersion,
 	CloseFrameOpcode: ErrFrameOpcode, CloseFrameFlags: ErrFrameFlags, CloseFrameStatus: ErrFrameStatus,
 	CloseFrameReserved: ErrFrameReserved, CloseBody: ErrBody, CloseBodyKey: ErrBodyKey, CloseBodySlot: ErrBodySlot,
-	CloseBodyLimit: ErrBodyLimit, CloseBodyChecksum: ErrBodyChecksum, CloseHello: ErrLinkHello,
+	CloseBodyLimit: ErrBodyLimit, CloseHello: ErrLinkHello,
 	CloseVersions: ErrLinkVersions, CloseCluster: ErrLinkCluster, CloseSelf: ErrLinkSelf, CloseName: ErrLinkName,
 	CloseIncarnation: ErrLinkIncarnation, CloseRole: ErrLinkRole, CloseReplaced: ErrLinkReplaced,
 	CloseSlow: ErrLinkSlow, CloseCredits: ErrLinkCredits, CloseID: ErrLinkID, CloseSilent: ErrLinkSilent,

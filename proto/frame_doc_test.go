@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// docs/PROTOCOL.md lists every opcode, status and reason under its number and
-// name, says the limits, and shows the frames of the vectors.
+// docs/PROTOCOL.md lists every opcode, status, reason and kind of message under its
+// number and name, says the limits, and shows some frames of the vectors.
 func TestProtocolDocument(t *testing.T) {
 	text, err := os.ReadFile("../docs/PROTOCOL.md")
 	if err != nil {
@@ -42,7 +42,7 @@ func TestProtocolDocument(t *testing.T) {
 			t.Errorf("section %q lists %d, there are %d", title, listed, len(rows))
 		}
 	}
-	var ops, statuses, reasons []string
+	var ops, statuses, reasons, kinds []string
 	for _, op := range FrameOps() {
 		ops = append(ops, fmt.Sprintf("| %d | `%v` |", op, op))
 	}
@@ -56,14 +56,18 @@ func TestProtocolDocument(t *testing.T) {
 		}
 		reasons = append(reasons, fmt.Sprintf("| %d | `%s` | %s | %s |", e.Reason, e.Name, e.Text, again))
 	}
+	for _, k := range SlotKinds() {
+		kinds = append(kinds, fmt.Sprintf("| %d | `%v` |%s |", k, k, flagName(k.form().flags)))
+	}
 	hold("Opcodes", ops)
 	hold("Statuses", statuses)
 	hold("Closing", reasons)
+	hold("Moving slots", kinds)
 
 	limits := section("Limits")
 	for name, n := range map[string]int{
 		"MaxFrame": MaxFrame, "MaxValueLen": MaxValueLen, "MaxCanonicalLen": MaxCanonicalLen, "MaxTags": MaxTags,
-		"MaxItems": MaxItems, "MaxSlotBatch": MaxSlotBatch, "MaxSources": MaxSources, "MaxMembers": MaxMembers,
+		"MaxItems": MaxItems, "MaxSlotMessages": MaxSlotMessages, "MaxSources": MaxSources, "MaxMembers": MaxMembers,
 		"MaxNameLen": MaxNameLen, "MaxHello": MaxHello, "MaxGoodbyeText": MaxGoodbyeText,
 	} {
 		said := false
@@ -79,7 +83,7 @@ func TestProtocolDocument(t *testing.T) {
 	}
 	shown := strings.Join(strings.Fields(doc), "")
 	for _, v := range vectors(t) {
-		if (v.name == "get/request" || v.name == "get/hit") && !strings.Contains(shown, fmt.Sprintf("%x", v.frame)) {
+		if (v.name == "get/request" || v.name == "get/hit" || v.name == "slots/take, and take by a holder") && !strings.Contains(shown, fmt.Sprintf("%x", v.frame)) {
 			t.Errorf("%s is not shown", v.name)
 		}
 	}
@@ -88,6 +92,19 @@ func TestProtocolDocument(t *testing.T) {
 			t.Errorf("there is no %q", row)
 		}
 	}
+}
+
+// flagName is how the table of kinds names the flag that a message may have.
+func flagName(flags uint8) string {
+	switch flags {
+	case slotDone:
+		return " *done*"
+	case slotEmpty:
+		return " *empty*"
+	case slotFound:
+		return " *found*"
+	}
+	return ""
 }
 
 // thousands writes n with commas.

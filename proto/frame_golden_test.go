@@ -67,7 +67,10 @@ var (
 	gMerged = Meta{ETag: gETag, Version: Version{2, gETag + 1}, Remaining: 20 * time.Second, Age: 4 * time.Second}
 	gMinute = Meta{ETag: gETag, Version: Version{3, gETag}, Remaining: time.Minute, Age: 1500 * time.Millisecond}
 	gTo     = Redirect{Holder: []byte(gB), Incarnation: gStart + 1}
-	gCursor = Cursor{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}
+	gHead   = SlotsHead{Incarnation: gStart, Terms: 9, Flushes: 2, Weight: 100, State: MemberServing}
+	gEntry  = Entry{Meta: gMeta, Key: []byte(gKey), Value: []byte(gValue)}
+	gRecord = Entry{Meta: Meta{Version: Version{3, 0x5e0d3c1a2b3c0000}, Age: 2 * time.Second}, Key: []byte("svehicle:37625"), Gone: true}
+	gOther  = Entry{Meta: Meta{9, Version{1, 9}, Forever, time.Hour}, Key: []byte("i123534"), Value: []byte("{}")}
 	gOne    = Member{gStart, 100, MemberServing, []byte(gA), []byte("10.0.0.1:14000"), []byte("10.0.0.1:24000"), []byte("10.0.0.1:4000"), []byte("v1.0.0")}
 	gGone   = Member{Incarnation: gStart + 1, State: MemberGone, Name: []byte(gB)}
 	gNext   = Member{gStart + 2, 50, MemberJoining, []byte("smache@[::1]:4000"), []byte("[::1]:14000"), []byte("[::1]:24000"), []byte("[::1]:4000"), []byte("v1.0.1-3-gabcdef")}
@@ -102,12 +105,18 @@ func gFirst(a Answer) multiBody {
 
 var gLast = multiBody{Items: []multiItem{{Status: StatusMoved, Term: 4, Body: Answer{Status: StatusMoved, Redirect: gTo}}}}
 
-// golden says what each vector is. The header's epoch, id and term are those of
-// goldenHeader unless they are given.
-var golden = map[string]struct {
+type goldenFrame struct {
 	Header
 	body any
-}{
+}
+
+func gSlots(messages ...slotMessage) goldenFrame {
+	return goldenFrame{Header{Op: FrameSlots}, slotsBody{gHead, messages}}
+}
+
+// golden says what each vector is. The header's epoch, id and term are those of
+// goldenHeader unless they are given.
+var golden = map[string]goldenFrame{
 	"get/request": {Header{Op: FrameGet}, gRequest(gKey, "", 0)},
 	"get/request with If-None-Match, forwarded": {Header{Op: FrameGet, Flags: FlagForwarded},
 		Request{Key: []byte(gKey), Limit: 65536, IfNoneMatch: Condition{Set: true, Tags: gTags(gETag, 1)}}},
@@ -168,52 +177,59 @@ var golden = map[string]struct {
 		Hello{1, 1, RoleClient, 1024, 0, ClusterHash("smache"), 0, []byte("reader"), nil}},
 	"ping/request":                     {Header{Op: FramePing}, Ping{123456789, gStart}},
 	"ping/answer":                      {Header{Op: FramePing, Flags: FlagAnswer}, Ping{123456789, gStart + 1}},
-	"ping/counted dead":                {Header{Op: FramePing, Flags: FlagAnswer, Status: StatusDead}, Ping{123456789, gStart + 1}},
 	"goodbye/done":                     {Header{Op: FrameGoodbye}, Goodbye{Reason: CloseDone}},
 	"goodbye/slow reader, with a text": {Header{Op: FrameGoodbye}, Goodbye{CloseSlow, []byte("8 MiB unread")}},
 	"members/request":                  {Header{Op: FrameMembers}, []Member{gOne}},
 	"members/request of a client":      {Header{Op: FrameMembers}, []Member(nil)},
 	"members/answer":                   {Header{Op: FrameMembers, Flags: FlagAnswer}, []Member{gOne, gGone, gNext}},
-	"flush/request":                    {Header{Op: FrameFlush}, uint64(gETag)},
-	"flush/answer":                     {Header{Op: FrameFlush, Flags: FlagAnswer}, FlushAnswer{gETag + 16, 1000000}},
+	"flush/request":                    {Header{Op: FrameFlush}, flushBody(3)},
+	"flush/answer":                     {Header{Op: FrameFlush, Flags: FlagAnswer}, flushAnswer(1000000)},
 
-	"take/request": {Header{Op: FrameTake}, []SlotTerm{{0, 1}, {258, 0}, {65535, 7}}},
-	"take/first part of the answer: granted": {Header{Op: FrameTake, Flags: FlagAnswer | FlagMore},
-		slotsBody{SlotAnswers{Clock: gETag}, []SlotAnswer{{Term: 2, Entries: 153}, {Slot: 258, Term: 5}}, nil}},
-	"take/last part of the answer: moved": {Header{Op: FrameTake, Flags: FlagAnswer},
-		slotsBody{SlotAnswers{Clock: gETag}, []SlotAnswer{{Slot: 65535, Status: StatusMoved, Term: 9, Nodes: Indexes(nil).Add(0)}},
-			[]NodeID{{[]byte(gB), gStart + 1}}}},
-	"offer/request":       {Header{Op: FrameOffer}, []SlotTerm{{258, 4}}},
-	"offer/taken note of": {Header{Op: FrameOffer, Flags: FlagAnswer}, nothing{}},
-	"grant/request": {Header{Op: FrameGrant},
-		slotsBody{SlotAnswers{Clock: gETag}, []SlotAnswer{{Slot: 258, Term: 5, Entries: 12}}, nil}},
-	"grant/taken note of": {Header{Op: FrameGrant, Flags: FlagAnswer}, nothing{}},
-	"claim/request": {Header{Op: FrameClaim},
-		claimBody{Claim{Holder: []byte(gB), Incarnation: gStart + 1, Fence: FenceSilence}, []SlotTerm{{258, 6}, {259, 2}}}},
-	"claim/request, holder not known": {Header{Op: FrameClaim}, claimBody{Claim{}, []SlotTerm{{1, 1}}}},
-	"claim/acknowledged, and not": {Header{Op: FrameClaim, Flags: FlagAnswer},
-		slotsBody{SlotAnswers{Clock: gETag, Silence: 2040 * time.Millisecond},
-			[]SlotAnswer{{Slot: 258, Term: 6, Entries: 17, Nodes: Indexes(nil).Add(0).Add(1)}, {Slot: 259, Status: StatusStale, Term: 8}},
-			[]NodeID{{[]byte(gB), gStart + 1}, {[]byte(gC), gStart + 2}}}},
-
-	"pull/request, the first": {Header{Op: FramePull, Slot: 258, Term: 5}, Pull{MaxBytes: 65536}},
-	"pull/batch": {Header{Op: FramePull, Slot: 258, Term: 5, Flags: FlagAnswer},
-		batchBody{Batch{Cursor: gCursor, Count: 3, Checksum: 0x70c23843, Left: 40}, []Entry{
-			{Meta: gMeta, Key: []byte(gKey), Value: []byte(gValue)},
-			{Meta: Meta{Version: Version{3, 0x5e0d3c1a2b3c0000}, Age: 2 * time.Second}, Key: []byte("sgone"), Gone: true},
-			{Meta: Meta{9, Version{1, 9}, Forever, time.Hour}, Key: []byte("i7"), Value: []byte("{}")},
-		}}},
-	"pull/nothing left": {Header{Op: FramePull, Slot: 258, Term: 5, Flags: FlagAnswer}, batchBody{Batch: Batch{Cursor: gCursor}}},
-	"pull/dead":         {Header{Op: FramePull, Slot: 258, Term: 5, Flags: FlagAnswer, Status: StatusDead}, nothing{}},
-	"pull_ack/request": {Header{Op: FramePullAck, Slot: 258, Term: 5},
-		PullAck{gCursor, 3, 0x70c23843, 1, 1, 1, 0}},
-	"pull_ack/let go": {Header{Op: FramePullAck, Slot: 258, Term: 5, Flags: FlagAnswer}, nothing{}},
-	"pull_ack/moved": {Header{Op: FramePullAck, Slot: 258, Term: 6, Flags: FlagAnswer, Status: StatusMoved},
-		Redirect{Holder: []byte(gC), Incarnation: gStart + 1}},
-	"fetch/request": {Header{Op: FrameFetch, Term: 5}, []byte(gKey)},
-	"fetch/entry":   {Header{Op: FrameFetch, Term: 5, Flags: FlagAnswer}, Answer{Meta: gMeta, Value: []byte(gValue)}},
-	"fetch/miss":    {Header{Op: FrameFetch, Term: 5, Flags: FlagAnswer, Status: StatusMiss}, gFailed(StatusMiss)},
-	"fetch/dead":    {Header{Op: FrameFetch, Term: 5, Flags: FlagAnswer, Status: StatusDead}, gFailed(StatusDead)},
+	"slots/ping and pong": gSlots(
+		slotMessage{SlotMessage: SlotMessage{Kind: SlotPing, Time: 123456789}},
+		slotMessage{SlotMessage: SlotMessage{Kind: SlotPong, Time: 123456000}}),
+	"slots/take, and take by a holder": gSlots(
+		slotMessage{SlotMessage: SlotMessage{Kind: SlotTake, Slot: 258}},
+		slotMessage{SlotMessage: SlotMessage{Kind: SlotTake, Slot: 35525, Done: true}}),
+	"slots/grant, and grant of an empty slot": gSlots(
+		slotMessage{SlotMessage: SlotMessage{Kind: SlotGrant, Slot: 35525, Term: 9, Elder: 4, Clock: gETag}},
+		slotMessage{SlotMessage: SlotMessage{Kind: SlotGrant, Slot: 65535, Term: 8, Empty: true, Clock: gETag}}),
+	"slots/taken": gSlots(slotMessage{SlotMessage: SlotMessage{Kind: SlotTaken, Slot: 65535, Term: 8}}),
+	"slots/moved, and holder not known": gSlots(
+		slotMessage{SlotMessage: SlotMessage{Kind: SlotMoved, Slot: 35525, Term: 9, Incarnation: gStart + 65537, Node: []byte(gB)}},
+		slotMessage{SlotMessage: SlotMessage{Kind: SlotMoved, Slot: 258, Term: 3}}),
+	"slots/claim": gSlots(slotMessage{SlotMessage: SlotMessage{Kind: SlotClaim, Slot: 35525, Term: 9}}),
+	"slots/claim_ok, with and without sources": gSlots(
+		slotMessage{
+			SlotMessage: SlotMessage{Kind: SlotClaimOK, Slot: 35525, Term: 9, Elder: 7, Clock: gETag},
+			Sources:     []SlotSource{{[]byte(gB), gStart + 1, 7}, {[]byte(gC), gStart + 2, 4}},
+		},
+		slotMessage{SlotMessage: SlotMessage{Kind: SlotClaimOK, Slot: 258, Term: 6, Clock: gETag}}),
+	"slots/claim_no": gSlots(slotMessage{SlotMessage: SlotMessage{Kind: SlotClaimNo, Slot: 35525, Term: 8}}),
+	"slots/pull":     gSlots(slotMessage{SlotMessage: SlotMessage{Kind: SlotPull, Slot: 35525, Term: 9, Seq: 2}}),
+	"slots/batch": gSlots(slotMessage{
+		SlotMessage: SlotMessage{Kind: SlotBatch, Slot: 35525, Term: 9, Seq: 2},
+		Entries:     []Entry{gEntry, gRecord, gOther},
+	}),
+	"slots/batch, the last": gSlots(slotMessage{SlotMessage: SlotMessage{Kind: SlotBatch, Slot: 35525, Term: 9, Seq: 3, Done: true}}),
+	"slots/fetch":           gSlots(slotMessage{SlotMessage: SlotMessage{Kind: SlotFetch, Slot: 35525, Term: 9, Key: []byte(gKey)}}),
+	"slots/fetched: an entry, a record, nothing": gSlots(
+		slotMessage{
+			SlotMessage: SlotMessage{Kind: SlotFetched, Slot: 35525, Term: 9, Found: true, Key: gEntry.Key},
+			Entries:     []Entry{gEntry},
+		},
+		slotMessage{
+			SlotMessage: SlotMessage{Kind: SlotFetched, Slot: 35525, Term: 9, Found: true, Key: gRecord.Key},
+			Entries:     []Entry{gRecord},
+		},
+		slotMessage{SlotMessage: SlotMessage{Kind: SlotFetched, Slot: 35525, Term: 9, Key: gOther.Key}}),
+	"slots/offer, and offer of what is left over": gSlots(
+		slotMessage{SlotMessage: SlotMessage{Kind: SlotOffer, Slot: 35525, Term: 9, Elder: 9}},
+		slotMessage{SlotMessage: SlotMessage{Kind: SlotOffer, Slot: 258, Term: 5, Elder: 3, Done: true}}),
+	"slots/stale, and overtaken": gSlots(
+		slotMessage{SlotMessage: SlotMessage{Kind: SlotStale, Slot: 35525, Term: 9}},
+		slotMessage{SlotMessage: SlotMessage{Kind: SlotStale, Slot: 258, Term: 5, Done: true}}),
+	"slots/answer": {Header{Op: FrameSlots, Flags: FlagAnswer}, nothing{}},
 }
 
 // goldenHeader fills in what golden leaves out.
@@ -228,7 +244,7 @@ func goldenHeader(name string, h Header) Header {
 	if single && h.Term == 0 {
 		h.Term = 3
 	}
-	if (single || h.Op == FrameFetch) && h.Slot == 0 {
+	if single && h.Slot == 0 {
 		h.Slot = 35525
 	}
 	return h
@@ -239,6 +255,7 @@ func goldenHeader(name string, h Header) Header {
 func TestVectors(t *testing.T) {
 	all := vectors(t)
 	covered := map[FrameOp][2]bool{}
+	kinds := map[SlotKind]bool{}
 	for _, v := range all {
 		want, known := golden[v.name]
 		if !known {
@@ -258,6 +275,11 @@ func TestVectors(t *testing.T) {
 		if err != nil || !alike(got, want.body) {
 			t.Errorf("%s: read as\n%+v, %v, want\n%+v", v.name, got, err, want.body)
 		}
+		if slots, ok := want.body.(slotsBody); ok {
+			for _, m := range slots.Messages {
+				kinds[m.Kind] = true
+			}
+		}
 		c := covered[h.Op]
 		c[h.Flags&FlagAnswer] = true
 		covered[h.Op] = c
@@ -268,6 +290,11 @@ func TestVectors(t *testing.T) {
 	for _, op := range FrameOps() {
 		if c := covered[op]; !c[0] || !c[1] && !op.rule().oneWay {
 			t.Errorf("%v: request is covered: %v, answer: %v", op, c[0], c[1])
+		}
+	}
+	for _, kind := range SlotKinds() {
+		if !kinds[kind] {
+			t.Errorf("no vector has a %v", kind)
 		}
 	}
 }

@@ -24,13 +24,7 @@ const (
 	FrameMembers FrameOp = 35 // body_members.go
 	FrameFlush   FrameOp = 36 // body_link.go
 
-	FrameTake    FrameOp = 48 // body_slots.go
-	FrameClaim   FrameOp = 49
-	FramePull    FrameOp = 50 // body_move.go
-	FramePullAck FrameOp = 51
-	FrameFetch   FrameOp = 52
-	FrameOffer   FrameOp = 53 // body_slots.go
-	FrameGrant   FrameOp = 54
+	FrameSlots FrameOp = 48 // body_slots.go
 
 	// FrameMulti is what an operation's opcode and that of its multi form differ
 	// by.
@@ -71,13 +65,7 @@ var frameRules = [...]frameRule{
 	FrameMembers: {name: "members", request: MaxBody, answer: MaxBody},
 	FrameFlush:   {name: "flush", request: flushLen, answer: flushAnswerLen},
 
-	FrameTake:    {name: "take", request: takeLen + MaxSlotBatch*slotTermLen, answer: MaxBody, parts: true},
-	FrameClaim:   {name: "claim", request: claimLen + MaxSlotBatch*slotTermLen + MaxNameLen, answer: MaxBody},
-	FramePull:    {name: "pull", request: pullLen, answer: MaxBody},
-	FramePullAck: {name: "pull_ack", request: pullAckLen, answer: maxRedirect},
-	FrameFetch:   {name: "fetch", request: MaxCanonicalLen, answer: MaxBody},
-	FrameOffer:   {name: "offer", request: takeLen + MaxSlotBatch*slotTermLen},
-	FrameGrant:   {name: "grant", request: MaxBody},
+	FrameSlots: {name: "slots", request: MaxBody},
 }
 
 // rule gives what is known of op; of an unknown one, a rule without a name.
