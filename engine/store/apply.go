@@ -20,7 +20,8 @@ func (w *writer) decide(op *proto.Op) {
 		w.sweepUnderPressure()
 	}
 	h := w.store.hash(op.Key)
-	old := w.lookup(uint16(op.Slot), op.Key, &h)
+	check := w.checkOf(op.Value)
+	old := w.replaced(op, &h, check)
 	var tag proto.ETag
 	if old != nil {
 		tag = old.etag
@@ -31,7 +32,7 @@ func (w *writer) decide(op *proto.Op) {
 	}
 	switch op.Code {
 	case proto.OpSet:
-		w.set(op, &h, old, proto.Version{Term: term}, 0)
+		w.set(op, &h, old, check, proto.Version{Term: term}, 0)
 	case proto.OpMerge:
 		w.merge(op, &h, old)
 	case proto.OpTouch:
@@ -53,9 +54,11 @@ func (w *writer) decide(op *proto.Op) {
 // lookup reads the entry of h for a write. It gives nil if there is none, having
 // dropped one that has expired. The head lies in w.read, good for this turn.
 func (w *writer) lookup(slot uint16, key []byte, h *hash) *head {
-	if w.slots[slot].find(h) == nil {
+	r := w.slots[slot].find(h)
+	if r == nil {
 		return nil
 	}
+	check := r.meta.check()
 	body, ok := w.cache.HasGet(w.read[:0], h[:])
 	w.read = body
 	old := &w.old
@@ -67,12 +70,40 @@ func (w *writer) lookup(slot uint16, key []byte, h *hash) *head {
 		w.expire(slot, h, old)
 		return nil
 	}
+	old.check = check
 	return old
 }
 
-// set stores op's value. version carries the term, and for a copy from elsewhere
-// the clock; otherwise the clock is the next of this writer.
-func (w *writer) set(op *proto.Op, h *hash, old *head, version proto.Version, etag proto.ETag) {
+// replaced is lookup for an operation, whose value has the given check. Most
+// writes replace a value by another one, whatever it was: for these the record
+// says all that has to be known, and the head is not read.
+func (w *writer) replaced(op *proto.Op, h *hash, check uint32) *head {
+	r := w.slots[op.Slot].find(h)
+	if r == nil {
+		return nil
+	}
+	if op.Code == proto.OpSet && !op.IfMatch.Set && !op.IfNoneMatch.Set &&
+		r.meta&(metaExpires|metaPieces) == 0 && r.meta.check() != check {
+		w.old = head{size: r.meta.size(), length: unread}
+		return &w.old
+	}
+	return w.lookup(uint16(op.Slot), op.Key, h)
+}
+
+// unread is the length of a value that was not looked at: no value is as long.
+const unread = -1
+
+// checkOf gives the check of a value: 0 if it is stored in pieces.
+func (w *writer) checkOf(value []byte) uint32 {
+	if len(value) > w.store.inlineMax {
+		return 0
+	}
+	return checkOf(value)
+}
+
+// set stores op's value, whose check is given. version carries the term, and for
+// a copy from elsewhere the clock; otherwise the clock is the next of this writer.
+func (w *writer) set(op *proto.Op, h *hash, old *head, check uint32, version proto.Version, etag proto.ETag) {
 	equal := op.Code == proto.OpSet && old != nil && w.equal(h, old, op.Value)
 	if equal && w.renew(op, h, old, version.Term) {
 		w.counters.equal.Add(1)
@@ -106,7 +137,7 @@ func (w *writer) set(op *proto.Op, h *hash, old *head, version proto.Version, et
 		w.salts = w.putPieces(w.salts[:0], uint16(op.Slot), h, next.pieceID, op.Value)
 		next.salts = w.salts
 	} else {
-		next.value = op.Value
+		next.value, next.check = op.Value, check
 	}
 	w.putHead(uint16(op.Slot), h, next, old, false)
 	w.counters.written.Add(1)

@@ -30,6 +30,7 @@ func pieceKey(h *hash, id uint64, index int, salt byte) (k [pieceKeyLen]byte) {
 // at then: putHead writes nothing and returns false.
 func (w *writer) putHead(slot uint16, h *hash, next, old *head, keepPieces bool) bool {
 	w.encode = appendHead(w.encode[:0], next)
+	next.size = len(w.encode)
 	b := &w.buckets[bucketOf(h[:])]
 	size := kvOverhead + hashLen + len(w.encode)
 	w.makeRoom(b, size)
@@ -47,25 +48,25 @@ func (w *writer) putHead(slot uint16, h *hash, next, old *head, keepPieces bool)
 		w.mortal++
 	}
 	if r == nil {
-		w.indexed += int64(set.insert(h, uint32(pos))) * recordSize
+		w.indexed += int64(set.insert(h, uint32(pos), metaOf(next))) * recordSize
 		w.entries++
 		w.forget(slot, next.key)
 		return true
 	}
-	r.pos = uint32(pos)
-	w.forgetHead(b, old)
+	r.pos, r.meta = uint32(pos), metaOf(next)
+	w.forgetHead(b, old.size, old.expiry != 0)
 	if old.pieces && !keepPieces {
 		w.dropPieces(h, old)
 	}
 	return true
 }
 
-// forgetHead takes a head, in bucket b, out of the accounts.
-func (w *writer) forgetHead(b *bucket, old *head) {
-	size := int64(kvOverhead + hashLen + old.size)
-	b.live -= size
-	w.live -= size
-	if old.expiry != 0 {
+// forgetHead takes a head of size bytes, in bucket b, out of the accounts.
+func (w *writer) forgetHead(b *bucket, size int, expires bool) {
+	pair := int64(kvOverhead + hashLen + size)
+	b.live -= pair
+	w.live -= pair
+	if expires {
 		w.mortal--
 	}
 }
@@ -136,7 +137,7 @@ func (w *writer) dropPieces(h *hash, old *head) {
 // dropEntry removes an entry, whose head is old, from arena, set and accounts.
 // Nothing of h may point into the slot's set: its records move.
 func (w *writer) dropEntry(slot uint16, h *hash, old *head) {
-	w.forgetHead(&w.buckets[bucketOf(h[:])], old)
+	w.forgetHead(&w.buckets[bucketOf(h[:])], old.size, old.expiry != 0)
 	w.cache.Del(h[:])
 	if old.pieces {
 		w.dropPieces(h, old)
@@ -312,10 +313,14 @@ func (w *writer) evict(slot uint16, h *hash, old *head) {
 }
 
 // lose drops the record of an entry that the arena no longer gives, which only a
-// collision of two 64-bit hashes in fastcache can cause.
+// collision of two 64-bit hashes can cause. The pieces of its value, if there are
+// any, stay in the accounts: only the head knew them.
 func (w *writer) lose(slot uint16, h *hash) {
 	w.counters.lost.Add(1)
 	w.forgetUnknown(slot)
+	if r := w.slots[slot].find(h); r != nil {
+		w.forgetHead(&w.buckets[bucketOf(h[:])], r.meta.size(), r.meta&metaExpires != 0)
+	}
 	w.dropRecord(slot, h)
 }
 

@@ -172,7 +172,7 @@ func TestSlotSetModel(t *testing.T) {
 			delete(model, h)
 		case r == nil && step/20_000%2 == 0:
 			pos := rng.Uint32()
-			s.insert(&h, pos)
+			s.insert(&h, pos, 0)
 			model[h] = pos
 		}
 		if int(s.n) != len(model) {
@@ -207,7 +207,7 @@ func TestSlotSetStaysSmall(t *testing.T) {
 		for range 30 * each * slots {
 			e := entry{slot: rng.IntN(slots)}
 			binary.LittleEndian.PutUint64(e.hash[:], rng.Uint64()|1<<32)
-			sets[e.slot].insert(&e.hash, 1)
+			sets[e.slot].insert(&e.hash, 1, 0)
 			if queue = append(queue, e); len(queue) > each*slots {
 				sets[queue[0].slot].remove(&queue[0].hash)
 				queue = queue[1:]

@@ -55,6 +55,7 @@ type head struct {
 	length  int    // of the value
 	salts   []byte // one for each piece
 	size    int    // of the head, as stored
+	check   uint32 // checkOf(value), if inline; parseHead does not know it
 }
 
 // parseHead reads a head that appendHead has written. It returns false for

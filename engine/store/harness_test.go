@@ -120,6 +120,12 @@ func checkAccounts(t testing.TB, s *Store) {
 						t.Errorf("entry of slot %d is not in the arena", i)
 						continue
 					}
+					if e.check = 0; !e.pieces {
+						e.check = checkOf(e.value)
+					}
+					if r.meta != metaOf(&e) {
+						t.Errorf("record of slot %d says %#x, its head %#x", i, r.meta, metaOf(&e))
+					}
 					entries++
 					if e.expiry != 0 {
 						mortal++

@@ -63,7 +63,7 @@ func (w *writer) merge(op *proto.Op, h *hash, old *head) {
 		op.Status = proto.StatusStale
 	default:
 		w.counters.merged.Add(1)
-		w.set(op, h, old, op.Version, op.ETag)
+		w.set(op, h, old, w.checkOf(op.Value), op.Version, op.ETag)
 	}
 }
 

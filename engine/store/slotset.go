@@ -1,6 +1,10 @@
 package store
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/cespare/xxhash/v2"
+)
 
 // hash finds a key within one process: SipHash-2-4 of the canonical key, under
 // the process's secret, so that nobody can choose keys that meet. It is as long
@@ -18,12 +22,50 @@ func (h *hash) home() uint32 { return binary.LittleEndian.Uint32(h[:]) &^ logPie
 
 func (h *hash) isZero() bool { return *h == hash{} }
 
-// record is one entry of a slot: its hash, and where its head lies in the ring
-// of its bucket (the low 32 bits of the position).
+// record is one entry of a slot: its hash, where its head lies in the ring of its
+// bucket (the low 32 bits of the position), and what a write has to know of an
+// entry to replace it unread.
 type record struct {
 	hash hash
 	pos  uint32
+	meta meta
 }
+
+// meta is what a record says of its head:
+//
+//	bit  0   length of the head, as stored, 13 bits: at most 5,157
+//	    13   the entry expires
+//	    14   the value is in pieces
+//	    15   check of the value, 17 bits; 0 if it is in pieces
+//
+// The check is the upper bits of the value's xxhash64. It only spares the look at
+// a value that differs: values whose checks are equal are compared byte by byte.
+type meta uint32
+
+const (
+	metaSizeBits        = 13
+	metaExpires    meta = 1 << 13
+	metaPieces     meta = 1 << 14
+	metaCheckShift      = 15
+)
+
+func metaOf(h *head) meta {
+	m := meta(h.size) | meta(h.check)<<metaCheckShift
+	if h.expiry != 0 {
+		m |= metaExpires
+	}
+	if h.pieces {
+		m |= metaPieces
+	}
+	return m
+}
+
+// size is the length of the head.
+func (m meta) size() int { return int(m & (1<<metaSizeBits - 1)) }
+
+func (m meta) check() uint32 { return uint32(m >> metaCheckShift) }
+
+func checkOf(value []byte) uint32 { return uint32(xxhash.Sum64(value) >> (32 + metaCheckShift)) }
 
 // slotSet is the set of the entries of one slot: what fastcache alone cannot
 // list, count or drop. A hash table with open addressing, linear probing and
@@ -80,11 +122,11 @@ func (s *slotSet) each(home uint32, visit func(*record) bool) {
 
 // insert adds h, which must not be there, and gives its record. It returns by
 // how many records the table has grown.
-func (s *slotSet) insert(h *hash, pos uint32) (grown int) {
+func (s *slotSet) insert(h *hash, pos uint32, m meta) (grown int) {
 	if (int(s.n)+1)*8 > len(s.records)*7 {
 		grown = s.resize(len(s.records) + len(s.records)/4 + 3)
 	}
-	s.put(record{*h, pos})
+	s.put(record{*h, pos, m})
 	s.n++
 	return grown
 }

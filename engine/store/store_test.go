@@ -3,6 +3,9 @@ package store
 import (
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/VictoriaMetrics/fastcache"
 
 	"github.com/smache/smache/proto"
 )
@@ -28,6 +31,38 @@ func TestSetGetDelete(t *testing.T) {
 	wantMiss(t, s, "a")
 	wantStatus(t, do(s, &proto.Op{Code: proto.OpDelete, Key: key("a")}), proto.StatusMiss)
 	checkAccounts(t, s)
+}
+
+// Where two keys have one hash, the later one's head takes the place of the
+// earlier one's. The earlier key is lost, and nobody is given the other's value.
+func TestHashCollision(t *testing.T) {
+	ttl := &proto.Op{Code: proto.OpTouch, Key: key("a"), TTL: proto.Forever}
+	for name, find := range map[string]func(*Store){
+		"write": func(s *Store) { wantStatus(t, do(s, ttl), proto.StatusMiss) },
+		"sweep": func(s *Store) {
+			w := s.writers[0]
+			for range proto.Slots / 4096 { // the empty slots that one call passes
+				w.exclusive(func() { w.sweepSome(1) })
+			}
+		},
+		"list": func(s *Store) {
+			if keys := s.SlotKeys(proto.SlotOf(key("a"))); len(keys) != 0 {
+				t.Errorf("%q are listed in the slot of a", keys)
+			}
+			s.DropSlot(proto.SlotOf(key("a")))
+		},
+	} {
+		s := newTestStore(t, Config{Writers: 1})
+		set(s, "a", "value of a")
+		h := s.hash(key("a"))
+		s.writers[0].cache.Set(h[:], appendHead(nil, &head{key: key("b"), value: []byte("value of b")}))
+		wantMiss(t, s, "a")
+		find(s)
+		if st := s.Stats(); st.Lost != 1 || st.Entries != 0 {
+			t.Errorf("%s: %d lost, %d entries left", name, st.Lost, st.Entries)
+		}
+		checkAccounts(t, s)
+	}
 }
 
 func TestGetAppends(t *testing.T) {
@@ -100,4 +135,39 @@ func TestConditions(t *testing.T) {
 	wantStatus(t, with(proto.OpDelete, "", tags(created.ETag), no), proto.StatusPrecondition)
 	wantStatus(t, with(proto.OpDelete, "", tags(third.ETag), no), proto.StatusOK)
 	wantMiss(t, s, "a")
+}
+
+// A write that replaces a value reads the arena only if the value may be the same,
+// or if anything of the old entry matters.
+func TestReplaceWithoutReading(t *testing.T) {
+	s := newTestStore(t, Config{Writers: 1})
+	reads := func() uint64 {
+		var st fastcache.Stats
+		s.writers[0].cache.UpdateStats(&st)
+		return st.GetCalls
+	}
+	condition := &proto.Op{Code: proto.OpSet, Key: key("a"), Value: []byte("five"), TTL: proto.Forever}
+	condition.IfMatch = proto.Match{Set: true, Any: true}
+	for _, step := range []struct {
+		name  string
+		write func()
+		read  bool
+	}{
+		{"new", func() { set(s, "a", "one") }, false},
+		{"other value", func() { set(s, "a", "two") }, false},
+		{"to be expired", func() { setTTL(s, "a", "three", time.Hour) }, false},
+		{"expires", func() { set(s, "a", "four") }, true},
+		{"same value", func() { set(s, "a", "four") }, true},
+		{"condition", func() { do(s, condition) }, true},
+		{"to be in pieces", func() { set(s, "a", strings.Repeat("p", s.inlineMax+1)) }, false},
+		{"in pieces", func() { set(s, "a", "six") }, true},
+	} {
+		before := reads()
+		step.write()
+		if read := reads() != before; read != step.read {
+			t.Errorf("%s: the write has read the arena: %v, want %v", step.name, read, step.read)
+		}
+	}
+	wantHit(t, s, "a", "six")
+	checkAccounts(t, s)
 }
