@@ -65,6 +65,7 @@ type asked struct {
 	deleted bool
 	excused bool
 	expires time.Duration
+	since   time.Duration // when the floor was answered
 	node    string
 }
 
@@ -92,7 +93,7 @@ func (c *checker) key(name string) *keyState {
 
 // fault excuses misses of the keys that a node has to do with, and refusals for a
 // while.
-func (c *checker) fault(n *node) {
+func (c *checker) fault(n *simNode) {
 	limit := 5 * time.Second
 	well := 0
 	for _, o := range c.s.nodes {
@@ -107,7 +108,7 @@ func (c *checker) fault(n *node) {
 			// Whoever still takes it for the holder has sent it operations.
 			// And who is left alone must first make sure that it is.
 			// A slot may be on its way to its owner.
-			if o := &c.s.nodes[name].m.slots[i]; involved || o.holder.sameRun(n.id) || well < 2 || n.m.owner(Slot(i)) == n.id.Name {
+			if o := &c.s.nodes[name].m.slots[i]; involved || (o.holder != nil && o.holder.sameRun(n.id)) || well < 2 || n.m.Owner(Slot(i)).Name == n.id.Name {
 				c.busyUntil[Slot(i)] = max(c.busyUntil[Slot(i)], c.s.now+limit)
 			}
 		}
@@ -124,52 +125,53 @@ func (c *checker) fault(n *node) {
 }
 
 // begin notes that op goes to n.
-func (c *checker) begin(n *node, op *Op) *asked {
-	k := c.key(op.Key)
-	if op.Action == ActDelete {
+func (c *checker) begin(n *simNode, op *clientOp) *asked {
+	k := c.key(op.key)
+	if op.action == actDelete {
 		k.deletes++
 	}
-	if op.TTL != 0 {
-		k.mortal[op.Value] = c.s.now + op.TTL
+	if op.ttl != 0 {
+		k.mortal[op.value] = c.s.now + op.ttl
 	}
-	return &asked{key: k, at: c.s.now, floor: k.floor, deleted: k.deleted, excused: k.excused, expires: k.expires, node: n.id.Name}
+	return &asked{key: k, at: c.s.now, floor: k.floor, deleted: k.deleted, excused: k.excused, expires: k.expires,
+		since: k.at, node: n.id.Name}
 }
 
-func (c *checker) answered(n *node, op *Op) {
-	ask := op.Ref().(*asked)
-	k := c.key(op.Key)
+func (c *checker) answered(n *simNode, op *clientOp) {
+	ask := op.asked
+	k := c.key(op.key)
 	if ask.key != k {
 		return // it was under way when the floors were forgotten
 	}
 	c.answers++
-	if op.Slot == c.s.watch {
-		c.s.trace("%v %v answers %s: action %d asked at %v, result %d, %+v; floor %v deleted %v expires %v", c.s.now, n.id, op.Key, op.Action, ask.at, op.Result, op.Entry, k.floor, k.deleted, k.expires)
+	if op.slot == c.s.watch {
+		c.s.trace("%v %v answers %s: action %d asked at %v, result %d, %+v; floor %v deleted %v expires %v", c.s.now, n.id, op.key, op.action, ask.at, op.result, op.entry, k.floor, k.deleted, k.expires)
 	}
-	if op.Action == ActDelete {
+	if op.action == actDelete {
 		k.deletes--
 		k.deleteAt = c.s.now
 	}
 	switch {
-	case op.Result == ResultBusy:
+	case op.result == resultBusy:
 		c.busy++
-		if op.Action == ActDelete {
+		if op.action == actDelete {
 			k.unsure = true
 			k.deleteAt = c.s.now + 5*time.Second
 		}
-		if c.strict && !c.lenient && c.s.now > c.busyUntil[op.Slot]+opTime && c.s.now > c.busyNode[ask.node]+opTime {
-			c.fail("%v of %q through %v is refused, and nothing excuses it: %s", op.Action, op.Key, n.id, c.s.describe(op.Slot))
+		if c.strict && !c.lenient && c.s.now > c.busyUntil[op.slot]+opTime && c.s.now > c.busyNode[ask.node]+opTime {
+			c.fail("%v of %q through %v is refused, and nothing excuses it: %s", op.action, op.key, n.id, c.s.describe(op.slot))
 		}
-	case op.Action == ActGet:
+	case op.action == actGet:
 		c.read(n, op, ask, k)
-	case op.Result == ResultFailed:
+	case op.result == resultFailed:
 		// A condition that does not hold says nothing that a read would not.
 	default:
 		c.written(n, op, ask, k)
 	}
 }
 
-func (c *checker) read(n *node, op *Op, ask *asked, k *keyState) {
-	if op.Result == ResultMiss {
+func (c *checker) read(n *simNode, op *clientOp, ask *asked, k *keyState) {
+	if op.result == resultMiss {
 		c.misses++
 		// The holder's clock and the client's are a message apart.
 		expired := k.expires != 0 && c.s.now+opTime >= k.expires || ask.expires != 0 && c.s.now+opTime >= ask.expires
@@ -181,39 +183,39 @@ func (c *checker) read(n *node, op *Op, ask *asked, k *keyState) {
 		if c.lenient || ask.floor == (Version{}) || ask.deleted || k.deleted || expired || deleting || k.unsure || ask.excused || k.excused {
 			return
 		}
-		c.fail("%q through %v is a miss, and %v was answered: %s", op.Key, n.id, ask.floor, c.s.describe(op.Slot))
+		c.fail("%q through %v is a miss, and %v was answered: %s", op.key, n.id, ask.floor, c.s.describe(op.slot))
 		return
 	}
-	w := c.made[op.Entry.Value]
-	if w == nil || w.key != op.Key {
-		c.fail("%q through %v gives %q, which was never written to it", op.Key, n.id, op.Entry.Value)
+	w := c.made[op.entry.value]
+	if w == nil || w.key != op.key {
+		c.fail("%q through %v gives %q, which was never written to it", op.key, n.id, op.entry.value)
 		return
 	}
-	if w.version != (Version{}) && w.version != op.Entry.Version {
-		c.fail("%q has version %v, and had %v", op.Entry.Value, op.Entry.Version, w.version)
+	if w.version != (Version{}) && w.version != op.entry.version {
+		c.fail("%q has version %v, and had %v", op.entry.value, op.entry.version, w.version)
 	}
 	if w.expires != 0 && ask.at >= w.expires+50*time.Millisecond {
-		c.fail("%q through %v gives %q, which expired at %v", op.Key, n.id, op.Entry.Value, w.expires)
+		c.fail("%q through %v gives %q, which expired at %v", op.key, n.id, op.entry.value, w.expires)
 	}
 	if c.lenient {
 		return
 	}
-	if (ask.excused || k.excused) && c.crashes && w.at > k.at {
+	if (ask.excused || k.excused) && c.crashes && w.at > ask.since {
 		return // written after the floor, by nodes that know nothing of it: who did is dead
 	}
-	if op.Entry.Version.Less(ask.floor) || ask.deleted && op.Entry.Version == ask.floor {
+	if op.entry.version.Less(ask.floor) || ask.deleted && op.entry.version == ask.floor {
 		c.fail("%q through %v gives %q of %v, older than %v (deleted: %v), which was answered before: %s",
-			op.Key, n.id, op.Entry.Value, op.Entry.Version, ask.floor, ask.deleted, c.s.describe(op.Slot))
+			op.key, n.id, op.entry.value, op.entry.version, ask.floor, ask.deleted, c.s.describe(op.slot))
 	}
 }
 
-func (c *checker) written(n *node, op *Op, ask *asked, k *keyState) {
-	v := op.Entry.Version
-	delete(k.mortal, op.Value)
-	w := c.made[op.Value]
+func (c *checker) written(n *simNode, op *clientOp, ask *asked, k *keyState) {
+	v := op.entry.version
+	delete(k.mortal, op.value)
+	w := c.made[op.value]
 	if w != nil {
 		w.version = v
-		w.expires = op.Entry.Expiry
+		w.expires = op.entry.expiry
 	}
 	if c.lenient {
 		return
@@ -223,13 +225,13 @@ func (c *checker) written(n *node, op *Op, ask *asked, k *keyState) {
 		k.floor = Version{}
 	} else if v.Less(ask.floor) || v == ask.floor {
 		c.fail("a write of %q through %v got version %v, below %v, which was answered before it began: %s",
-			op.Key, n.id, v, ask.floor, c.s.describe(op.Slot))
+			op.key, n.id, v, ask.floor, c.s.describe(op.slot))
 	}
 	if k.floor.Less(v) {
 		if k.expires != 0 && c.s.now+opTime >= k.expires {
 			k.gone = k.expires
 		}
-		k.floor, k.deleted, k.at, k.expires = v, op.Action == ActDelete, c.s.now, 0
+		k.floor, k.deleted, k.at, k.expires = v, op.action == actDelete, c.s.now, 0
 		if w != nil {
 			k.expires = w.expires
 		}
@@ -260,8 +262,8 @@ func (s *sim) describe(slot Slot) string {
 		n := s.nodes[name]
 		st := &n.m.slots[slot]
 		out += fmt.Sprintf("\n  %v up=%v state=%d role=%d term=%d holder=%v@%d imports=%d source=%v claim=%v serve=%v owner=%s epoch=%x data=%v",
-			n.m.self.ID, n.up, n.m.self.State, st.role, st.term, st.holder, st.holderTerm, len(st.imports), st.source != nil,
-			st.claim != nil, n.m.mayServe(), n.m.owner(slot), n.m.epoch&0xffff, n.data[slot])
+			n.m.self.ID, n.up, n.m.self.State, st.role, st.term, n.routes[slot], st.holderTerm, len(st.imports), st.source != nil,
+			st.claim != nil, n.m.mayServe(), n.m.Owner(slot).Name, n.m.epoch&0xffff, n.data[slot])
 	}
 	return out
 }

@@ -25,28 +25,28 @@ func (s *sim) client(every time.Duration) {
 	names := s.names()
 	n := s.nodes[names[s.rng.IntN(len(names))]]
 	if n.up && !n.leaving && n.m.self.State == StateServing {
-		op := Op{Key: fmt.Sprintf("%c%d", 'a'+s.rng.IntN(s.slots), s.rng.IntN(6))}
-		op.Slot = slotOf(op.Key, s.slots)
+		op := &clientOp{key: fmt.Sprintf("%c%d", 'a'+s.rng.IntN(s.slots), s.rng.IntN(6))}
+		op.slot = slotOf(op.key, s.slots)
 		switch p := s.rng.IntN(20); {
 		case p < 9:
-			op.Action = ActGet
+			op.action = actGet
 		case p < 15:
-			op.Action = ActSet
+			op.action = actSet
 		case p < 17:
-			op.Action = ActSetIf
-			op.Expect = s.check.key(op.Key).floor
+			op.action = actSetIf
+			op.expect = s.check.key(op.key).floor
 		default:
-			op.Action = ActDelete
+			op.action = actDelete
 		}
-		if op.Action == ActSet || op.Action == ActSetIf {
-			op.Value = fmt.Sprint(op.Key, "#", s.serial)
-			s.check.made[op.Value] = &made{key: op.Key, at: s.now}
+		if op.action == actSet || op.action == actSetIf {
+			op.value = fmt.Sprint(op.key, "#", s.serial)
+			s.check.made[op.value] = &made{key: op.key, at: s.now}
 			if s.rng.IntN(6) == 0 {
-				op.TTL = time.Duration(100+s.rng.IntN(3000)) * time.Millisecond
+				op.ttl = time.Duration(100+s.rng.IntN(3000)) * time.Millisecond
 			}
 		}
-		ref := s.check.begin(n, &op)
-		n.event(func() { n.m.Do(s.now, op, ref) })
+		op.asked = s.check.begin(n, op)
+		n.event(func() { n.do(op) })
 	}
 	s.after(time.Duration(s.rng.Int64N(int64(2*every))), func() { s.client(every) })
 }
@@ -91,7 +91,7 @@ func history(seed uint64, off mutant, trace func(string, ...any)) error {
 
 // upset does one thing to the cluster.
 func (s *sim) upset(kind int) {
-	var up []*node
+	var up []*simNode
 	for _, name := range s.names() {
 		if n := s.nodes[name]; n.up && !n.leaving && s.now >= n.frozen {
 			up = append(up, n)
@@ -136,7 +136,7 @@ func (s *sim) upset(kind int) {
 }
 
 // hasHeir reports whether a node knows of another that will take its slots.
-func (n *node) hasHeir() bool {
+func (n *simNode) hasHeir() bool {
 	for _, o := range n.m.alivePeers() {
 		if other := n.sim.nodes[o.Name]; o.State == StateServing && other.up && !other.leaving {
 			return true

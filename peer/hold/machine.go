@@ -1,7 +1,9 @@
 package hold
 
 import (
+	"math/bits"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,10 +18,17 @@ type Config struct {
 	// Alone is how long a node that was told to join others waits for them
 	// before it goes on alone. Zero: it was told of none.
 	Alone time.Duration
-	// Owner names the member that a slot belongs to, by placement.
-	Owner func(slot Slot, members []Member) string
-	// Batch bounds the items that a source sends at once.
+	// Place gives, for members in order of their names, the index of the one that
+	// each slot belongs to, below zero for none.
+	Place func(members []Member) func(slot Slot) int
+	// Batch bounds the bytes that a source sends at once for a slot.
 	Batch int
+	// Window is how many slots a node takes or imports at a time.
+	Window int
+	// Rate bounds the bytes a second that a node imports; 0: no bound.
+	Rate int
+	// MaxWaiting bounds the operations that wait for keys to be fetched.
+	MaxWaiting int
 	// off switches rules off, to show that the tests would notice.
 	off mutant
 }
@@ -42,7 +51,7 @@ const (
 	frozen = 500 * time.Millisecond
 	// retry is how often what was not answered is asked again.
 	retry = 100 * time.Millisecond
-	// opTime is how long a client waits, at the most.
+	// opTime is how long an operation waits for its key, at the most.
 	opTime = 240 * time.Millisecond
 	// recordTime is how long the record of a key that went is kept at least: more
 	// than it takes to find out that a peer is cut off.
@@ -52,53 +61,77 @@ const (
 	healTime = 10 * time.Minute
 )
 
-// Driver carries out what a machine decides. Its methods must not call back.
-type Driver interface {
-	// Send sends m to a peer. It may be lost, late or doubled; a refused
-	// connection comes back as Machine.Refused.
-	Send(to ID, m *Message)
-	// Answer completes an operation that Do was given.
-	Answer(op *Op)
-	// Wall is the wall clock in microseconds; it may be wrong.
-	Wall() uint64
-
-	// Get, Put and Remove are the store. Keys lists a slot, the newest first.
-	Get(slot Slot, key string) (Entry, bool)
-	Put(slot Slot, key string, e Entry)
-	Remove(slot Slot, key string)
-	Keys(slot Slot) []string
-}
+// TickEvery is how often Tick is to be called.
+const TickEvery = 50 * time.Millisecond
 
 // Machine is one node's part in deciding who holds which slot.
 type Machine struct {
 	cfg   Config
 	d     Driver
+	stats Stats
 	now   time.Duration
 	last  time.Duration // of the last tick
 	start time.Duration
 	self  Member
+	me    *node    // self
 	list  []Member // all known, self included, by name
 	epoch uint64
+	nodes map[ID]*node
 	peers map[string]*peer
 	lease time.Duration // may serve until then, while there are live peers
 	alone time.Duration // may serve without peers from then on
-	slots []slot
-	clock uint64
+	until time.Duration // what Driver.Serve was told last
+
+	serving []Member // those that slots are placed on
+	owners  func(slot Slot) int
+	owning  []*node // of serving
+
+	slots  []slot
+	active []uint64 // a bit for each slot that Tick has to look at
+	dirty  []Slot   // those that the driver has to be told of
 	// terms is the highest term that this node has heard of, of any slot: every
 	// message carries it, as a Lamport clock. So a term that is new here is above
 	// all that were in use anywhere a moment ago, that of a holder who has just
 	// died included.
-	terms  uint32
-	ops    map[uint64]*Op
-	nextOp uint64
+	terms uint32
+	// flushes is the number of the latest flush that this node has carried out.
+	// What comes from a node that has not carried it out is from before.
+	flushes uint32
 	// before is the member list as it was when this node was counted dead, until
 	// everything that it held then is in good hands.
 	before []Member
 	// unheard is when a member was last silent that may come back with entries of
 	// its own: records are kept for it, and a while longer.
-	unheard time.Duration
-	pinged  time.Duration
-	spread  time.Duration
+	unheard   time.Duration
+	recording bool
+	pinged    time.Duration
+	spread    time.Duration
+
+	taking  int // slots that were asked for since round began
+	offered int // slots that were offered since
+	round   time.Duration
+	budget  int // bytes that may be imported
+	waiting int // operations that wait for keys
+	others  int // live peers
+}
+
+// Stats are counts of a machine. Any goroutine may read them.
+type Stats struct {
+	// Held, Importing and Sources are numbers of slots: those that this node
+	// holds; those of them that it still imports; those that others still import
+	// from it.
+	Held, Importing, Sources atomic.Int64
+	// Entries that were sent and acknowledged; received; and of these, taken in,
+	// refused because what is here is as new, refused because the memory is full
+	// of younger ones, refused for another reason.
+	Sent, Received, Applied, Older, TooOld, Failed atomic.Uint64
+	// Dropped counts entries that this node had to let go because others have
+	// overtaken them, or may have.
+	Dropped atomic.Uint64
+	// Granted, Taken and Claimed count slots.
+	Granted, Taken, Claimed atomic.Uint64
+	// Fetches counts keys that were fetched from a source ahead of their turn.
+	Fetches atomic.Uint64
 }
 
 // peer is what a node keeps of another run of a node.
@@ -106,36 +139,60 @@ type peer struct {
 	id       ID
 	heard    time.Duration // its last answer to a ping of ours
 	answered time.Duration // our last answer to a ping of its; kept when it falls silent
-	since    time.Duration // silent since
+	since    time.Duration // silent, or gone, since
 }
 
 // New makes a machine. It does nothing before the first Tick.
 func New(cfg Config, d Driver, now time.Duration) *Machine {
 	m := &Machine{
-		cfg: cfg, d: d, now: now, start: now, last: now, peers: map[string]*peer{},
-		slots: make([]slot, cfg.Slots), ops: map[uint64]*Op{},
+		cfg: cfg, d: d, now: now, start: now, last: now, round: now,
+		nodes: map[ID]*node{}, peers: map[string]*peer{},
+		slots: make([]slot, cfg.Slots), active: make([]uint64, (cfg.Slots+63)/64),
 		self: Member{ID: cfg.Self, State: StateJoining, Weight: cfg.Weight},
 	}
+	m.me = m.node(m.self.ID)
 	m.setList([]Member{m.self})
 	return m
+}
+
+// Stats gives the counts, which go on.
+func (m *Machine) Stats() *Stats { return &m.stats }
+
+// Self is this node, as it sees itself.
+func (m *Machine) Self() Member { return m.self }
+
+// Members are all nodes that this one knows of, by name. The caller may not change
+// them.
+func (m *Machine) Members() []Member { return m.list }
+
+// Epoch is a hash of the member list.
+func (m *Machine) Epoch() uint64 { return m.epoch }
+
+// Owner names the member that a slot belongs to, by placement; none: no name.
+func (m *Machine) Owner(s Slot) ID {
+	if o := m.owner(s); o != nil {
+		return o.ID
+	}
+	return ID{}
 }
 
 // Receive takes a message from a peer.
 func (m *Machine) Receive(now time.Duration, msg *Message) {
 	m.now = now
-	if msg.From.Name == m.self.Name {
+	defer m.settleUp()
+	if msg.From.Name == m.self.Name || int(msg.Slot) >= len(m.slots) {
 		return
 	}
 	m.terms = max(m.terms, msg.Terms, msg.Term)
+	if msg.Flushes > m.flushes {
+		m.flush(msg.Flushes)
+	}
 	if old := m.member(msg.From.Name); old == nil || msg.From.newer(old) {
 		m.merge([]Member{msg.From})
 	}
-	if msg.From.State == StateGone {
-		m.farewell(msg.From.ID)
-	}
 	// A frame from a run that is over, or that is counted dead, is not applied;
 	// its sender is told, so that it can come back as a new one.
-	if from := m.member(msg.From.Name); from.Incarnation != msg.From.Incarnation || !from.alive() {
+	if from := m.member(msg.From.Name); from.Incarnation != msg.From.Incarnation || !from.Alive() {
 		if msg.Kind == MsgMembers {
 			m.merge(msg.Members)
 		}
@@ -155,6 +212,9 @@ func (m *Machine) receive(msg *Message) {
 		m.send(msg.From.ID, &Message{Kind: MsgPong, Time: msg.Time})
 	case MsgPong:
 		p := m.peers[msg.From.Name]
+		if msg.Time > m.now {
+			return // not a time that this node has sent
+		}
 		p.heard = max(p.heard, msg.Time)
 		m.lease = max(m.lease, msg.Time+lease)
 	case MsgMembers:
@@ -162,6 +222,15 @@ func (m *Machine) receive(msg *Message) {
 		if msg.Epoch != m.epoch {
 			m.sendMembers(msg.From.ID)
 		}
+	default:
+		m.mark(msg.Slot)
+		m.receiveSlot(msg)
+	}
+}
+
+// receiveSlot takes a message that is about a slot.
+func (m *Machine) receiveSlot(msg *Message) {
+	switch msg.Kind {
 	case MsgTake:
 		m.onTake(msg)
 	case MsgGrant:
@@ -186,18 +255,14 @@ func (m *Machine) receive(msg *Message) {
 		m.onOffer(msg)
 	case MsgStale:
 		m.onStale(msg)
-	case MsgOp:
-		m.onOp(msg)
-	case MsgAnswer:
-		m.onAnswer(msg)
-	case MsgRefused:
-		m.onRefused(msg)
+	case MsgPing, MsgPong, MsgMembers:
 	}
 }
 
-// Tick lets time pass; it is to be called about every 50 ms.
+// Tick lets time pass; it is to be called every TickEvery.
 func (m *Machine) Tick(now time.Duration) {
 	m.now = now
+	defer m.settleUp()
 	if now-m.last > frozen {
 		// It was this node that stood still. Nobody is to be blamed for that.
 		for _, p := range m.peers {
@@ -205,36 +270,56 @@ func (m *Machine) Tick(now time.Duration) {
 		}
 		m.alone = now + silence
 	}
+	m.budget = min(m.budget+int(int64(m.cfg.Rate)*int64(now-m.last)/int64(time.Second)), m.cfg.Rate/8)
 	m.last = now
+	if now-m.round >= retry {
+		m.round, m.taking, m.offered = now, 0, 0
+	}
 	m.watchPeers()
+	m.pruneMembers()
 	if m.self.State == StateJoining && m.readyToServe() {
 		m.setSelf(StateServing)
 	}
 	if m.keepsRecords() {
 		m.unheard = now
 	}
-	for i := range m.slots {
-		m.tickSlot(Slot(i), &m.slots[i])
+	if m.stats.Sources.Load() == 0 {
+		m.before = nil
 	}
-	m.tickOps()
+	if recording := m.unheard > 0 && now-m.unheard < recordTime; recording != m.recording {
+		m.recording = recording
+		m.markAll()
+	}
+	for i, word := range m.active {
+		for ; word != 0; word &= word - 1 {
+			n := i*64 + bits.TrailingZeros64(word)
+			if !m.tickSlot(Slot(n), &m.slots[n]) {
+				m.active[i] &^= word & -word
+			}
+		}
+	}
 }
 
 // readyToServe reports whether a joining node may take slots: some member that
 // does answers, or it has waited long enough. Nodes that have only met each other
 // wait too: there may be a cluster that they have not found yet (rule 11).
 func (m *Machine) readyToServe() bool {
-	for _, o := range m.alivePeers() {
-		if o.State != StateJoining && m.now < m.lease {
+	for i := range m.list {
+		if o := &m.list[i]; o.Name != m.self.Name && o.Alive() && o.State != StateJoining && m.now < m.lease {
 			return true
 		}
 	}
 	return m.now-m.start >= m.cfg.Alone
 }
 
+// GoAlone tells a node that waits for others that there are none to wait for.
+func (m *Machine) GoAlone() { m.cfg.Alone = 0 }
+
 // Refused is told that a peer's machine has refused a connection: the process is
 // gone.
 func (m *Machine) Refused(now time.Duration, id ID) {
 	m.now = now
+	defer m.settleUp()
 	if o := m.member(id.Name); o != nil && o.Incarnation == id.Incarnation && o.State < StateGone {
 		m.merge([]Member{{ID: id, State: StateGone, Weight: o.Weight}})
 	}
@@ -249,7 +334,10 @@ func (m *Machine) Met(now time.Duration, id ID) {
 // Leave begins to hand everything over. Left says when that is done.
 func (m *Machine) Leave(now time.Duration) {
 	m.now = now
-	m.setSelf(StateLeaving)
+	defer m.settleUp()
+	if m.self.State < StateLeaving {
+		m.setSelf(StateLeaving)
+	}
 }
 
 // Left reports whether a leaving node has nothing left to hand over.
@@ -257,10 +345,8 @@ func (m *Machine) Left() bool {
 	if m.self.State != StateLeaving {
 		return false
 	}
-	for i := range m.slots {
-		if s := &m.slots[i]; s.role != roleNone || s.source != nil {
-			return len(m.alivePeers()) == 0
-		}
+	if m.stats.Held.Load() > 0 || m.stats.Sources.Load() > 0 {
+		return len(m.alivePeers()) == 0
 	}
 	return true
 }
@@ -271,20 +357,68 @@ func (m *Machine) Farewell(now time.Duration) {
 	m.setSelf(StateGone)
 }
 
+// Flush drops what there is in the whole cluster, as far as this node goes, and
+// gives the number of the flush: peers that carry it out, or hear of it by any
+// message, refuse what is from before. at least is the number that a peer has
+// given to it, 0 at the one that begins.
+func (m *Machine) Flush(now time.Duration, atLeast uint32) uint32 {
+	m.now = now
+	defer m.settleUp()
+	m.flush(max(m.flushes+1, atLeast))
+	return m.flushes
+}
+
+func (m *Machine) flush(number uint32) {
+	m.flushes = number
+	m.d.Flush()
+}
+
 // mayServe reports whether this node may serve what it holds: some peer has
 // answered within the lease; or it counts no peer alive, and has not stood still
 // since it last could have heard from one (rule 9).
-func (m *Machine) mayServe() bool {
-	if m.now < m.lease || m.cfg.off == noLease {
-		return true
+func (m *Machine) mayServe() bool { return m.now < m.servesUntil() }
+
+func (m *Machine) servesUntil() time.Duration {
+	if m.cfg.off == noLease {
+		return m.now + time.Hour
 	}
-	return len(m.alivePeers()) == 0 && m.now-m.last <= frozen && m.now >= m.alone
+	if m.now >= m.alone && m.others == 0 {
+		return max(m.lease, m.last+frozen)
+	}
+	return m.lease
+}
+
+// settleUp tells the driver of everything that an event has changed.
+func (m *Machine) settleUp() {
+	for _, n := range m.dirty {
+		m.publish(n, &m.slots[n])
+	}
+	m.dirty = m.dirty[:0]
+	if until := m.servesUntil(); until != m.until {
+		m.until = until
+		m.d.Serve(until)
+	}
+}
+
+// mark notes that a slot may have changed, for the driver and for the next tick.
+func (m *Machine) mark(n Slot) {
+	m.active[n/64] |= 1 << (n % 64)
+	if s := &m.slots[n]; !s.dirty {
+		s.dirty = true
+		m.dirty = append(m.dirty, n)
+	}
+}
+
+func (m *Machine) markAll() {
+	for n := range m.slots {
+		m.mark(Slot(n))
+	}
 }
 
 func (m *Machine) alivePeers() []Member {
 	var out []Member
 	for _, o := range m.list {
-		if o.Name != m.self.Name && o.alive() {
+		if o.Name != m.self.Name && o.Alive() {
 			out = append(out, o)
 		}
 	}
@@ -306,14 +440,29 @@ func (m *Machine) member(name string) *Member {
 	return &m.list[i]
 }
 
+// node gives the one node of an ID; nil for none.
+func (m *Machine) node(id ID) *node {
+	if id.Name == "" {
+		return nil
+	}
+	n := m.nodes[id]
+	if n == nil {
+		n = &node{ID: id}
+		o := m.member(id.Name)
+		n.alive = o != nil && o.Incarnation == id.Incarnation && o.Alive()
+		m.nodes[id] = n
+	}
+	return n
+}
+
 // isAlive reports whether exactly this run of a node counts as alive.
 func (m *Machine) isAlive(id ID) bool {
-	o := m.member(id.Name)
-	return o != nil && o.Incarnation == id.Incarnation && o.alive()
+	n := m.nodes[id]
+	return n != nil && n.alive
 }
 
 func (m *Machine) send(to ID, msg *Message) {
-	msg.From, msg.Epoch, msg.Terms = m.self, m.epoch, m.terms
+	msg.From, msg.Epoch, msg.Terms, msg.Flushes = m.self, m.epoch, m.terms, m.flushes
 	m.d.Send(to, msg)
 }
 

@@ -21,15 +21,18 @@ func (m *Machine) merge(reports []Member) {
 	list := slices.Clone(m.list)
 	for _, r := range reports {
 		if r.Name == m.self.Name {
-			if r.newer(&m.self) && !(r.Incarnation == m.self.Incarnation && r.alive()) {
+			if r.newer(&m.self) && !(r.Incarnation == m.self.Incarnation && r.Alive()) {
 				m.comeBack(r.Incarnation)
 			}
 			continue
 		}
 		i := slices.IndexFunc(list, func(o Member) bool { return o.Name == r.Name })
-		if i < 0 {
+		switch {
+		case i < 0 && r.State == StateGone && m.peers[r.Name] == nil:
+			// Nothing that this node knows of has to do with it.
+		case i < 0:
 			list = append(list, r)
-		} else if r.newer(&list[i]) {
+		case r.newer(&list[i]):
 			list[i] = r
 		}
 	}
@@ -47,13 +50,7 @@ func (m *Machine) setList(list []Member) {
 	}
 	served := m.mayServe()
 	m.list = list
-	h := fnv.New64a()
-	for _, o := range list {
-		_, _ = h.Write([]byte(o.Name))
-		_, _ = h.Write([]byte{0, byte(o.Incarnation), byte(o.Incarnation >> 8), byte(o.Incarnation >> 16),
-			byte(o.Incarnation >> 24), byte(o.State), byte(o.Weight), byte(o.Weight >> 8)})
-	}
-	m.epoch = h.Sum64()
+	m.epoch = epochOf(list)
 	for _, o := range list {
 		if o.Name == m.self.Name {
 			continue
@@ -64,19 +61,83 @@ func (m *Machine) setList(list []Member) {
 			// sides count from here.
 			was := p
 			p = &peer{id: o.ID, heard: m.now, answered: m.now}
-			if was == nil && o.alive() && served {
+			if was == nil && o.Alive() && served {
 				m.lease = max(m.lease, m.now+lease)
 			}
 			m.peers[o.Name] = p
 		}
-		if o.State == StateSilent && p.since == 0 {
+		if !o.Alive() && p.since == 0 {
 			p.since = m.now
 		}
 	}
+	m.me = m.node(m.self.ID)
+	m.others = 0
+	for _, n := range m.nodes {
+		o := m.member(n.Name)
+		n.alive = o != nil && o.Incarnation == n.Incarnation && o.Alive()
+	}
+	for i := range list {
+		if list[i].Alive() && list[i].Name != m.self.Name {
+			m.others++
+		}
+	}
+	m.place()
 	for i := range m.slots {
 		m.slots[i].claim = nil
 	}
+	m.markAll()
 	m.spreadMembers()
+}
+
+// epochOf hashes a member list. Nodes that have left are no part of it: they are
+// forgotten some time, not everywhere at once.
+func epochOf(list []Member) uint64 {
+	h := fnv.New64a()
+	for _, o := range list {
+		if o.State == StateGone {
+			continue
+		}
+		_, _ = h.Write([]byte(o.Name))
+		_, _ = h.Write([]byte{
+			0, byte(o.Incarnation), byte(o.Incarnation >> 8), byte(o.Incarnation >> 16), byte(o.Incarnation >> 24),
+			byte(o.Incarnation >> 32), byte(o.Incarnation >> 40), byte(o.Incarnation >> 48), byte(o.Incarnation >> 56),
+			byte(o.State), byte(o.Weight), byte(o.Weight >> 8), byte(o.Weight >> 16), byte(o.Weight >> 24),
+		})
+	}
+	return h.Sum64()
+}
+
+// place computes which member each slot belongs to, if those that serve have
+// changed.
+func (m *Machine) place() {
+	var serving []Member
+	for _, o := range m.list {
+		if o.State == StateServing {
+			serving = append(serving, o)
+		}
+	}
+	same := slices.EqualFunc(serving, m.serving, func(a, b Member) bool {
+		return a.Name == b.Name && a.Weight == b.Weight
+	})
+	m.serving = serving
+	m.owning = m.owning[:0]
+	for _, o := range serving {
+		m.owning = append(m.owning, m.node(o.ID))
+	}
+	if !same {
+		m.owners = m.cfg.Place(serving)
+	}
+}
+
+// owner gives the member that a slot belongs to: placement over those that serve.
+func (m *Machine) owner(s Slot) *node {
+	if len(m.owning) == 0 {
+		return nil
+	}
+	if i := m.owners(s); i >= 0 {
+		return m.owning[i]
+	}
+	return nil
 }
 
 // comeBack is what a node does that was counted dead and is not: it takes a new
@@ -84,6 +145,7 @@ func (m *Machine) setList(list []Member) {
 // it keeps the entries only to offer them to whoever does (rule 10).
 func (m *Machine) comeBack(dead uint64) {
 	m.self.Incarnation = max(m.self.Incarnation, dead) + 1
+	m.me = m.node(m.self.ID)
 	m.lease = 0
 	if m.before == nil {
 		m.before = slices.Clone(m.list)
@@ -108,16 +170,16 @@ func (m *Machine) comeBack(dead uint64) {
 // anything: somebody may have changed it, and died since (rule 10).
 func (m *Machine) vouched() bool {
 	for _, o := range m.list {
-		if o.alive() || m.cfg.off == returnKeeps {
+		if o.Alive() || m.cfg.off == returnKeeps {
 			continue
 		}
 		i := slices.IndexFunc(m.before, func(b Member) bool { return b.Name == o.Name })
-		if i < 0 || m.before[i].alive() || !m.before[i].sameRun(o.ID) {
+		if i < 0 || m.before[i].Alive() || !m.before[i].sameRun(o.ID) {
 			return false
 		}
 	}
 	for _, b := range m.before {
-		if o := m.member(b.Name); b.alive() && !o.sameRun(b.ID) && m.cfg.off != returnKeeps {
+		if o := m.member(b.Name); b.Alive() && (o == nil || !o.sameRun(b.ID)) && m.cfg.off != returnKeeps {
 			return false
 		}
 	}
@@ -151,6 +213,28 @@ func (m *Machine) watchPeers() {
 	}
 }
 
+// pruneMembers forgets nodes that have been gone for so long that nobody can ask
+// for them any more; one that was silent for that long is gone. A node that is in
+// doubt needs the list as it was.
+func (m *Machine) pruneMembers() {
+	for _, o := range m.list {
+		p := m.peers[o.Name]
+		if o.Alive() || p == nil || m.now-p.since < healTime || m.before != nil {
+			continue
+		}
+		if o.State == StateSilent {
+			o.State = StateGone
+			p.since = m.now
+			m.merge([]Member{o})
+		} else {
+			delete(m.peers, o.Name)
+			delete(m.nodes, o.ID)
+			m.setList(slices.DeleteFunc(slices.Clone(m.list), func(x Member) bool { return x.Name == o.Name }))
+		}
+		return // one at a time: the list has changed
+	}
+}
+
 func (m *Machine) spreadMembers() {
 	m.spread = m.now
 	for _, o := range m.alivePeers() {
@@ -159,7 +243,7 @@ func (m *Machine) spreadMembers() {
 }
 
 func (m *Machine) sendMembers(to ID) {
-	m.send(to, &Message{Kind: MsgMembers, Members: slices.Clone(m.list)})
+	m.send(to, &Message{Kind: MsgMembers, Members: m.list})
 }
 
 // fenced reports whether no silent member can still be serving on the strength
@@ -185,18 +269,4 @@ func (m *Machine) keepsRecords() bool {
 		}
 	}
 	return false
-}
-
-// owner names the member that a slot belongs to: placement over those that serve.
-func (m *Machine) owner(s Slot) string {
-	var serving []Member
-	for _, o := range m.list {
-		if o.State == StateServing {
-			serving = append(serving, o)
-		}
-	}
-	if len(serving) == 0 {
-		return ""
-	}
-	return m.cfg.Owner(s, serving)
 }

@@ -6,10 +6,11 @@ import (
 	"github.com/smache/smache/proto"
 )
 
-// Slot and Version are those of proto.
+// Slot, Version and Entry are those of proto.
 type (
 	Slot    = proto.Slot
 	Version = proto.Version
+	Entry   = proto.Entry
 )
 
 // Kind says what a message is. Append only: peers of other versions read it.
@@ -48,26 +49,23 @@ const (
 	MsgFetch Kind = 13
 	// MsgFetched is the answer: an entry, or none.
 	MsgFetched Kind = 14
-	// MsgOffer says that the sender holds a slot that belongs to the receiver.
+	// MsgOffer says that the sender holds a slot that belongs to the receiver;
+	// with Done, that it is left with entries of it.
 	MsgOffer Kind = 15
 	// MsgStale says that an import or a source of that term is not open; with
 	// Done, that what the receiver has offered is overtaken.
 	MsgStale Kind = 16
-	// MsgOp forwards an operation of a client, MsgAnswer is what came of it.
-	MsgOp     Kind = 17
-	MsgAnswer Kind = 18
-	// MsgRefused says that the operation was not carried out, and will not be.
-	MsgRefused Kind = 19
 )
 
 // Message is what nodes send each other. Which fields count depends on the kind.
 type Message struct {
-	Kind  Kind
-	Epoch uint64 // of the sender's member list
-	Terms uint32 // the highest term that the sender has heard of
-	From  Member // the sender, as it sees itself
-	Slot  Slot
-	Term  uint32
+	Kind    Kind
+	Epoch   uint64 // of the sender's member list
+	Terms   uint32 // the highest term that the sender has heard of
+	Flushes uint32 // the number of the latest flush that the sender has carried out
+	From    Member // the sender, as it sees itself
+	Slot    Slot
+	Term    uint32
 	// Elder is, in MsgClaimOK, the highest term that the sender knows of the slot
 	// besides the claimed one; in MsgGrant, see slot.elder; in MsgOffer, see
 	// source.since.
@@ -80,18 +78,10 @@ type Message struct {
 	Sources []Source
 	Seq     uint32
 	Key     string
-	Items   []Item
+	Items   []Entry // entries, and records of keys that are gone
 	Found   bool
 	Done    bool
 	Empty   bool
-	Op      Op
-}
-
-// Item is an entry, or the record that a key is gone, on its way from a source.
-type Item struct {
-	Key   string
-	Entry Entry
-	Gone  bool // a record: there was a delete, an expiry or an eviction
 }
 
 // Source names a node that has entries of a slot which nobody has asked for, and
@@ -101,26 +91,19 @@ type Source struct {
 	Since uint32
 }
 
-// Entry is what the machine needs to know of an entry. Its value is opaque.
-type Entry struct {
-	Value   string
-	Version Version
-	Expiry  time.Duration // on the local clock of the node that has it, 0: never
-}
-
 // ID names one run of one node.
 type ID struct {
 	Name string
-	// Incarnation is runStep times the number of the run, plus how often the run
+	// Incarnation is RunStep times the number of the run, plus how often the run
 	// was counted dead and came back.
 	Incarnation uint64
 }
 
-// runStep is the distance between the incarnations of two runs of a node.
-const runStep = 1 << 16
+// RunStep is the distance between the incarnations of two runs of a node.
+const RunStep = 1 << 16
 
 func (id ID) sameRun(o ID) bool {
-	return id.Name == o.Name && id.Incarnation/runStep == o.Incarnation/runStep
+	return id.Name == o.Name && id.Incarnation/RunStep == o.Incarnation/RunStep
 }
 
 // State is what a member is up to. The order counts: of two reports of one
@@ -142,12 +125,19 @@ type Member struct {
 	Weight uint32
 }
 
-// alive reports whether the member takes part: it is asked, and answers.
-func (m *Member) alive() bool { return m.State >= StateJoining && m.State <= StateLeaving }
+// Alive reports whether the member takes part: it is asked, and answers.
+func (m *Member) Alive() bool { return m.State >= StateJoining && m.State <= StateLeaving }
 
 // newer reports whether m is a later report of a node than o. A higher
 // incarnation is; a node that finds itself counted dead takes one (as in SWIM,
 // Das et al. 2002).
 func (m *Member) newer(o *Member) bool {
 	return m.Incarnation > o.Incarnation || m.Incarnation == o.Incarnation && m.State > o.State
+}
+
+// node is a run of a node that this machine has heard of. There is one for each
+// ID, so that slots can refer to it.
+type node struct {
+	ID
+	alive bool // by the member list: exactly this incarnation takes part
 }

@@ -7,8 +7,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
-
-	"github.com/smache/smache/proto"
 )
 
 // sim is a cluster in one goroutine: machines, a network that delays, loses,
@@ -19,7 +17,7 @@ type sim struct {
 	now    time.Duration
 	queue  queue
 	serial uint64
-	nodes  map[string]*node
+	nodes  map[string]*simNode
 	off    mutant
 	slots  int
 	watch  Slot // the slot whose messages are traced
@@ -31,19 +29,24 @@ type sim struct {
 	trace        func(format string, args ...any)
 }
 
-// node is one run of one node in a sim.
-type node struct {
-	sim     *sim
-	id      ID
-	m       *Machine
-	data    map[Slot]map[string]Entry
-	skew    time.Duration // of its wall clock
-	started time.Duration
-	up      bool
-	leaving bool
-	emptied time.Duration
-	frozen  time.Duration // until then; 0: not
-	held    []func()      // what arrives while it is frozen
+// simNode is one run of one node in a sim.
+type simNode struct {
+	sim        *sim
+	id         ID
+	m          *Machine
+	data       []shelf
+	clock      uint64
+	until      time.Duration // may serve until then
+	routes     []ID
+	routeTerms []uint32
+	ops        []*clientOp
+	skew       time.Duration // of its wall clock
+	started    time.Duration
+	up         bool
+	leaving    bool
+	emptied    time.Duration
+	frozen     time.Duration // until then; 0: not
+	held       []func()      // what arrives while it is frozen
 }
 
 // event is something that happens at a time.
@@ -70,7 +73,7 @@ func (q *queue) Pop() any {
 
 func newSim(seed uint64, slots int, off mutant) *sim {
 	s := &sim{
-		rng: rand.New(rand.NewPCG(seed, 77)), nodes: map[string]*node{}, off: off, slots: slots,
+		rng: rand.New(rand.NewPCG(seed, 77)), nodes: map[string]*simNode{}, off: off, slots: slots,
 		cut: map[[2]string]bool{}, trace: func(string, ...any) {},
 	}
 	s.check = newChecker(s)
@@ -94,16 +97,20 @@ func (s *sim) run(d time.Duration) {
 }
 
 // start starts a node, which knows the others that are up.
-func (s *sim) start(name string) *node {
-	incarnation := uint64(runStep)
+func (s *sim) start(name string) *simNode {
+	incarnation := uint64(RunStep)
 	if old := s.nodes[name]; old != nil {
-		incarnation = (old.m.self.Incarnation/runStep + 1) * runStep
+		incarnation = (old.m.self.Incarnation/RunStep + 1) * RunStep
 	}
-	n := &node{
-		sim: s, id: ID{name, incarnation}, data: map[Slot]map[string]Entry{}, up: true, started: s.now,
+	n := &simNode{
+		sim: s, id: ID{name, incarnation}, data: newShelves(s.slots), up: true, started: s.now,
+		routes: make([]ID, s.slots), routeTerms: make([]uint32, s.slots),
 		skew: time.Duration(s.rng.Int64N(int64(60*time.Second))) - 30*time.Second,
 	}
-	cfg := Config{Self: n.id, Weight: 1, Slots: s.slots, Owner: owner, Batch: 1 + s.rng.IntN(2), off: s.off}
+	cfg := Config{
+		Self: n.id, Weight: 1, Slots: s.slots, Place: place, Batch: 1 + s.rng.IntN(2), Window: 1 + s.rng.IntN(s.slots),
+		MaxWaiting: 1000, off: s.off,
+	}
 	if len(s.nodes) > 0 {
 		cfg.Alone = 5 * time.Second
 	}
@@ -116,11 +123,11 @@ func (s *sim) start(name string) *node {
 }
 
 // meet is what finds members: now and then each node is told of another.
-func (s *sim) meet(n *node) {
+func (s *sim) meet(n *simNode) {
 	if !n.up {
 		return
 	}
-	var up []*node
+	var up []*simNode
 	for _, name := range s.names() {
 		if o := s.nodes[name]; o.up && o != n {
 			up = append(up, o)
@@ -142,29 +149,32 @@ func (s *sim) names() []string {
 	return names
 }
 
-// owner is rendezvous hashing without weights.
-func owner(slot Slot, members []Member) string {
-	best, name := uint64(0), ""
-	for _, m := range members {
-		h := fnv.New64a()
-		fmt.Fprintf(h, "%s/%d", m.Name, slot)
-		x := h.Sum64()
-		x ^= x >> 33
-		x *= 0xff51afd7ed558ccd
-		x ^= x >> 33
-		if name == "" || x > best {
-			best, name = x, m.Name
+// place is rendezvous hashing without weights.
+func place(members []Member) func(slot Slot) int {
+	return func(slot Slot) int {
+		best, at := uint64(0), -1
+		for i, m := range members {
+			h := fnv.New64a()
+			fmt.Fprintf(h, "%s/%d", m.Name, slot)
+			x := h.Sum64()
+			x ^= x >> 33
+			x *= 0xff51afd7ed558ccd
+			x ^= x >> 33
+			if at < 0 || x > best {
+				best, at = x, i
+			}
 		}
+		return at
 	}
-	return name
 }
 
-func (s *sim) tick(n *node) {
+func (s *sim) tick(n *simNode) {
 	if !n.up {
 		return
 	}
 	n.event(func() {
 		n.m.Tick(s.now)
+		n.tickOps()
 		if n.leaving && n.m.Left() {
 			if n.emptied == 0 {
 				n.emptied = s.now
@@ -180,7 +190,7 @@ func (s *sim) tick(n *node) {
 }
 
 // event gives a node something to do: now, or when it thaws.
-func (n *node) event(do func()) {
+func (n *simNode) event(do func()) {
 	if !n.up {
 		return
 	}
@@ -193,7 +203,7 @@ func (n *node) event(do func()) {
 
 // freeze stops a node for d. What arrives meanwhile it gets when it resumes,
 // directly asked operations first or last, as chance has it.
-func (s *sim) freeze(n *node, d time.Duration) {
+func (s *sim) freeze(n *simNode, d time.Duration) {
 	s.trace("%v freeze %v for %v", s.now, n.id, d)
 	n.frozen = s.now + d
 	s.check.fault(n)
@@ -213,13 +223,13 @@ func (s *sim) freeze(n *node, d time.Duration) {
 	})
 }
 
-func (s *sim) kill(n *node) {
+func (s *sim) kill(n *simNode) {
 	s.trace("%v kill %v", s.now, n.id)
 	s.check.fault(n)
 	n.up = false
 }
 
-func (s *sim) leave(n *node) {
+func (s *sim) leave(n *simNode) {
 	s.trace("%v leave %v", s.now, n.id)
 	n.leaving = true
 	n.event(func() { n.m.Leave(s.now) })
@@ -232,15 +242,33 @@ func pair(a, b string) [2]string {
 	return [2]string{a, b}
 }
 
+// deliver takes something from one process to another, which does it. It is lost
+// with the process.
+func (s *sim) deliver(from, to *simNode, do func()) {
+	delay := time.Duration(1+s.rng.IntN(5)) * time.Millisecond
+	s.after(delay, func() {
+		if to.up && !s.cut[pair(from.id.Name, to.id.Name)] {
+			to.event(do)
+		}
+	})
+}
+
+// Route is Driver's.
+func (n *simNode) Route(slot Slot, to ID, term uint32) { n.routes[slot], n.routeTerms[slot] = to, term }
+
+// Serve is Driver's.
+func (n *simNode) Serve(until time.Duration) { n.until = until }
+
 // Send is Driver's.
-func (n *node) Send(to ID, msg *Message) {
+func (n *simNode) Send(to ID, msg *Message) {
 	s := n.sim
 	m := *msg
+	m.Members = slices.Clone(m.Members)
 	copies := 1
 	if s.rng.Float64() < s.loss {
 		copies = 0
-	} else if s.rng.Float64() < s.double && m.Kind != MsgOp && m.Kind != MsgAnswer && m.Kind != MsgRefused {
-		copies = 2 // but for requests of clients: links number those
+	} else if s.rng.Float64() < s.double {
+		copies = 2
 	}
 	from, dst := n.id, s.nodes[to.Name] // a link is to a process, not to a name
 	for range copies {
@@ -252,10 +280,7 @@ func (n *node) Send(to ID, msg *Message) {
 			delay += time.Duration(s.rng.IntN(400)) * time.Millisecond
 		}
 		s.after(delay, func() {
-			if s.cut[pair(from.Name, to.Name)] {
-				return
-			}
-			if dst == nil {
+			if s.cut[pair(from.Name, to.Name)] || dst == nil {
 				return
 			}
 			if !dst.up {
@@ -267,60 +292,18 @@ func (n *node) Send(to ID, msg *Message) {
 				return
 			}
 			copied := m
-			if m.Kind != MsgPing && m.Kind != MsgPong && m.Kind != MsgMembers && m.Slot == s.watch {
-				s.trace("%v %v->%v kind %d term %d seq %d key %s items %v done %v op %v elder %d empty %v", s.now, m.From.ID, to, m.Kind, m.Term, m.Seq, m.Key, m.Items, m.Done, m.Op.Action, m.Elder, m.Empty)
+			if m.Kind > MsgMembers && m.Slot == s.watch {
+				s.trace("%v %v->%v kind %d term %d seq %d key %s items %v done %v elder %d empty %v",
+					s.now, m.From.ID, to, m.Kind, m.Term, m.Seq, m.Key, m.Items, m.Done, m.Elder, m.Empty)
 			}
-			dst.event(func() { dst.m.Receive(s.now, &copied) })
+			dst.event(func() {
+				if m.From.State == StateGone {
+					dst.farewell(m.From.ID)
+				}
+				dst.m.Receive(s.now, &copied)
+			})
 		})
 	}
 }
 
-// Answer is Driver's.
-func (n *node) Answer(op *Op) { n.sim.check.answered(n, op) }
-
-// Wall is Driver's.
-func (n *node) Wall() uint64 {
-	return uint64((n.sim.now + n.skew + 1000*time.Hour).Microseconds())
-}
-
-// Get is Driver's.
-func (n *node) Get(slot Slot, key string) (Entry, bool) {
-	e, ok := n.data[slot][key]
-	return e, ok
-}
-
-// Put is Driver's.
-func (n *node) Put(slot Slot, key string, e Entry) {
-	if n.data[slot] == nil {
-		n.data[slot] = map[string]Entry{}
-	}
-	n.data[slot][key] = e
-}
-
-// Remove is Driver's.
-func (n *node) Remove(slot Slot, key string) { delete(n.data[slot], key) }
-
-// Keys is Driver's.
-func (n *node) Keys(slot Slot) []string {
-	var keys []string
-	for key := range n.data[slot] {
-		keys = append(keys, key)
-	}
-	slices.SortFunc(keys, func(a, b string) int {
-		x, y := n.data[slot][a].Version, n.data[slot][b].Version
-		if x == y {
-			if a < b {
-				return -1
-			}
-			return 1
-		}
-		if y.Less(x) {
-			return -1
-		}
-		return 1
-	})
-	return keys
-}
-
-var _ Driver = (*node)(nil)
-var _ = proto.Slots
+var _ Driver = (*simNode)(nil)

@@ -17,16 +17,25 @@ const (
 // slot is what a node knows of one slot.
 type slot struct {
 	role role
+	// told, toldTerm and remembers are what the store was told last; dirty says
+	// that it has to be told again.
+	told      role
+	remembers bool
+	dirty     bool
+	toldTerm  uint32
+	route     *node // what Driver.Route was told last
+	routeTerm uint32
+
 	// term is the highest term that this node has held, granted, or agreed to.
 	term uint32
 	// holder is who holds the slot under holderTerm, as far as this node knows.
-	holder     ID
+	holder     *node
 	holderTerm uint32
 	// seen is the highest term that anybody is known to have held, or may have:
 	// was promised, but not to promised, who was promised last, promisedTerm.
 	seen         uint32
-	promised     ID
 	promisedTerm uint32
+	promised     *node
 	// elder is, for the holder, the highest term that what it has may not
 	// include: entries, and the records of those that went. Whoever held the slot
 	// under that term or later may bring what it has; what is older has been
@@ -37,8 +46,8 @@ type slot struct {
 	imports []*imported
 	source  *source
 	fetches map[string]*fetching
-	records map[string]record
 	next    time.Duration // when to ask again
+	settled time.Duration // when the last import was complete
 }
 
 // claim is the attempt to hold a slot whose holder is dead.
@@ -51,7 +60,7 @@ type claim struct {
 
 // imported is one source of an import, at the importer.
 type imported struct {
-	from    ID
+	from    *node
 	seq     uint32 // the batch that is asked for
 	asked   time.Duration
 	first   time.Duration // when it was asked for first
@@ -62,7 +71,7 @@ type imported struct {
 // source is what is left at a node that has handed a slot over: entries which the
 // importer has not acknowledged.
 type source struct {
-	to   ID // the importer; no name: nobody has asked yet
+	to   *node // the importer; nil: nobody has asked yet
 	term uint32
 	// since is the term up to which the entries are right.
 	since uint32
@@ -71,17 +80,12 @@ type source struct {
 	doubt bool
 	// started says that the importer has the grant.
 	started bool
+	listed  bool            // queue was filled
+	queue   []string        // keys that were not sent yet
 	seq     uint32          // the batch that was sent last
 	sent    []string        // the keys in it
-	last    bool            // it was the last
+	entries int             // of them, entries
 	handed  map[string]bool // keys that the importer may have: it was sent them
-	records map[string]record
-}
-
-// record says that a key of a slot went, and under which version (rule 5).
-type record struct {
-	version Version
-	at      time.Duration
 }
 
 // fetching is a read through to the sources, and who waits for it.
@@ -91,33 +95,137 @@ type fetching struct {
 	waiting []*Op
 }
 
-func (m *Machine) tickSlot(n Slot, s *slot) {
-	m.expireRecords(s)
+// setRole changes what this node is to a slot. It stops serving at once; that it
+// begins to, or how, is published at the end of the event.
+func (m *Machine) setRole(n Slot, s *slot, r role) {
+	if s.role == r {
+		return
+	}
+	held, importing := int64(0), int64(0)
+	if r != roleNone {
+		held++
+	}
+	if s.role != roleNone {
+		held--
+	}
+	if r == roleImporting {
+		importing++
+	}
+	if s.role == roleImporting {
+		importing--
+		s.settled = m.now
+	}
+	m.stats.Held.Add(held)
+	m.stats.Importing.Add(importing)
+	s.role = r
+	m.mark(n)
+	if r == roleNone && s.told != roleNone {
+		s.told = roleNone
+		m.d.Release(n)
+	}
+}
+
+func (m *Machine) setSource(n Slot, s *slot, src *source) {
+	if s.source == nil && src != nil {
+		m.stats.Sources.Add(1)
+	}
+	if s.source != nil && src == nil {
+		m.stats.Sources.Add(-1)
+	}
+	s.source = src
+	m.mark(n)
+}
+
+// remember reports whether records of a slot have to be kept (rule 5).
+func (m *Machine) remember(s *slot) bool {
+	switch {
+	case s.role == roleImporting || s.source != nil:
+		return true
+	case s.role == roleHolding:
+		return m.recording || s.settled > 0 && m.now-s.settled < recordTime
+	}
+	return false
+}
+
+// publish tells the driver what has become of a slot.
+func (m *Machine) publish(n Slot, s *slot) {
+	s.dirty = false
+	if m.remember(s) && !s.remembers {
+		s.remembers = true
+		m.d.Remember(n, true)
+	}
+	if s.role != roleNone && (s.told != s.role || s.toldTerm != s.term) {
+		s.told, s.toldTerm = s.role, s.term
+		m.d.Hold(n, s.term, s.role == roleImporting)
+	}
+	if to := m.holderOf(s, n); to != s.route || s.routeTerm != s.holderTerm {
+		s.route, s.routeTerm = to, s.holderTerm
+		switch {
+		case to == nil:
+			m.d.Route(n, ID{}, 0)
+		case to == s.holder:
+			m.d.Route(n, to.ID, s.holderTerm)
+		default:
+			m.d.Route(n, to.ID, 0)
+		}
+	}
+}
+
+// holderOf gives the node to ask about a slot: its holder, as far as this node
+// knows; else its owner; else who was promised it last.
+func (m *Machine) holderOf(s *slot, n Slot) *node {
+	switch owner := m.owner(n); {
+	case s.role != roleNone:
+		return m.me
+	case s.holderTerm > 0 && s.holder != nil && s.holder.alive:
+		return s.holder
+	case owner != nil && owner != m.me:
+		return owner
+	case s.holder != nil && s.holder.alive && s.holder != m.me:
+		return s.holder
+	}
+	return nil
+}
+
+// tickSlot does what is due, and reports whether there is more to come.
+func (m *Machine) tickSlot(n Slot, s *slot) bool {
+	if s.remembers && !m.remember(s) {
+		s.remembers = false
+		m.d.Remember(n, false)
+	}
 	if s.role == roleImporting {
 		m.tickImports(n, s)
 	}
-	if m.now < s.next {
-		return
-	}
-	s.next = m.now + retry
-	if s.source != nil {
-		m.tickSource(n, s)
-	}
 	owner := m.owner(n)
-	switch {
-	case s.role == roleNone && owner == m.self.Name:
-		m.acquire(n, s)
-	case s.role == roleHolding && owner != m.self.Name && owner != "":
-		m.send(m.member(owner).ID, &Message{Kind: MsgOffer, Slot: n, Term: s.term, Elder: s.holderTerm})
+	wanted := s.role == roleNone && owner == m.me
+	unwanted := s.role == roleHolding && owner != nil && owner != m.me
+	if m.now >= s.next {
+		s.next = m.now + retry
+		if s.source != nil {
+			m.tickSource(n, s)
+		}
+		switch {
+		case wanted:
+			m.acquire(n, s)
+		case unwanted && m.offered < 4*m.cfg.Window:
+			m.offered++
+			m.send(owner.ID, &Message{Kind: MsgOffer, Slot: n, Term: s.term, Elder: s.holderTerm})
+		}
 	}
+	return wanted || unwanted || s.role == roleImporting || s.source != nil || s.remembers
 }
 
 // acquire is the next step of an owner towards holding its slot: take it from
 // the holder, or claim it if that is dead or there is none.
 func (m *Machine) acquire(n Slot, s *slot) {
-	if s.holder.Name != "" && s.holder != m.self.ID && m.isAlive(s.holder) {
+	if s.holder != nil && s.holder != m.me && s.holder.alive {
 		s.claim = nil
-		m.send(s.holder, &Message{Kind: MsgTake, Slot: n})
+		if m.taking+int(m.stats.Importing.Load()) >= m.cfg.Window {
+			s.next = 0 // at the next tick
+			return
+		}
+		m.taking++
+		m.send(s.holder.ID, &Message{Kind: MsgTake, Slot: n})
 		return
 	}
 	m.pressClaim(n, s)
@@ -131,7 +239,7 @@ func (m *Machine) pressClaim(n Slot, s *slot) {
 	if s.claim == nil {
 		s.term = m.newTerm()
 		s.claim = &claim{term: s.term}
-		m.promise(s, m.self.ID, s.term)
+		m.promise(s, m.me, s.term)
 		if m.dropUnvouched(n, s); s.source != nil {
 			s.claim.sources = append(s.claim.sources, Source{m.self.ID, s.source.since})
 		}
@@ -155,7 +263,8 @@ func (m *Machine) pressClaim(n Slot, s *slot) {
 
 func (m *Machine) onClaim(msg *Message) {
 	s := &m.slots[msg.Slot]
-	if msg.Epoch != m.epoch || m.owner(msg.Slot) != msg.From.Name || !m.fenced() {
+	from := m.node(msg.From.ID)
+	if msg.Epoch != m.epoch || m.owner(msg.Slot) != from || !m.fenced() {
 		m.send(msg.From.ID, &Message{Kind: MsgClaimNo, Slot: msg.Slot, Term: s.term})
 		return
 	}
@@ -163,35 +272,35 @@ func (m *Machine) onClaim(msg *Message) {
 		m.send(msg.From.ID, &Message{Kind: MsgMoved, Slot: msg.Slot, Node: m.self.ID, Term: s.term})
 		return
 	}
-	if src := s.source; src != nil && src.to != msg.From.ID && m.isAlive(src.to) {
+	if src := s.source; src != nil && src.to != nil && src.to != from && src.to.alive {
 		// What is here is for a holder that lives.
-		m.send(msg.From.ID, &Message{Kind: MsgMoved, Slot: msg.Slot, Node: src.to, Term: src.term})
+		m.send(msg.From.ID, &Message{Kind: MsgMoved, Slot: msg.Slot, Node: src.to.ID, Term: src.term})
 		return
 	}
-	repeated := s.term == msg.Term && s.holder == msg.From.ID && s.holderTerm == 0
+	repeated := s.term == msg.Term && s.holder == from && s.holderTerm == 0
 	if msg.Term <= s.term && !repeated && m.cfg.off != forgetTerms {
 		m.send(msg.From.ID, &Message{Kind: MsgClaimNo, Slot: msg.Slot, Term: s.term})
 		return
 	}
-	m.promise(s, msg.From.ID, msg.Term)
-	s.holder, s.holderTerm = msg.From.ID, 0 // promised, not known to hold
+	m.promise(s, from, msg.Term)
+	s.holder, s.holderTerm = from, 0 // promised, not known to hold
 	s.claim = nil
-	answer := &Message{Kind: MsgClaimOK, Slot: msg.Slot, Term: msg.Term, Clock: m.clock, Elder: s.seen}
+	answer := &Message{Kind: MsgClaimOK, Slot: msg.Slot, Term: msg.Term, Clock: m.d.Clock(msg.Slot), Elder: s.seen}
 	if m.dropUnvouched(msg.Slot, s); s.source != nil {
-		m.rebind(msg.Slot, s, msg.From.ID, msg.Term)
+		m.rebind(msg.Slot, s, from, msg.Term)
 		answer.Sources = []Source{{m.self.ID, s.source.since}}
 	}
 	m.send(msg.From.ID, answer)
 }
 
-// promise notes that id may hold the slot under term, from now on.
-func (m *Machine) promise(s *slot, id ID, term uint32) {
+// promise notes that a node may hold the slot under term, from now on.
+func (m *Machine) promise(s *slot, to *node, term uint32) {
 	// What this node has promised itself it knows to have come to nothing, unless
 	// it has held the slot; then it is in seen.
-	if s.promised != id && !s.promised.sameRun(m.self.ID) {
+	if s.promised != to && s.promised != nil && !s.promised.sameRun(m.self.ID) {
 		s.seen = max(s.seen, s.promisedTerm)
 	}
-	s.term, s.promised, s.promisedTerm = term, id, term
+	s.term, s.promised, s.promisedTerm = term, to, term
 }
 
 func (m *Machine) onClaimAnswer(msg *Message) {
@@ -208,7 +317,7 @@ func (m *Machine) onClaimAnswer(msg *Message) {
 	if msg.Term != s.claim.term || s.term != s.claim.term {
 		return
 	}
-	m.clock = max(m.clock, msg.Clock)
+	m.d.Adopt(msg.Clock)
 	s.claim.waiting = slices.DeleteFunc(s.claim.waiting, func(id ID) bool { return id == msg.From.ID })
 	s.claim.elder = max(s.claim.elder, msg.Elder)
 	for _, src := range msg.Sources {
@@ -228,16 +337,14 @@ func (m *Machine) finishClaim(n Slot, s *slot) {
 	sources, elder := s.claim.sources, s.claim.elder
 	s.claim = nil
 	m.hold(n, s)
+	m.stats.Claimed.Add(1)
 	s.elder = elder
 	if s.source != nil { // this node's own leftovers are where they belong
-		m.rebind(n, s, m.self.ID, s.term)
+		m.rebind(n, s, m.me, s.term)
 		if s.source.since < elder && m.cfg.off != returnKeeps {
 			m.dropSource(n, s)
 		} else {
-			for key, r := range s.source.records {
-				s.record(key, r)
-			}
-			s.source = nil
+			m.setSource(n, s, nil)
 		}
 	}
 	for _, src := range sources {
@@ -247,26 +354,26 @@ func (m *Machine) finishClaim(n Slot, s *slot) {
 		if src.Since < elder && m.cfg.off != returnKeeps {
 			m.send(src.ID, &Message{Kind: MsgStale, Slot: n, Term: s.term, Done: true})
 		} else {
-			m.openImport(n, s, src.ID)
+			m.openImport(n, s, m.node(src.ID))
 		}
 	}
 }
 
 // hold makes this node the holder under s.term.
-func (m *Machine) hold(_ Slot, s *slot) {
-	s.role = roleHolding
-	s.holder, s.holderTerm = m.self.ID, s.term
+func (m *Machine) hold(n Slot, s *slot) {
+	m.setRole(n, s, roleHolding)
+	s.holder, s.holderTerm = m.me, s.term
 	s.seen = max(s.seen, s.term)
 	s.next = 0
 }
 
-func (m *Machine) openImport(n Slot, s *slot, from ID) {
+func (m *Machine) openImport(n Slot, s *slot, from *node) {
 	for _, im := range s.imports {
 		if im.from == from && !im.done {
 			return
 		}
 	}
-	s.role = roleImporting
+	m.setRole(n, s, roleImporting)
 	im := &imported{from: from, seq: 1, settled: map[string]bool{}}
 	s.imports = append(s.imports, im)
 	m.pull(n, s, im)
@@ -275,17 +382,18 @@ func (m *Machine) openImport(n Slot, s *slot, from ID) {
 // onTake hands the slot over, once, if it is this node's to give (rules 2, 7).
 func (m *Machine) onTake(msg *Message) {
 	s := &m.slots[msg.Slot]
-	if msg.Epoch != m.epoch || m.owner(msg.Slot) != msg.From.Name {
+	from := m.node(msg.From.ID)
+	if msg.Epoch != m.epoch || m.owner(msg.Slot) != from {
 		return // their lists differ: they are being exchanged
 	}
-	if src := s.source; src != nil && src.to == msg.From.ID {
+	if src := s.source; src != nil && src.to == from {
 		m.tickSource(msg.Slot, s) // the grant was lost
 		return
 	}
-	if src := s.source; src != nil && src.to.Name == "" && msg.Done && (!src.doubt || m.vouched()) {
+	if src := s.source; src != nil && src.to == nil && msg.Done && (!src.doubt || m.vouched()) {
 		// Leftovers go to a holder that wants them, and to no other: whoever does
 		// not hold the slot must claim it, and hear what others know of it.
-		m.rebind(msg.Slot, s, msg.From.ID, m.newTerm())
+		m.rebind(msg.Slot, s, from, m.newTerm())
 		s.term = src.term
 		m.tickSource(msg.Slot, s)
 		return
@@ -294,8 +402,8 @@ func (m *Machine) onTake(msg *Message) {
 	case s.role == roleImporting && m.cfg.off != grantImporting:
 		return // not before the import is complete
 	case s.role == roleNone:
-		if s.holder.Name != "" && s.holderTerm > 0 {
-			m.send(msg.From.ID, &Message{Kind: MsgMoved, Slot: msg.Slot, Node: s.holder, Term: s.holderTerm})
+		if s.holder != nil && s.holderTerm > 0 {
+			m.send(msg.From.ID, &Message{Kind: MsgMoved, Slot: msg.Slot, Node: s.holder.ID, Term: s.holderTerm})
 		} else {
 			m.send(msg.From.ID, &Message{Kind: MsgMoved, Slot: msg.Slot, Term: s.term})
 		}
@@ -305,47 +413,62 @@ func (m *Machine) onTake(msg *Message) {
 		return
 	}
 	term := m.newTerm()
-	s.source = &source{
-		to: msg.From.ID, term: term, since: term, elder: s.elder, handed: map[string]bool{}, records: s.records,
-	}
-	s.records, s.imports = nil, nil
-	s.term, s.holder, s.holderTerm, s.seen = term, msg.From.ID, term, max(s.seen, term)
+	s.imports = nil
 	if m.cfg.off != grantKeeps {
-		s.role = roleNone
+		m.setRole(msg.Slot, s, roleNone)
 	}
-	m.failWaiting(s)
+	m.setSource(msg.Slot, s, &source{
+		to: from, term: term, since: term, elder: s.elder, handed: map[string]bool{},
+	})
+	m.stats.Granted.Add(1)
+	s.term, s.holder, s.holderTerm, s.seen = term, from, term, max(s.seen, term)
+	m.refuseWaiting(s)
 	m.tickSource(msg.Slot, s)
 }
 
 // onGrant makes this node the holder of what it was handed.
 func (m *Machine) onGrant(msg *Message) {
 	s := &m.slots[msg.Slot]
+	from := m.node(msg.From.ID)
 	if msg.Term <= s.term && m.cfg.off != forgetTerms {
 		switch {
 		case s.role == roleNone || s.holderTerm != msg.Term:
 			m.send(msg.From.ID, &Message{Kind: MsgStale, Slot: msg.Slot, Term: msg.Term})
 		case msg.Empty:
 			m.send(msg.From.ID, &Message{Kind: MsgTaken, Slot: msg.Slot, Term: msg.Term})
-		case !slices.ContainsFunc(s.imports, func(im *imported) bool { return im.from == msg.From.ID && !im.done }):
+		case !slices.ContainsFunc(s.imports, func(im *imported) bool { return im.from == from && !im.done }):
 			m.send(msg.From.ID, &Message{Kind: MsgStale, Slot: msg.Slot, Term: msg.Term, Done: true})
 		}
 		return
 	}
-	m.clock = max(m.clock, msg.Clock)
+	m.d.Adopt(msg.Clock)
 	s.term, s.claim = msg.Term, nil
 	if s.source != nil {
 		m.dropSource(msg.Slot, s)
 	}
 	if s.role == roleNone {
+		m.taking = max(m.taking-1, 0)
+		m.stats.Taken.Add(1)
 		m.hold(msg.Slot, s)
 		s.elder = msg.Elder
 	}
-	s.holder, s.holderTerm, s.seen = m.self.ID, msg.Term, max(s.seen, msg.Term)
+	s.holder, s.holderTerm, s.seen = m.me, msg.Term, max(s.seen, msg.Term)
 	if msg.Empty {
 		m.send(msg.From.ID, &Message{Kind: MsgTaken, Slot: msg.Slot, Term: msg.Term})
 	} else {
-		m.openImport(msg.Slot, s, msg.From.ID)
+		m.openImport(msg.Slot, s, from)
 	}
+}
+
+// Moved learns from an operation's answer who holds a slot.
+func (m *Machine) Moved(now time.Duration, slot Slot, holder ID, term uint32) {
+	m.now = now
+	defer m.settleUp()
+	if holder.Name == "" || holder.Name == m.self.Name || int(slot) >= len(m.slots) {
+		return
+	}
+	m.mark(slot)
+	m.learn(&m.slots[slot], holder, term)
 }
 
 // onMoved learns who holds a slot. Terms only grow, so the highest is right.
@@ -353,8 +476,8 @@ func (m *Machine) onMoved(msg *Message) {
 	s := &m.slots[msg.Slot]
 	if msg.Node.Name == "" {
 		// Nobody that the sender knows of.
-		if s.role == roleNone && s.holder == msg.From.ID {
-			s.holder, s.holderTerm = ID{}, 0
+		if s.role == roleNone && s.holder == m.node(msg.From.ID) {
+			s.holder, s.holderTerm = nil, 0
 		}
 		s.term = max(s.term, msg.Term)
 		return
@@ -362,10 +485,15 @@ func (m *Machine) onMoved(msg *Message) {
 	if msg.Node == m.self.ID {
 		return // granted, and the grant is still on its way
 	}
-	s.seen = max(s.seen, msg.Term)
-	if msg.Term > s.holderTerm && s.role == roleNone {
-		s.holder, s.holderTerm, s.claim = msg.Node, msg.Term, nil
-		s.term = max(s.term, msg.Term)
+	m.learn(s, msg.Node, msg.Term)
+}
+
+func (m *Machine) learn(s *slot, holder ID, term uint32) {
+	m.terms = max(m.terms, term)
+	s.seen = max(s.seen, term)
+	if term > s.holderTerm && s.role == roleNone {
+		s.holder, s.holderTerm, s.claim = m.node(holder), term, nil
+		s.term = max(s.term, term)
 	}
 }
 
@@ -383,10 +511,10 @@ func (m *Machine) onOffer(msg *Message) {
 		// returned. This one takes the other's in, under a term above both.
 		m.send(msg.From.ID, &Message{Kind: MsgTake, Slot: msg.Slot, Done: true})
 	case s.role == roleNone && msg.Done: // in doubt: it claims nothing
-	case s.role == roleNone && m.owner(msg.Slot) == m.self.Name && msg.Term >= s.holderTerm:
-		s.holder, s.holderTerm, s.next = msg.From.ID, max(msg.Term, 1), 0
+	case s.role == roleNone && m.owner(msg.Slot) == m.me && msg.Term >= s.holderTerm:
+		s.holder, s.holderTerm, s.next = m.node(msg.From.ID), max(msg.Term, 1), 0
 		s.seen = max(s.seen, msg.Term)
 	case s.role == roleNone && s.holderTerm > 0:
-		m.send(msg.From.ID, &Message{Kind: MsgMoved, Slot: msg.Slot, Node: s.holder, Term: s.holderTerm})
+		m.send(msg.From.ID, &Message{Kind: MsgMoved, Slot: msg.Slot, Node: s.holder.ID, Term: s.holderTerm})
 	}
 }

@@ -1,0 +1,217 @@
+package hold
+
+import (
+	"slices"
+	"time"
+)
+
+// This file is the store of a simulated node: what engine/store does, in maps.
+
+// kept is an entry in a simulated store.
+type kept struct {
+	value   string
+	version Version
+	expiry  time.Duration // 0: never
+}
+
+// shelf is a slot of a simulated store.
+type shelf struct {
+	role     role
+	term     uint32
+	remember bool
+	entries  map[string]kept
+	records  map[string]Version
+}
+
+func newShelves(slots int) []shelf {
+	out := make([]shelf, slots)
+	for i := range out {
+		out[i] = shelf{entries: map[string]kept{}, records: map[string]Version{}}
+	}
+	return out
+}
+
+// Hold is Driver's.
+func (n *simNode) Hold(slot Slot, term uint32, importing bool) {
+	s := &n.data[slot]
+	s.role, s.term = roleHolding, term
+	if importing {
+		s.role = roleImporting
+	}
+}
+
+// Release is Driver's.
+func (n *simNode) Release(slot Slot) { n.data[slot].role = roleNone }
+
+// Remember is Driver's.
+func (n *simNode) Remember(slot Slot, on bool) {
+	n.data[slot].remember = on
+	if !on {
+		clear(n.data[slot].records)
+	}
+}
+
+// lookup gives an entry that has not expired.
+func (n *simNode) lookup(slot Slot, key string) (kept, bool) {
+	s := &n.data[slot]
+	e, ok := s.entries[key]
+	if ok && e.expiry != 0 && n.sim.now >= e.expiry {
+		delete(s.entries, key)
+		s.bury(key, e.version)
+		return kept{}, false
+	}
+	return e, ok
+}
+
+// bury records that a key is gone, if records are kept.
+func (s *shelf) bury(key string, v Version) {
+	if s.remember && s.records[key].Less(v) {
+		s.records[key] = v
+	}
+}
+
+// Knows is Driver's.
+func (n *simNode) Knows(slot Slot, key string) bool {
+	_, ok := n.lookup(slot, key)
+	_, recorded := n.data[slot].records[key]
+	return ok || recorded
+}
+
+// Keys is Driver's.
+func (n *simNode) Keys(slot Slot) []string {
+	s := &n.data[slot]
+	keys := sortedKeys(s.entries)
+	slices.SortStableFunc(keys, func(a, b string) int {
+		switch x, y := s.entries[a].version, s.entries[b].version; {
+		case y.Less(x):
+			return -1
+		case x.Less(y):
+			return 1
+		}
+		return 0
+	})
+	for _, key := range sortedKeys(s.records) {
+		if _, ok := s.entries[key]; !ok {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// Items is Driver's. Here limit counts keys.
+func (n *simNode) Items(slot Slot, keys []string, limit int) (items []Entry, took int) {
+	for _, key := range keys[:min(len(keys), limit)] {
+		if e, ok := n.lookup(slot, key); ok {
+			left := Forever
+			if e.expiry != 0 {
+				left = e.expiry - n.sim.now
+			}
+			items = append(items, Entry{
+				Key: []byte(key), Value: []byte(e.value), Meta: Meta{Version: e.version, Remaining: left},
+			})
+		} else if v, ok := n.data[slot].records[key]; ok {
+			items = append(items, Entry{Key: []byte(key), Meta: Meta{Version: v}, Gone: true})
+		}
+		took++
+	}
+	return items, took
+}
+
+// Merge is Driver's.
+func (n *simNode) Merge(slot Slot, it *Entry) Merged {
+	s, key, v := &n.data[slot], string(it.Key), it.Meta.Version
+	have, ok := n.lookup(slot, key) // first: if it has expired, that leaves a record
+	if ok && !have.version.Less(v) && n.sim.off != lastWins {
+		return MergeOlder
+	}
+	if r, ok := s.records[key]; ok && !r.Less(v) && n.sim.off != noRecords {
+		return MergeOlder
+	}
+	if it.Gone {
+		delete(s.entries, key)
+		s.bury(key, v)
+		return MergeApplied
+	}
+	e := kept{value: string(it.Value), version: v}
+	if it.Meta.Remaining != Forever {
+		e.expiry = n.sim.now + it.Meta.Remaining
+	}
+	delete(s.records, key)
+	s.entries[key] = e
+	return MergeApplied
+}
+
+// Remove is Driver's.
+func (n *simNode) Remove(slot Slot, key string) {
+	delete(n.data[slot].entries, key)
+	delete(n.data[slot].records, key)
+}
+
+// Drop is Driver's.
+func (n *simNode) Drop(slot Slot) int {
+	dropped := len(n.data[slot].entries)
+	clear(n.data[slot].entries)
+	clear(n.data[slot].records)
+	return dropped
+}
+
+// Empty is Driver's.
+func (n *simNode) Empty(slot Slot) bool {
+	return len(n.data[slot].entries)+len(n.data[slot].records) == 0
+}
+
+// Clock is Driver's.
+func (n *simNode) Clock(Slot) uint64 { return n.clock }
+
+// Adopt is Driver's.
+func (n *simNode) Adopt(clock uint64) { n.clock = max(n.clock, clock) }
+
+// Flush is Driver's.
+func (n *simNode) Flush() {
+	for i := range n.data {
+		n.Drop(Slot(i))
+	}
+}
+
+// version gives a write its version.
+func (n *simNode) version(slot Slot) Version {
+	wall := uint64((n.sim.now + n.skew + 1000*time.Hour).Microseconds())
+	n.clock = max(n.clock+1, wall<<12)
+	return Version{Term: n.data[slot].term, Clock: n.clock}
+}
+
+// carryOut does what an operation says, in one step.
+func (n *simNode) carryOut(op *clientOp) {
+	s := &n.data[op.slot]
+	have, ok := n.lookup(op.slot, op.key)
+	op.result = resultOK
+	switch op.action {
+	case actGet:
+		op.entry = have
+		if !ok {
+			op.result = resultMiss
+		}
+		return
+	case actSetIf:
+		if have.version != op.expect {
+			op.entry, op.result = have, resultFailed
+			return
+		}
+	case actDelete:
+		v := n.version(op.slot)
+		delete(s.entries, op.key)
+		s.bury(op.key, v)
+		op.entry = kept{version: v}
+		if !ok {
+			op.result = resultMiss
+		}
+		return
+	case actSet:
+	}
+	op.entry = kept{value: op.value, version: n.version(op.slot)}
+	if op.ttl != 0 {
+		op.entry.expiry = n.sim.now + op.ttl
+	}
+	delete(s.records, op.key)
+	s.entries[op.key] = op.entry
+}
