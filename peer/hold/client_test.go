@@ -128,7 +128,7 @@ func (n *simNode) giveBack(op *clientOp) {
 	holder, term := n.routes[op.slot], n.routeTerms[op.slot]
 	n.sim.deliver(n, from, func() {
 		op.whole.sent = false
-		from.m.Moved(n.sim.now, op.slot, holder, term)
+		from.m.Moved(n.sim.now, op.slot, n.m.self.ID, holder, term)
 	})
 }
 

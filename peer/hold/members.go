@@ -146,7 +146,7 @@ func (m *Machine) owner(s Slot) *node {
 func (m *Machine) comeBack(dead uint64) {
 	m.self.Incarnation = max(m.self.Incarnation, dead) + 1
 	m.me = m.node(m.self.ID)
-	m.lease = 0
+	m.lease, m.pinged = 0, m.now-pingEvery // ask at the next tick
 	if m.before == nil {
 		m.before = slices.Clone(m.list)
 	}

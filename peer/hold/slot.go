@@ -218,6 +218,10 @@ func (m *Machine) tickSlot(n Slot, s *slot) bool {
 // acquire is the next step of an owner towards holding its slot: take it from
 // the holder, or claim it if that is dead or there is none.
 func (m *Machine) acquire(n Slot, s *slot) {
+	if !m.mayServe() && m.cfg.off != noLease {
+		s.next = 0 // at the next tick: whoever has it serves it meanwhile
+		return
+	}
 	if s.holder != nil && s.holder != m.me && s.holder.alive {
 		s.claim = nil
 		if m.taking+int(m.stats.Importing.Load()) >= m.cfg.Window {
@@ -233,9 +237,6 @@ func (m *Machine) acquire(n Slot, s *slot) {
 
 // pressClaim asks every live member that has not agreed yet (rule 8).
 func (m *Machine) pressClaim(n Slot, s *slot) {
-	if !m.mayServe() && m.cfg.off != noLease {
-		return
-	}
 	if s.claim == nil {
 		s.term = m.newTerm()
 		s.claim = &claim{term: s.term}
@@ -460,15 +461,23 @@ func (m *Machine) onGrant(msg *Message) {
 	}
 }
 
-// Moved learns from an operation's answer who holds a slot.
-func (m *Machine) Moved(now time.Duration, slot Slot, holder ID, term uint32) {
+// Moved learns from a peer's answer to an operation that it does not hold a slot,
+// and who does under which term, as far as it knows.
+func (m *Machine) Moved(now time.Duration, slot Slot, from, holder ID, term uint32) {
 	m.now = now
 	defer m.settleUp()
-	if holder.Name == "" || holder.Name == m.self.Name || int(slot) >= len(m.slots) {
+	if int(slot) >= len(m.slots) {
 		return
 	}
 	m.mark(slot)
-	m.learn(&m.slots[slot], holder, term)
+	s := &m.slots[slot]
+	if s.role == roleNone && s.holder != nil && s.holder.sameRun(from) {
+		// It is not the holder, or not yet; the owner will know.
+		s.holder, s.holderTerm = nil, 0
+	}
+	if holder.Name != "" && holder.Name != m.self.Name {
+		m.learn(s, holder, term)
+	}
 }
 
 // onMoved learns who holds a slot. Terms only grow, so the highest is right.
