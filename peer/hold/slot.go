@@ -433,6 +433,8 @@ func (m *Machine) onGrant(msg *Message) {
 	from := m.node(msg.From.ID)
 	if msg.Term <= s.term && m.cfg.off != forgetTerms {
 		switch {
+		case s.claim != nil && s.claim.term == msg.Term:
+			// Its sender has agreed to this claim, which may still come about.
 		case s.role == roleNone || s.holderTerm != msg.Term:
 			m.send(msg.From.ID, &Message{Kind: MsgStale, Slot: msg.Slot, Term: msg.Term})
 		case msg.Empty:
