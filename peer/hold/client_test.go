@@ -43,7 +43,9 @@ type clientOp struct {
 	tried    time.Duration // when it was tried last
 	sent     bool          // a peer has it, and may carry it out
 	to       ID            // that peer
-	machine  bool          // the machine has it
+	hint     ID            // whom the last one named
+	hints    int
+	machine  bool // the machine has it
 	done     bool
 
 	origin *simNode  // of a copy: where it came from
@@ -65,6 +67,9 @@ func (n *simNode) try(op *clientOp) {
 		return
 	}
 	to := n.routes[op.slot]
+	if op.hint.Name != "" {
+		to, op.hint = op.hint, ID{}
+	}
 	dst := n.sim.nodes[to.Name]
 	if to.Name == "" || to.Name == n.id.Name || dst == nil {
 		return
@@ -129,6 +134,11 @@ func (n *simNode) giveBack(op *clientOp) {
 	n.sim.deliver(n, from, func() {
 		op.whole.sent = false
 		from.m.Moved(n.sim.now, op.slot, n.m.self.ID, holder, term)
+		if whole := op.whole; !whole.done && holder.Name != n.id.Name && whole.hints < 4 {
+			whole.hint = holder
+			whole.hints++
+			from.try(whole)
+		}
 	})
 }
 

@@ -45,7 +45,7 @@ type Store interface {
 	// keys that are not there, nothing comes. They are good until the next call.
 	Items(slot Slot, keys []string, limit int) (items []Entry, n int)
 	// Merge takes in an entry or a record from elsewhere, unless there is an entry
-	// or a record of that key that is as new. It reports whether it did.
+	// or a record of that key that is as new, and adopts its clock.
 	Merge(slot Slot, e *Entry) Merged
 	// Remove drops the entry and the record of a key without a trace.
 	Remove(slot Slot, key string)

@@ -357,14 +357,24 @@ func (m *Machine) Farewell(now time.Duration) {
 	m.setSelf(StateGone)
 }
 
-// Flush drops what there is in the whole cluster, as far as this node goes, and
-// gives the number of the flush: peers that carry it out, or hear of it by any
-// message, refuse what is from before. at least is the number that a peer has
-// given to it, 0 at the one that begins.
-func (m *Machine) Flush(now time.Duration, atLeast uint32) uint32 {
+// Flush drops what there is at this node, as its part of a flush of the cluster,
+// and gives the number of the latest flush here. number is that which the flush
+// was given by the node that began it, 0 at that node. Peers that carry the flush
+// out, or hear of it by any message, refuse what is from before.
+//
+// If the answer is above number, another flush has overtaken this one: who began
+// it has to repeat it with the answer, so that what came in between goes too.
+func (m *Machine) Flush(now time.Duration, number uint32) uint32 {
 	m.now = now
 	defer m.settleUp()
-	m.flush(max(m.flushes+1, atLeast))
+	switch {
+	case number == 0: // the low bits keep apart those that begin at the same time
+		m.flush((m.flushes | 0xff) + 1 + uint32(m.epoch^m.self.Incarnation^uint64(now))&0xff)
+	case number > m.flushes:
+		m.flush(number)
+	case number < m.flushes:
+		m.flush(m.flushes + 1)
+	}
 	return m.flushes
 }
 

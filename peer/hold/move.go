@@ -229,7 +229,6 @@ func (m *Machine) take(msg *Message, it *Entry, asked time.Duration) {
 		m.stats.Older.Add(1)
 		return // from before the flush
 	}
-	m.d.Adopt(it.Meta.Version.Clock)
 	if e := *it; !e.Gone {
 		if e.Meta.Remaining != Forever {
 			if e.Meta.Remaining -= m.now - asked; e.Meta.Remaining <= 0 {

@@ -19,6 +19,8 @@ const Forever = proto.Forever
 type Op struct {
 	Slot Slot
 	Key  string // canonical
+	// Within is how long it may wait for its key, at most and by default 240 ms.
+	Within time.Duration
 	// Ref is the caller's own.
 	Ref any
 
@@ -32,6 +34,9 @@ func (m *Machine) Do(now time.Duration, op *Op) {
 	m.now = now
 	defer m.settleUp()
 	op.deadline = now + opTime
+	if op.Within > 0 && op.Within < opTime {
+		op.deadline = now + op.Within
+	}
 	m.serve(op)
 }
 

@@ -120,6 +120,7 @@ func (n *simNode) Items(slot Slot, keys []string, limit int) (items []Entry, too
 // Merge is Driver's.
 func (n *simNode) Merge(slot Slot, it *Entry) Merged {
 	s, key, v := &n.data[slot], string(it.Key), it.Meta.Version
+	n.Adopt(v.Clock)
 	have, ok := n.lookup(slot, key) // first: if it has expired, that leaves a record
 	if ok && !have.version.Less(v) && n.sim.off != lastWins {
 		return MergeOlder

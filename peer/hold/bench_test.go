@@ -1,0 +1,86 @@
+package hold
+
+import (
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/smache/smache/proto"
+)
+
+// deaf is a driver that does nothing, but for counting.
+type deaf struct{ sent, held int }
+
+func (d *deaf) Send(ID, *Message)                            { d.sent++ }
+func (d *deaf) Do(*Op)                                       {}
+func (d *deaf) Refuse(*Op)                                   {}
+func (d *deaf) Route(Slot, ID, uint32)                       {}
+func (d *deaf) Serve(time.Duration)                          {}
+func (d *deaf) Hold(Slot, uint32, bool)                      { d.held++ }
+func (d *deaf) Release(Slot)                                 {}
+func (d *deaf) Remember(Slot, bool)                          {}
+func (d *deaf) Knows(Slot, string) bool                      { return false }
+func (d *deaf) Keys(Slot) []string                           { return nil }
+func (d *deaf) Items(Slot, []string, int) (_ []Entry, _ int) { return nil, 0 }
+func (d *deaf) Merge(Slot, *Entry) Merged                    { return MergeApplied }
+func (d *deaf) Remove(Slot, string)                          {}
+func (d *deaf) Drop(Slot) int                                { return 0 }
+func (d *deaf) Empty(Slot) bool                              { return true }
+func (d *deaf) Clock(Slot) uint64                            { return 0 }
+func (d *deaf) Adopt(uint64)                                 {}
+func (d *deaf) Flush()                                       {}
+
+// whole65536 makes a machine that holds every slot of a real cluster.
+func whole65536(d Driver) *Machine {
+	m := New(Config{
+		Self: ID{"a", RunStep}, Weight: 1, Slots: proto.Slots, Window: 256, MaxWaiting: 1000, Batch: 1 << 16,
+		Place: func(members []Member) func(Slot) int {
+			return func(s Slot) int { return int(s) % max(len(members), 1) }
+		},
+	}, d, 0)
+	for now := time.Duration(0); now < 2*time.Second; now += TickEvery {
+		m.Tick(now)
+	}
+	return m
+}
+
+// A machine alone holds every slot, and has nothing more to do with them.
+func TestQuietMachineIsQuiet(t *testing.T) {
+	d := &deaf{}
+	m := whole65536(d)
+	if n := m.Stats().Held.Load(); n != proto.Slots {
+		t.Fatalf("it holds %d slots of %d", n, proto.Slots)
+	}
+	for i, word := range m.active {
+		if word != 0 {
+			t.Fatalf("slots from %d on still want something: %b", i*64, word)
+		}
+	}
+	if d.held != proto.Slots {
+		t.Errorf("the store was told %d times to hold a slot", d.held)
+	}
+	if size := unsafe.Sizeof(slot{}); size > 192 {
+		t.Errorf("a slot takes %d bytes: see the memory plan of engine", size)
+	}
+}
+
+func BenchmarkIdleTick(b *testing.B) {
+	m := whole65536(&deaf{})
+	now := m.now
+	for b.Loop() {
+		now += TickEvery
+		m.Tick(now)
+	}
+}
+
+// BenchmarkMemberChange is what a node that joins or leaves costs the machine of
+// another, placement apart.
+func BenchmarkMemberChange(b *testing.B) {
+	m := whole65536(&deaf{})
+	b.ReportMetric(float64(unsafe.Sizeof(slot{})), "bytes/slot")
+	incarnation := uint64(RunStep)
+	for b.Loop() {
+		incarnation++
+		m.Receive(m.now, &Message{Kind: MsgPing, From: Member{ID: ID{"b", incarnation}, State: StateJoining, Weight: 1}})
+	}
+}
