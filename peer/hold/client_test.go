@@ -75,6 +75,9 @@ func (n *simNode) try(op *clientOp) {
 		return
 	}
 	op.sent, op.to = op.action != actGet, to
+	if op.slot == n.sim.watch {
+		n.sim.trace("%v %v sends action %d of %s to %v", n.sim.now, n.id, op.action, op.key, to)
+	}
 	copied := &clientOp{
 		action: op.action, slot: op.slot, key: op.key, value: op.value, expect: op.expect, ttl: op.ttl,
 		origin: n, whole: op,
@@ -131,10 +134,13 @@ func (n *simNode) giveBack(op *clientOp) {
 		return
 	}
 	holder, term := n.routes[op.slot], n.routeTerms[op.slot]
+	if op.slot == n.sim.watch {
+		n.sim.trace("%v %v gives %s back: %v holds it under %d", n.sim.now, n.id, op.key, holder, term)
+	}
 	n.sim.deliver(n, from, func() {
 		op.whole.sent = false
 		from.m.Moved(n.sim.now, op.slot, n.m.self.ID, holder, term)
-		if whole := op.whole; !whole.done && holder.Name != n.id.Name && whole.hints < 4 {
+		if whole := op.whole; !whole.done && holder.Name != "" && holder.Name != n.id.Name && whole.hints < 4 {
 			whole.hint = holder
 			whole.hints++
 			from.try(whole)
@@ -182,7 +188,7 @@ func (n *simNode) tickOps() {
 			op.result = resultBusy
 			n.finish(op)
 			continue
-		case !op.sent && !op.machine && n.sim.now-op.tried >= retry/4:
+		case !op.sent && !op.machine && n.sim.now-op.tried >= retry/20:
 			n.try(op)
 		}
 		if !op.done {

@@ -118,6 +118,7 @@ func (s *sim) start(name string) *simNode {
 	s.nodes[name] = n
 	s.trace("%v start %v", s.now, n.id)
 	s.tick(n)
+	s.tickOps(n)
 	s.meet(n)
 	return n
 }
@@ -174,7 +175,6 @@ func (s *sim) tick(n *simNode) {
 	}
 	n.event(func() {
 		n.m.Tick(s.now)
-		n.tickOps()
 		if n.leaving && n.m.Left() {
 			if n.emptied == 0 {
 				n.emptied = s.now
@@ -187,6 +187,15 @@ func (s *sim) tick(n *simNode) {
 		}
 	})
 	s.after(50*time.Millisecond+time.Duration(s.rng.IntN(10))*time.Millisecond, func() { s.tick(n) })
+}
+
+// tickOps lets forwarding at a node try again, as often as it does.
+func (s *sim) tickOps(n *simNode) {
+	if !n.up {
+		return
+	}
+	n.event(n.tickOps)
+	s.after(10*time.Millisecond, func() { s.tickOps(n) })
 }
 
 // event gives a node something to do: now, or when it thaws.
