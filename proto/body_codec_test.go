@@ -30,7 +30,7 @@ type slotsBody struct {
 
 type flushBody uint32
 
-type flushAnswer uint64
+type flushAnswer uint32
 
 // nothing is the body of an answer that has none.
 type nothing struct{}
@@ -116,8 +116,8 @@ func decodeCluster(h *Header, answer bool, b []byte) (any, error) {
 		return all, err
 	case FrameFlush:
 		if answer {
-			dropped, err := DecodeFlushAnswer(b)
-			return flushAnswer(dropped), err
+			number, err := DecodeFlushAnswer(b)
+			return flushAnswer(number), err
 		}
 		number, err := DecodeFlush(b)
 		return flushBody(number), err
@@ -188,7 +188,7 @@ func encodeBody(dst []byte, h *Header, v any) []byte {
 	case flushBody:
 		return AppendFlush(dst, uint32(v))
 	case flushAnswer:
-		return AppendFlushAnswer(dst, uint64(v))
+		return AppendFlushAnswer(dst, uint32(v))
 	case slotsBody:
 		return encodeSlots(dst, &v)
 	}

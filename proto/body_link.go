@@ -51,10 +51,9 @@ type Hello struct {
 const MaxHello = 1024
 
 const (
-	helloLen       = 32
-	pingLen        = 16
-	flushLen       = 8
-	flushAnswerLen = 8
+	helloLen = 32
+	pingLen  = 16
+	flushLen = 8
 )
 
 // ClusterHash stands for a cluster's name in a hello: the first 8 bytes of its
@@ -147,7 +146,7 @@ func DecodePing(b []byte, p *Ping) error {
 //	 0      4   number of the flush, not 0
 //	 4      4   reserved, 0
 //
-// The number is one more than the highest that the asker has heard of, as with any
+// The number is above the highest that the asker has heard of, as with any
 // Lamport clock. Slots frames carry the latest, so that a node which a flush did
 // not reach learns of it.
 func AppendFlush(dst []byte, number uint32) []byte {
@@ -173,21 +172,19 @@ func DecodeFlush(b []byte) (number uint32, err error) {
 	return uint32(word), nil
 }
 
-// AppendFlushAnswer appends the body of an OK to a flush:
+// AppendFlushAnswer appends the body of an OK to a flush: the number of the latest
+// flush that the answerer has carried out. If it is above the one that was asked
+// for, another has overtaken that, and the asker repeats it under the higher
+// number.
 //
 //	offset size
-//	 0      8   number of entries dropped
-func AppendFlushAnswer(dst []byte, dropped uint64) []byte {
-	return binary.LittleEndian.AppendUint64(dst, dropped)
-}
+//	 0      4   number of the flush, not 0
+//	 4      4   reserved, 0
+func AppendFlushAnswer(dst []byte, number uint32) []byte { return AppendFlush(dst, number) }
 
-// DecodeFlushAnswer reads the body of an OK to a flush. The error is ErrBody.
-func DecodeFlushAnswer(b []byte) (dropped uint64, err error) {
-	if len(b) != flushAnswerLen {
-		return 0, ErrBody
-	}
-	return binary.LittleEndian.Uint64(b), nil
-}
+// DecodeFlushAnswer reads the body of an OK to a flush. The errors are ErrBody and
+// ErrFrameReserved.
+func DecodeFlushAnswer(b []byte) (number uint32, err error) { return DecodeFlush(b) }
 
 // Goodbye is the last frame of a link. It has no answer; its id is 0.
 //

@@ -201,7 +201,7 @@ func (r random) body(h *Header) any {
 		return Ping{r.Uint64(), r.Uint64()}
 	case FrameFlush:
 		if answer {
-			return flushAnswer(r.Uint64())
+			return flushAnswer(r.Uint32()|1)
 		}
 		return flushBody(1 + r.Uint32()>>1)
 	case FrameSlots:

@@ -24,6 +24,7 @@ const (
 	// MaxSlotSource is the length of the longest source.
 	MaxSlotSource = slotSourceLen + MaxNameLen
 
+	slotsTermsAt  = 8  // in the head
 	slotsCountAt  = 22 // in the head
 	sourceCountAt = 20 // in a claim_ok
 	entryCountAt  = 12 // in a batch
@@ -40,6 +41,12 @@ func (w *SlotsWriter) Begin(dst []byte, h *SlotsHead) []byte {
 	dst = binary.LittleEndian.AppendUint32(dst, h.Flushes)
 	dst = binary.LittleEndian.AppendUint32(dst, h.Weight)
 	return append(dst, byte(h.State), 0, 0, 0)
+}
+
+// SetTerms raises the terms in the head: that its sender heard of more of them
+// while it wrote the frame makes nothing in it wrong.
+func (w *SlotsWriter) SetTerms(dst []byte, terms uint32) {
+	binary.LittleEndian.PutUint32(dst[w.start+slotsTermsAt:], terms)
 }
 
 // Append appends a message, all but sources and entries: m.Sources and m.Entries

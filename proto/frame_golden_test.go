@@ -183,7 +183,7 @@ var golden = map[string]goldenFrame{
 	"members/request of a client":      {Header{Op: FrameMembers}, []Member(nil)},
 	"members/answer":                   {Header{Op: FrameMembers, Flags: FlagAnswer}, []Member{gOne, gGone, gNext}},
 	"flush/request":                    {Header{Op: FrameFlush}, flushBody(3)},
-	"flush/answer":                     {Header{Op: FrameFlush, Flags: FlagAnswer}, flushAnswer(1000000)},
+	"flush/answer":                     {Header{Op: FrameFlush, Flags: FlagAnswer}, flushAnswer(4)},
 
 	"slots/ping and pong": gSlots(
 		slotMessage{SlotMessage: SlotMessage{Kind: SlotPing, Time: 123456789}},

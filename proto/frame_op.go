@@ -63,7 +63,7 @@ var frameRules = [...]frameRule{
 	FramePing:    {name: "ping", request: pingLen, answer: pingLen},
 	FrameGoodbye: {name: "goodbye", request: 1 + MaxGoodbyeText, oneWay: true},
 	FrameMembers: {name: "members", request: MaxBody, answer: MaxBody},
-	FrameFlush:   {name: "flush", request: flushLen, answer: flushAnswerLen},
+	FrameFlush:   {name: "flush", request: flushLen, answer: flushLen},
 
 	FrameSlots: {name: "slots", request: MaxBody},
 }
