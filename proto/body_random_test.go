@@ -156,7 +156,7 @@ func (r random) entry(key []byte) Entry {
 }
 
 func (r random) slots() (v slotsBody) {
-	v.Head = SlotsHead{r.Uint64(), r.Uint32(), r.Uint32(), r.Uint32(), MemberState(1 + r.IntN(5))}
+	v.Head = SlotsHead{r.Uint64(), r.Uint32(), r.Uint32(), r.Uint32(), MemberState(1 + r.IntN(5)), r.Uint64()}
 	for range 1 + r.IntN(20) {
 		v.Messages = append(v.Messages, r.message())
 	}
@@ -201,7 +201,7 @@ func (r random) body(h *Header) any {
 		return Ping{r.Uint64(), r.Uint64()}
 	case FrameFlush:
 		if answer {
-			return flushAnswer(r.Uint32()|1)
+			return flushAnswer(r.Uint32() | 1)
 		}
 		return flushBody(1 + r.Uint32()>>1)
 	case FrameSlots:

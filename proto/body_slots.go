@@ -16,7 +16,8 @@ import "encoding/binary"
 //	20      1   state of the sender, a MemberState
 //	21      1   reserved, 0
 //	22      2   number of messages, 1 to 4,096
-//	24      …   messages
+//	24      8   incarnation of the receiver, as the sender knows it
+//	32      …   messages
 //
 // A message:
 //
@@ -52,7 +53,7 @@ import "encoding/binary"
 //	                      …   key, and with the flag found its Entry
 //	offer                 4   elder
 const (
-	slotsHeadLen   = 24
+	slotsHeadLen   = 32
 	slotMessageLen = 8
 	slotSourceLen  = 13
 
@@ -166,6 +167,9 @@ type SlotsHead struct {
 	Flushes uint32
 	Weight  uint32
 	State   MemberState
+	// To is the receiver's incarnation. What is about slots is only for that: one
+	// that was counted dead and came back has to begin anew.
+	To uint64
 }
 
 // SlotMessage is one message of a slots frame. Which fields count depends on the

@@ -25,6 +25,7 @@ func DecodeSlots(b []byte, h *SlotsHead) (SlotMessages, error) {
 		Incarnation: binary.LittleEndian.Uint64(b),
 		Terms:       binary.LittleEndian.Uint32(b[8:]), Flushes: binary.LittleEndian.Uint32(b[12:]),
 		Weight: binary.LittleEndian.Uint32(b[16:]), State: MemberState(b[20]),
+		To: binary.LittleEndian.Uint64(b[24:]),
 	}
 	list := SlotMessages{Count: int(binary.LittleEndian.Uint16(b[22:])), rest: b[slotsHeadLen:]}
 	switch {

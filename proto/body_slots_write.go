@@ -40,7 +40,8 @@ func (w *SlotsWriter) Begin(dst []byte, h *SlotsHead) []byte {
 	dst = binary.LittleEndian.AppendUint32(dst, h.Terms)
 	dst = binary.LittleEndian.AppendUint32(dst, h.Flushes)
 	dst = binary.LittleEndian.AppendUint32(dst, h.Weight)
-	return append(dst, byte(h.State), 0, 0, 0)
+	dst = append(dst, byte(h.State), 0, 0, 0)
+	return binary.LittleEndian.AppendUint64(dst, h.To)
 }
 
 // SetTerms raises the terms in the head: that its sender heard of more of them

@@ -67,7 +67,7 @@ var (
 	gMerged = Meta{ETag: gETag, Version: Version{2, gETag + 1}, Remaining: 20 * time.Second, Age: 4 * time.Second}
 	gMinute = Meta{ETag: gETag, Version: Version{3, gETag}, Remaining: time.Minute, Age: 1500 * time.Millisecond}
 	gTo     = Redirect{Holder: []byte(gB), Incarnation: gStart + 1}
-	gHead   = SlotsHead{Incarnation: gStart, Terms: 9, Flushes: 2, Weight: 100, State: MemberServing}
+	gHead   = SlotsHead{Incarnation: gStart, Terms: 9, Flushes: 2, Weight: 100, State: MemberServing, To: gStart + 1<<16}
 	gEntry  = Entry{Meta: gMeta, Key: []byte(gKey), Value: []byte(gValue)}
 	gRecord = Entry{Meta: Meta{Version: Version{3, 0x5e0d3c1a2b3c0000}, Age: 2 * time.Second}, Key: []byte("svehicle:37625"), Gone: true}
 	gOther  = Entry{Meta: Meta{9, Version{1, 9}, Forever, time.Hour}, Key: []byte("i123534"), Value: []byte("{}")}

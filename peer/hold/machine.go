@@ -212,8 +212,8 @@ func (m *Machine) receive(msg *Message) {
 		m.send(msg.From.ID, &Message{Kind: MsgPong, Time: msg.Time})
 	case MsgPong:
 		p := m.peers[msg.From.Name]
-		if msg.Time > m.now {
-			return // not a time that this node has sent
+		if msg.Time > m.now || msg.To != m.self.ID {
+			return // not what this node has sent, as what it is now
 		}
 		p.heard = max(p.heard, msg.Time)
 		m.lease = max(m.lease, msg.Time+lease)
@@ -223,6 +223,12 @@ func (m *Machine) receive(msg *Message) {
 			m.sendMembers(msg.From.ID)
 		}
 	default:
+		if msg.To != m.self.ID {
+			// For what this node was before it was counted dead, or will be once the
+			// sender has heard that it is not.
+			m.sendMembers(msg.From.ID)
+			return
+		}
 		m.mark(msg.Slot)
 		m.receiveSlot(msg)
 	}
@@ -472,7 +478,8 @@ func (m *Machine) isAlive(id ID) bool {
 }
 
 func (m *Machine) send(to ID, msg *Message) {
-	msg.From, msg.Epoch, msg.Terms, msg.Flushes = m.self, m.epoch, m.terms, m.flushes
+	msg.From, msg.To = m.self, to
+	msg.Epoch, msg.Terms, msg.Flushes = m.epoch, m.terms, m.flushes
 	m.d.Send(to, msg)
 }
 

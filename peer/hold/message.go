@@ -64,6 +64,7 @@ type Message struct {
 	Terms   uint32 // the highest term that the sender has heard of
 	Flushes uint32 // the number of the latest flush that the sender has carried out
 	From    Member // the sender, as it sees itself
+	To      ID     // the receiver, as the sender knows it
 	Slot    Slot
 	Term    uint32
 	// Elder is, in MsgClaimOK, the highest term that the sender knows of the slot
