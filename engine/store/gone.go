@@ -52,10 +52,9 @@ func goneCost(keyLen int) int64 {
 // from then on all copies from elsewhere that are as old as the key that went, or
 // older: the safe side.
 func (s *Store) Remember(slot proto.Slot, on bool) {
-	w := s.writer(slot)
+	w, m := s.writer(slot), &s.memories[slot]
 	for left := 1; left > 0; {
 		w.exclusive(func() {
-			m := &w.memories[slot]
 			if m.on = on; on {
 				left = 0
 				return

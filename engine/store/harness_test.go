@@ -26,8 +26,13 @@ func (c *testClock) advance(d time.Duration) {
 	c.wall.Add(d.Microseconds())
 }
 
+// newTestStore makes a store that ends with the test. A panic in it fails the
+// test, unless cfg says what to do.
 func newTestStore(t testing.TB, cfg Config) *Store {
 	t.Helper()
+	if cfg.Panicked == nil {
+		cfg.Panicked = func(reason any) { t.Errorf("a panic: %v", reason) }
+	}
 	s, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -97,6 +102,7 @@ func wantStatus(t testing.TB, op *proto.Op, status proto.Status) {
 // there.
 func checkAccounts(t testing.TB, s *Store) {
 	t.Helper()
+	checkRecords(t, s)
 	for _, w := range s.writers {
 		w.exclusive(func() {
 			var live, indexed int64

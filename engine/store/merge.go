@@ -92,7 +92,7 @@ func (w *writer) vanish(op *proto.Op, h *hash, old *head) {
 // hands; otherwise it would stand above them, and is refused.
 func (w *writer) isNews(op *proto.Op, h *hash, old *head) bool {
 	op.Status = proto.StatusStale
-	if !w.adopt(op.Version.Clock) && w.store.roles != nil {
+	if !w.adopt(op.Version.Clock) {
 		if term, _, held := w.store.Serves(op.Slot); held && op.Version.Term >= term {
 			return false
 		}

@@ -62,8 +62,12 @@ func (s *Store) setRole(slot proto.Slot, word uint64) {
 }
 
 // Serves says whether this process holds a slot, under which term, and whether it
-// is still being imported. It is one atomic load.
+// is still being imported. It is one atomic load, and may be called without
+// Config.Cluster too.
 func (s *Store) Serves(slot proto.Slot) (term uint32, importing, held bool) {
+	if s.roles == nil {
+		return 1, false, true
+	}
 	word := s.roles[slot].Load()
 	return uint32(word), word&roleImporting != 0, word&roleHeld != 0
 }
