@@ -95,33 +95,51 @@ func TestServesAlone(t *testing.T) {
 	}
 }
 
-// leapClock leaps when it is looked at: before the given look.
-type leapClock struct {
+// countedClock counts how often it is looked at, and does something at one look,
+// before it answers.
+type countedClock struct {
 	*testClock
-	looks, leapAt atomic.Int64
+	looks, at atomic.Int64
+	do        func()
 }
 
-func (c *leapClock) Now() int64 {
-	if c.looks.Add(1) == c.leapAt.Load() {
-		c.advance(time.Hour)
+func (c *countedClock) Now() int64 {
+	if c.looks.Add(1) == c.at.Load() {
+		c.do()
 	}
 	return c.testClock.Now()
+}
+
+// set makes the clock do something at the look with this number from now on.
+func (c *countedClock) set(at int64, do func()) {
+	c.do = do
+	c.looks.Store(0)
+	c.at.Store(at)
+}
+
+// endTicks ends the writers' own goroutines, which look at the clock too.
+func endTicks(s *Store) {
+	for _, w := range s.writers {
+		close(w.stop)
+		<-w.stopped
+		w.stop = make(chan struct{}) // for Close
+	}
 }
 
 // Whoever stands still in the middle of an operation does not answer for it once
 // the lease has passed, wherever that was.
 func TestLeaseEndsInBetween(t *testing.T) {
-	clock := &leapClock{testClock: newTestClock()}
+	clock := &countedClock{testClock: newTestClock()}
 	s := newClusterStore(t, Config{Clock: clock})
+	endTicks(s)
 	big := strings.Repeat("b", 100_000)
 	set(s, "small", "v")
 	set(s, "big", big)
 	run := func(op *proto.Op, leapAt int64) proto.Status {
 		s.ServeUntil(s.Now() + time.Minute)
-		clock.looks.Store(0)
-		clock.leapAt.Store(leapAt)
+		clock.set(leapAt, func() { clock.advance(time.Hour) })
 		defer s.ServeUntil(proto.Forever)
-		defer clock.leapAt.Store(0)
+		defer clock.at.Store(0)
 		return do(s, op).Status
 	}
 	for _, name := range []string{"small", "big", "none"} {
@@ -144,6 +162,46 @@ func TestLeaseEndsInBetween(t *testing.T) {
 		t.Errorf("a write that the lease ran out under: %v", op.Status)
 	}
 	wantHit(t, s, "new", "v")
+}
+
+// A slot that changes hands while a read is under way: the read begins again. So
+// it gives what is there after, and nothing if the slot is not held any more.
+func TestReleaseWhileReading(t *testing.T) {
+	clock := &countedClock{testClock: newTestClock()}
+	s := newClusterStore(t, Config{Clock: clock})
+	endTicks(s)
+	slot := slotOf("k")
+	term := uint32(1)
+	newer := func(value string) {
+		s.Release(slot)
+		term++
+		if st := merge(s, "k", value, proto.Version{Term: term, Clock: 1}); st != proto.StatusOK {
+			t.Errorf("merge: %v", st)
+		}
+		s.Hold(slot, term+1, false)
+	}
+	for _, value := range []string{"v", strings.Repeat("v", 100_000)} {
+		newer("old" + value)
+		clock.set(1, func() { newer("new" + value) })
+		wantHit(t, s, "k", "new"+value)
+		clock.set(1, func() { s.Release(slot) })
+		op := get(s, "k")
+		if wantStatus(t, op, proto.StatusNotHolder); len(op.Out) != 0 || op.ETag != 0 || op.Remaining != 0 {
+			t.Errorf("an answer that is none: %d bytes, %v", len(op.Out), op.ETag)
+		}
+		s.Hold(slot, term+2, false)
+		term += 2
+		clock.set(1, func() { s.Hold(slot, term, true) })
+		wantStatus(t, get(s, "k"), proto.StatusBusy)
+		// The same term once more is another holding of the slot.
+		s.Hold(slot, term, false)
+		clock.set(1, func() {
+			s.Release(slot)
+			s.RemoveKey(slot, key("k"))
+			s.Hold(slot, term, false)
+		})
+		wantMiss(t, s, "k")
+	}
 }
 
 // The handing over of a slot, time and again, under readers and writers: what
