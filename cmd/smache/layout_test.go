@@ -27,8 +27,9 @@ var mayImport = map[string][]string{
 
 	// What is measured against: a program of its own, no part of the binary.
 	"engine/httpapi/baseline": {},
-	"peer":                    {"peer/hold", "peer/secure", "proto"},
+	"peer":                    {"peer/hold", "peer/place", "peer/secure", "proto"},
 	"peer/hold":               {"proto"},
+	"peer/place":              {"proto"},
 	"peer/secure":             {},
 	"bench":                   {"proto"},
 }
