@@ -1,6 +1,7 @@
-// Package peer holds what nodes have to do with each other. This part of it
+// Package peer holds what nodes have to do with each other. One part of it
 // (link*.go, loop*.go) is the links: one connection to each other node, on which
-// both ends ask and answer in frames.
+// both ends ask and answer in frames. On top of them operations are carried to the
+// holders of their slots (forward*.go): see "Forwarding" below.
 //
 // The links refuse to know what frames say. They parse headers, match answers
 // with requests, answer hellos and goodbyes, and hand everything else to a
@@ -87,4 +88,32 @@
 // Lock order: Links.mu, then conn.mu. No callback runs under either.
 //
 // A panic in a callback is recovered and closes its link, no other.
+//
+// # Forwarding
+//
+// forwarder.Submit gives every operation to this node's store first, which refuses
+// what it does not hold, for the price of one atomic load. What was refused becomes
+// a trip: a pooled object that takes the operation to whoever the directory names,
+// and brings the answer back; a value goes from the frame straight into Op.Out. At
+// the other end serve decodes the frame in place and submits to the store; the
+// value goes from the arena into the answer. The directory is the cluster driver's:
+// forwarding never decides who holds a slot.
+//
+//   - MOVED is followed at once, a few times; after that, and after BUSY or where
+//     no holder is known or linked, the operation is parked and tried again every 5
+//     to 10 ms. One wheel and one goroutine serve all that is parked.
+//   - Everything is answered within 240 ms: StatusBusy if nothing was done,
+//     StatusUnreachable if a write was sent and its fate is not known. Such a write
+//     is never sent again. A read is, when its link is lost.
+//   - An operation that this node's store refuses late, in the queue of a writer,
+//     comes by Op.Again.
+//   - The store and the directory never get the owner's Op a second time, but a
+//     copy: so it is completed once, and what comes late finds nobody.
+//   - A batch goes to each holder as one multi frame; what comes back moved or busy
+//     goes on as an operation of its own.
+//
+// At most maxParked operations are parked, and at most maxCopied bytes of other
+// nodes' requests are kept beyond the callback that brought them; beyond either
+// the answer is StatusBusy at once. What is in flight is bounded by the links'
+// credits.
 package peer

@@ -50,6 +50,8 @@ type Link struct {
 	conn  atomic.Pointer[conn]
 	stats stats
 
+	forward forwardStats
+
 	// Links.mu guards the rest.
 	address     string
 	wanted      bool  // Connect was called

@@ -1,0 +1,188 @@
+package peer
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/smache/smache/proto"
+)
+
+// slotStore is what the forwarder needs of this node's store.
+type slotStore interface {
+	// Submit carries op out, as httpapi.Cache has it. Of a slot that this node
+	// does not hold it says StatusNotHolder; StatusBusy where the slot is being
+	// imported and op is not made ready, or where this node may not serve just now:
+	// nothing was done. An OpGet is always complete when it returns.
+	Submit(op *proto.Op) bool
+	// Serves says whether this node holds a slot, under which term, and whether it
+	// still imports it. Lock-free: it is asked for each operation.
+	Serves(slot proto.Slot) (term uint32, importing, held bool)
+}
+
+// directory knows who holds what. None of its methods may block: they are called
+// on event loops.
+type directory interface {
+	// holder gives the link to the node that holds a slot, as far as is known. ok
+	// is false if nobody is known to; self says that it is this node. Lock-free and
+	// without allocations: it is asked for each operation.
+	holder(slot proto.Slot) (link *Link, self bool, ok bool)
+	// redirect is what a MOVED for the slot says: the holder's name, its
+	// incarnation and the term, 0 for what is not known. The name is empty if the
+	// holder is not known, or is this node. name is good for ever.
+	redirect(slot proto.Slot) (name string, incarnation uint64, term uint32)
+	// moved takes note of what a peer says of a slot's holder, now or later. name is
+	// good until it returns.
+	moved(slot proto.Slot, name []byte, incarnation uint64, term uint32)
+	// linkTo gives the link to the node of that name; nil if there is none, or it is
+	// this node.
+	linkTo(name []byte) *Link
+	// importing takes over an operation of a slot that this node imports: it makes
+	// the key ready, submits op to the store with Importing set, and sees that
+	// op.Done is called exactly once, on any goroutine, before within has passed:
+	// by the store, or after store.Submit(op) was true by calling op.Done(op)
+	// itself. With StatusBusy or StatusNotHolder nothing was done.
+	importing(op *proto.Op, within time.Duration)
+	// epoch is that of the member list as this node sees it.
+	epoch() uint64
+}
+
+// The times of forwarding. An operation is answered within answerWithin of the
+// moment at which this node's store had refused it: P5 allows 250 ms.
+const (
+	answerWithin = 240 * time.Millisecond
+	// callSlack is how late a Call's deadline may act.
+	callSlack = 2 * tickEvery
+	// serveWithin is for operations that another node waits for: its deadline is
+	// answerWithin, less what the way has cost and what it still costs.
+	serveWithin = 180 * time.Millisecond
+	// retryAfter is the pause before another try, when nobody names one; the
+	// rounding to beats adds up to one of them.
+	retryAfter = 5 * time.Millisecond
+	// maxMoves is how many MOVED of one operation are followed at once. From then on
+	// there is a pause before each: nodes that point at each other will agree soon.
+	maxMoves = 4
+)
+
+// The bounds of forwarding.
+const (
+	// maxParked is the most operations that wait for another try: beyond it they
+	// are answered StatusBusy at once.
+	maxParked = 8192
+	// maxCopied bounds the bytes of requests from links that are kept beyond the
+	// callback that brought them: beyond it such requests are answered StatusBusy.
+	maxCopied = 16 << 20
+	// keepForOne is the largest buffer that is kept with the pooled state of one
+	// operation; that of many may keep keepBuffer.
+	keepForOne = 32 << 10
+)
+
+// forwarder carries operations to the holders of their slots and back, and carries
+// out those that others send. See the section "Forwarding" of the package comment.
+type forwarder struct {
+	store slotStore
+	dir   directory
+	now   func() int64
+	again func(*proto.Op) // f.takeOver, bound once
+	// within is answerWithin; tests that are about something else have more time.
+	within time.Duration
+
+	trips, serves, groups, bundles, plans sync.Pool
+
+	parked waiting
+	copied atomic.Int64 // bytes, see maxCopied
+
+	live     atomic.Int64 // operations on their way to others, or waiting
+	serving  atomic.Int64 // operations of others, being carried out here
+	retries  atomic.Uint64
+	crowded  atomic.Uint64 // refused: maxParked
+	overfull atomic.Uint64 // refused: maxCopied
+}
+
+// newForwarder makes a forwarder, whose goroutine close ends.
+func newForwarder(store slotStore, dir directory) *forwarder {
+	base := time.Now()
+	f := newQuietForwarder(store, dir, func() int64 { return int64(time.Since(base)) + 1 })
+	f.parked.work.Add(1)
+	go f.wait()
+	return f
+}
+
+// newQuietForwarder makes one whose parked operations wait until somebody calls
+// beat, by this clock, in nanoseconds, which never shows 0.
+func newQuietForwarder(store slotStore, dir directory, now func() int64) *forwarder {
+	f := &forwarder{store: store, dir: dir, now: now, within: answerWithin}
+	f.again = f.takeOver
+	f.parked.wake = make(chan struct{}, 1)
+	f.parked.stop = make(chan struct{})
+	f.trips.New = f.makeTrip
+	f.serves.New = f.makeServed
+	f.groups.New = func() any { return &group{f: f} }
+	f.bundles.New = f.makeBundle
+	f.plans.New = func() any { return &plan{} }
+	return f
+}
+
+// close answers the operations that wait with StatusClosed, and ends the
+// goroutine. Those on their way to peers end with their links, so these must be
+// closed first. What comes after it is answered at once.
+func (f *forwarder) close() {
+	f.parked.mu.Lock()
+	first := !f.parked.closed
+	f.parked.closed = true
+	f.parked.mu.Unlock()
+	if first {
+		close(f.parked.stop)
+	}
+	f.parked.work.Wait()
+	for t := f.parked.all(); t != nil; {
+		next := t.next
+		t.finish(proto.StatusClosed)
+		t = next
+	}
+}
+
+// Submit carries op out here or at the holder of its slot, as httpapi.Cache has
+// it. Any goroutine.
+func (f *forwarder) Submit(op *proto.Op) bool {
+	op.Again = f.again
+	if !f.store.Submit(op) {
+		return false
+	}
+	if op.Again == nil { // it was taken over, and is complete all the same
+		return true
+	}
+	op.Again = nil
+	if !refusal(op.Status) {
+		return true
+	}
+	op.Begin()
+	f.newTrip(op).refused(op.Status)
+	return op.Await()
+}
+
+// takeOver is the Again of operations: a writer of the store has refused op.
+func (f *forwarder) takeOver(op *proto.Op) {
+	f.newTrip(op).refused(op.Status)
+}
+
+// refusal says that this node's store did nothing, because of the slot.
+func refusal(s proto.Status) bool { return s == proto.StatusNotHolder || s == proto.StatusBusy }
+
+// final says that a peer's answer is the last word: it does not say to ask
+// elsewhere or later.
+func final(s proto.Status) bool {
+	switch s {
+	case proto.StatusMoved, proto.StatusBusy, proto.StatusNotHolder, proto.StatusEpoch, proto.StatusClosed:
+		return false
+	}
+	return true
+}
+
+// keep gives the buffer to keep with a pooled object: b, empty, unless it is long.
+func keep(b []byte, longest int) []byte {
+	if cap(b) > longest {
+		return nil
+	}
+	return b[:0]
+}

@@ -1,0 +1,219 @@
+package peer
+
+import "github.com/smache/smache/proto"
+
+// bundleBytes is how long the request of a bundle grows, about. An operation that
+// is longer than half of it goes alone: gathering is for small ones.
+const bundleBytes = 64 << 10
+
+// bundle is the operations of one batch, of one kind, that one peer holds: one
+// multi frame. While it is in flight it belongs to its link.
+type bundle struct {
+	f      *forwarder
+	link   *Link
+	code   proto.Opcode
+	ops    []*proto.Op // nil for those that are answered
+	left   int         // not answered
+	call   Call
+	begun  int64
+	writer proto.MultiWriter
+	body   []byte
+}
+
+func (f *forwarder) makeBundle() any {
+	b := &bundle{f: f}
+	b.call.Done = func(*Call) { b.answered() }
+	return b
+}
+
+// plan is what submitAll has sorted.
+type plan struct {
+	here []*proto.Op // to be submitted one by one
+	open []*bundle   // not sent yet
+}
+
+// submitAll carries out many operations: those that one peer holds go there
+// together. Done of each is called once it is complete, perhaps before submitAll
+// returns, and on any goroutine. ops itself is the caller's again then.
+func (f *forwarder) submitAll(ops []*proto.Op) {
+	p := f.plans.Get().(*plan) //nolint:forcetypeassert // nothing else is put there
+	for _, op := range ops {
+		if !f.gather(p, op) {
+			p.here = append(p.here, op)
+		}
+	}
+	for _, b := range p.open {
+		b.send()
+	}
+	for _, op := range p.here {
+		if f.Submit(op) {
+			op.Done(op)
+		}
+	}
+	clear(p.here)
+	clear(p.open)
+	p.here, p.open = p.here[:0], p.open[:0]
+	f.plans.Put(p)
+}
+
+// holds says that this node holds a slot and can serve it, as it seems.
+func (f *forwarder) holds(slot proto.Slot) bool {
+	_, importing, held := f.store.Serves(slot)
+	return held && !importing
+}
+
+// gather puts op into the bundle for its holder, if that is a peer. A bundle that is
+// full is sent.
+func (f *forwarder) gather(p *plan, op *proto.Op) bool {
+	if _, _, held := f.store.Serves(op.Slot); held {
+		return false
+	}
+	link, self, ok := f.dir.holder(op.Slot)
+	if !ok || self || link == nil || proto.CheckRequest(op) != nil {
+		return false
+	}
+	n := proto.RequestLen(op) + proto.ItemOverhead
+	if n > bundleBytes/2 {
+		return false
+	}
+	var b *bundle
+	for i := range p.open {
+		if p.open[i].link != link || p.open[i].code != op.Code {
+			continue
+		}
+		if b = p.open[i]; len(b.ops) == proto.MaxItems || len(b.body)+n > bundleBytes {
+			b.send()
+			b = f.newBundle(link, op.Code)
+			p.open[i] = b
+		}
+		break
+	}
+	if b == nil {
+		b = f.newBundle(link, op.Code)
+		p.open = append(p.open, b)
+	}
+	op.Again = nil
+	op.Begin()
+	op.Await() // whoever completes it calls Done
+	b.ops = append(b.ops, op)
+	b.body = b.writer.Request(b.body, op.Slot, 0)
+	b.body = proto.AppendRequest(b.body, op)
+	return true
+}
+
+func (f *forwarder) newBundle(link *Link, code proto.Opcode) *bundle {
+	b := f.bundles.Get().(*bundle) //nolint:forcetypeassert // nothing else is put there
+	b.link, b.code, b.begun = link, code, f.now()
+	b.body = b.writer.Begin(b.body[:0], 0)
+	f.live.Add(1)
+	return b
+}
+
+// send sends the bundle; from then on it is the link's. One operation alone goes as
+// such.
+func (b *bundle) send() {
+	b.left = len(b.ops)
+	if b.left == 1 {
+		b.trip(0).send(b.link)
+		b.release()
+		return
+	}
+	b.body = b.writer.End(b.body)
+	b.call.Timeout = b.f.within - callSlack
+	b.call.Header = proto.Header{
+		Op: proto.FrameOpOf(b.code, true), Flags: proto.FlagForwarded, Epoch: b.f.dir.epoch(),
+	}
+	link, n := b.link, uint64(b.left)
+	err := link.Send(&b.call, b.body)
+	if err == nil {
+		link.forward.sent.Add(n)
+		return
+	}
+	for i := range b.ops {
+		b.trip(i).notSent(err)
+	}
+	b.release()
+}
+
+// trip takes an operation that has no answer yet out of the bundle.
+func (b *bundle) trip(i int) *trip {
+	t := b.f.newTripAt(b.ops[i], b.begun)
+	t.link = b.link
+	b.ops[i] = nil
+	b.left--
+	return t
+}
+
+func (b *bundle) release() {
+	f := b.f
+	clear(b.ops)
+	b.ops = b.ops[:0]
+	b.body = keep(b.body, keepBuffer)
+	b.link = nil
+	b.call.Answer, b.call.Body, b.call.Err = proto.Header{}, nil, nil
+	f.live.Add(-1)
+	f.bundles.Put(b)
+}
+
+// answered takes a part of the answer. On the link's event loop.
+func (b *bundle) answered() {
+	c := &b.call
+	err := c.Err
+	if err == nil && c.Answer.Status == proto.StatusOK {
+		if err = b.items(c.Body); err != nil {
+			b.link.fail(err) // the call ends with the link if there was more to come
+		}
+	}
+	if c.Err == nil && c.Answer.Flags&proto.FlagMore != 0 {
+		return
+	}
+	if err == nil && b.left > 0 && c.Answer.Status == proto.StatusOK {
+		err = proto.ErrBody // some were forgotten
+		b.link.fail(err)
+	}
+	for i := range b.ops {
+		if b.ops[i] == nil {
+			continue
+		}
+		if err != nil {
+			b.trip(i).lost(err)
+			continue
+		}
+		b.item(i, &proto.Answer{Status: c.Answer.Status}, c.Answer.Term)
+	}
+	b.release()
+}
+
+// items takes the answers to some operations.
+func (b *bundle) items(body []byte) error {
+	items, err := proto.DecodeMultiAnswer(body)
+	if err != nil {
+		return err
+	}
+	var item proto.Item
+	var a proto.Answer
+	for items.Next(&item) {
+		if item.Index >= len(b.ops) || b.ops[item.Index] == nil {
+			return proto.ErrBody
+		}
+		if err := proto.DecodeAnswer(b.code, item.Status, item.Body, &a); err != nil {
+			return err
+		}
+		b.item(item.Index, &a, item.Term)
+	}
+	return nil
+}
+
+// item takes the answer to one operation: what is not the last word goes on alone.
+func (b *bundle) item(i int, a *proto.Answer, term uint32) {
+	if !final(a.Status) {
+		b.trip(i).redirected(a, term)
+		return
+	}
+	op := b.ops[i]
+	b.ops[i] = nil
+	b.left--
+	b.link.forward.answered(b.f.now() - b.begun)
+	take(op, a, b.link)
+	op.Complete()
+}
