@@ -54,6 +54,12 @@ func DecodeSlots(b []byte, h *SlotsHead) (SlotMessages, error) {
 	return list, nil
 }
 
+// SlotsBeat reports whether the body of a slots frame begins with a ping or a pong.
+// It may be asked before DecodeSlots.
+func SlotsBeat(b []byte) bool {
+	return len(b) > slotsHeadLen && (SlotKind(b[slotsHeadLen]) == SlotPing || SlotKind(b[slotsHeadLen]) == SlotPong)
+}
+
 // Next gives the next message, or false behind the last. All that it holds points
 // into the frame.
 func (l *SlotMessages) Next(m *SlotMessage) bool {

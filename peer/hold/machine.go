@@ -107,12 +107,16 @@ type Machine struct {
 	pinged    time.Duration
 	spread    time.Duration
 
-	taking  int // slots that were asked for since round began
-	offered int // slots that were offered since
-	round   time.Duration
-	budget  int // bytes that may be imported
-	waiting int // operations that wait for keys
-	others  int // live peers
+	taking   int // slots that were asked for since round began
+	claiming int // slots that were claimed since
+	offered  int // slots that were offered since
+	round    time.Duration
+	from     int // the word of active at which the next tick begins
+	// postponed says that from was set in this tick.
+	postponed bool
+	budget    int // bytes that may be imported
+	waiting   int // operations that wait for keys
+	others    int // live peers
 }
 
 // Stats are counts of a machine. Any goroutine may read them.
@@ -121,6 +125,9 @@ type Stats struct {
 	// holds; those of them that it still imports; those that others still import
 	// from it.
 	Held, Importing, Sources atomic.Int64
+	// Misplaced is how many slots this node has yet to take, or to give away, as of
+	// the last tick; those that it imports and that others import from it included.
+	Misplaced atomic.Int64
 	// Entries that were sent and acknowledged; received; and of these, taken in,
 	// refused because what is here is as new, refused because the memory is full
 	// of younger ones, refused for another reason.
@@ -140,6 +147,10 @@ type peer struct {
 	heard    time.Duration // its last answer to a ping of ours
 	answered time.Duration // our last answer to a ping of its; kept when it falls silent
 	since    time.Duration // silent, or gone, since
+	// It was sent the list of the epoch told, at toldAt, when it was toldID.
+	told   uint64
+	toldAt time.Duration
+	toldID ID
 }
 
 // New makes a machine. It does nothing before the first Tick.
@@ -279,7 +290,7 @@ func (m *Machine) Tick(now time.Duration) {
 	m.budget = min(m.budget+int(int64(m.cfg.Rate)*int64(now-m.last)/int64(time.Second)), m.cfg.Rate/8)
 	m.last = now
 	if now-m.round >= retry {
-		m.round, m.taking, m.offered = now, 0, 0
+		m.round, m.taking, m.claiming, m.offered = now, 0, 0, 0
 	}
 	m.watchPeers()
 	m.pruneMembers()
@@ -296,14 +307,22 @@ func (m *Machine) Tick(now time.Duration) {
 		m.recording = recording
 		m.markAll()
 	}
-	for i, word := range m.active {
-		for ; word != 0; word &= word - 1 {
+	misplaced, from := 0, m.from
+	m.postponed = false
+	for i := range m.active {
+		i = (i + from) % len(m.active)
+		for word := m.active[i]; word != 0; word &= word - 1 {
 			n := i*64 + bits.TrailingZeros64(word)
-			if !m.tickSlot(Slot(n), &m.slots[n]) {
+			more, placed := m.tickSlot(Slot(n), &m.slots[n])
+			if !more {
 				m.active[i] &^= word & -word
+			}
+			if !placed {
+				misplaced++
 			}
 		}
 	}
+	m.stats.Misplaced.Store(int64(misplaced))
 }
 
 // readyToServe reports whether a joining node may take slots: some member that
@@ -469,12 +488,6 @@ func (m *Machine) node(id ID) *node {
 		m.nodes[id] = n
 	}
 	return n
-}
-
-// isAlive reports whether exactly this run of a node counts as alive.
-func (m *Machine) isAlive(id ID) bool {
-	n := m.nodes[id]
-	return n != nil && n.alive
 }
 
 func (m *Machine) send(to ID, msg *Message) {

@@ -242,7 +242,15 @@ func (m *Machine) spreadMembers() {
 	}
 }
 
+// sendMembers tells a node of the member list, but not of the same one again and
+// again: many messages that were sent under another epoch may come at once.
 func (m *Machine) sendMembers(to ID) {
+	if p := m.peers[to.Name]; p != nil {
+		if p.told == m.epoch && m.now-p.toldAt < retry/2 && p.toldID == to {
+			return
+		}
+		p.told, p.toldAt, p.toldID = m.epoch, m.now, to
+	}
 	m.send(to, &Message{Kind: MsgMembers, Members: m.list})
 }
 

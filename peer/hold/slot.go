@@ -187,8 +187,9 @@ func (m *Machine) holderOf(s *slot, n Slot) *node {
 	return nil
 }
 
-// tickSlot does what is due, and reports whether there is more to come.
-func (m *Machine) tickSlot(n Slot, s *slot) bool {
+// tickSlot does what is due, and reports whether there is more to come, and
+// whether the slot is where it belongs, as far as this node has to do with it.
+func (m *Machine) tickSlot(n Slot, s *slot) (more, placed bool) {
 	if s.remembers && !m.remember(s) {
 		s.remembers = false
 		m.d.Remember(n, false)
@@ -212,7 +213,8 @@ func (m *Machine) tickSlot(n Slot, s *slot) bool {
 			m.send(owner.ID, &Message{Kind: MsgOffer, Slot: n, Term: s.term, Elder: s.holderTerm})
 		}
 	}
-	return wanted || unwanted || s.role == roleImporting || s.source != nil || s.remembers
+	placed = !wanted && !unwanted && s.role != roleImporting && s.source == nil
+	return !placed || s.remembers, placed
 }
 
 // acquire is the next step of an owner towards holding its slot: take it from
@@ -225,14 +227,31 @@ func (m *Machine) acquire(n Slot, s *slot) {
 	if s.holder != nil && s.holder != m.me && s.holder.alive {
 		s.claim = nil
 		if m.taking+int(m.stats.Importing.Load()) >= m.cfg.Window {
-			s.next = 0 // at the next tick
+			m.postpone(n, s)
 			return
 		}
 		m.taking++
 		m.send(s.holder.ID, &Message{Kind: MsgTake, Slot: n})
 		return
 	}
+	if m.others > 0 && m.claiming >= claimFactor*m.cfg.Window {
+		m.postpone(n, s)
+		return
+	}
+	m.claiming++
 	m.pressClaim(n, s)
+}
+
+// claimFactor is how many more slots a node claims at a time than it takes: nobody
+// serves them meanwhile.
+const claimFactor = 8
+
+// postpone leaves a slot to the next tick, which begins with it.
+func (m *Machine) postpone(n Slot, s *slot) {
+	s.next = 0
+	if !m.postponed {
+		m.postponed, m.from = true, int(n)/64
+	}
 }
 
 // pressClaim asks every live member that has not agreed yet (rule 8).
