@@ -40,7 +40,7 @@ type MemoryPlan struct {
 const (
 	entryIndexBytes = 76       // fastcache's map, just grown, and the slot's set
 	indexFixedBytes = 4 << 20  // the table of the slots and of the buckets
-	connectionBytes = 40 << 10 // buffers, context and a goroutine, at most; 21 KiB idle
+	connectionBytes = 43 << 10 // buffers, context, a goroutine and a coroutine, at most; 21 KiB idle
 	programBytes    = 24 << 20 // text, runtime, stacks, pools
 	foreignBytes    = 8 << 20  // of programBytes, what the Go runtime does not count
 

@@ -48,14 +48,17 @@ type conn struct {
 	in, out         atomic.Uint64 // bytes
 	owes            charges
 	header          headerLines
+	socket          socket
 	knownHost       []byte // see guard; the serving goroutine's
 
 	broken error      // what reads give from now on; the serving goroutine's
 	addr   netip.Addr // of the remote end, for the limit per address
 	opened int64      // tick of the registry's clock
 	place  int        // in registry.conns, guarded by its mutex
-	// The deadlines for which the sweeper has interrupted; only it looks here.
+	// The deadlines for which the sweeper has interrupted, and in at the last
+	// sweep; only it looks here.
 	readCut, writeCut int64
+	seen              uint64
 }
 
 // interrupt is a deadline long past, which ends a blocked read or write at once.
@@ -69,7 +72,7 @@ func (c *conn) Read(p []byte) (int, error) {
 		return 0, c.broken
 	}
 	for {
-		n, err := c.Conn.Read(p)
+		n, err := c.socket.read(c.Conn, p, c.registry.tick.Load())
 		if n > 0 {
 			c.in.Add(uint64(n))
 			if c.header.exceeded(p[:n]) {
@@ -84,8 +87,8 @@ func (c *conn) Read(p []byte) (int, error) {
 			return 0, nil
 		}
 		if errors.Is(err, os.ErrDeadlineExceeded) && !c.registry.passed(c.readBy.Load()) {
-			// The interruption was for an earlier deadline.
-			if err := c.Conn.SetReadDeadline(time.Time{}); err != nil {
+			// The interruption was for an earlier deadline, or to look again.
+			if err := c.rearm(c.Conn.SetReadDeadline, &c.readBy); err != nil {
 				return 0, err
 			}
 			continue
@@ -97,6 +100,18 @@ func (c *conn) Read(p []byte) (int, error) {
 	}
 }
 
+// rearm takes an interruption back, unless the deadline by has passed meanwhile:
+// the sweeper interrupts once for each, and it may have done so just before.
+func (c *conn) rearm(set func(time.Time) error, by *atomic.Int64) error {
+	if err := set(time.Time{}); err != nil {
+		return err
+	}
+	if c.registry.passed(by.Load()) {
+		return set(interrupt)
+	}
+	return nil
+}
+
 // Write writes all of p, until the deadline, which begins with the first write of
 // an answer.
 func (c *conn) Write(p []byte) (int, error) {
@@ -105,11 +120,11 @@ func (c *conn) Write(p []byte) (int, error) {
 	}
 	done := 0
 	for {
-		n, err := c.Conn.Write(p[done:])
+		n, err := c.socket.write(c.Conn, p[done:])
 		done += n
 		c.out.Add(uint64(n))
 		if err != nil && errors.Is(err, os.ErrDeadlineExceeded) && !c.registry.passed(c.writeBy.Load()) {
-			if err := c.Conn.SetWriteDeadline(time.Time{}); err != nil {
+			if err := c.rearm(c.Conn.SetWriteDeadline, &c.writeBy); err != nil {
 				return done, err
 			}
 			continue
@@ -122,6 +137,7 @@ func (c *conn) Write(p []byte) (int, error) {
 // than once.
 func (c *conn) Close() error {
 	c.registry.settle(&c.owes) // every time: it may have been charged since
+	c.socket.end()
 	if c.closed.Swap(true) {
 		return nil
 	}

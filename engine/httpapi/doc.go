@@ -32,7 +32,7 @@
 //
 // A connection holds its read buffer (Config.MaxHeader), a write buffer of 4 KiB,
 // and body buffers of at most 8 KiB each way: 21 KiB with its goroutine when it is
-// idle and its requests are small, 40 KiB at most. Everything larger, request
+// idle and its requests are small, 43 KiB at most. Everything larger, request
 // bodies, answers and batches, is charged to a budget before it is kept
 // (limits.go) and given back when the answer is written or the connection is
 // closed.

@@ -59,6 +59,7 @@ const (
 // add admits nc and wraps it, or says which limit is reached.
 func (r *registry) add(nc net.Conn, loopback bool) (*conn, admission) {
 	c := &conn{Conn: nc, registry: r, loopback: loopback, opened: r.tick.Load()}
+	c.socket.open(nc)
 	c.readBy.Store(r.after(r.readTimeout))
 	if r.perAddress > 0 {
 		if tcp, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
@@ -176,6 +177,11 @@ func (r *registry) sweepOnce() {
 			} else {
 				r.idleTimeouts.Add(1)
 			}
+		} else if in := c.in.Load(); in != c.seen {
+			c.seen = in
+		} else if c.socket.waits() {
+			// Nothing has come since the last sweep; see socket.
+			_ = c.Conn.SetReadDeadline(interrupt)
 		}
 		if by := c.writeBy.Load(); by != 0 && by <= now && by != c.writeCut {
 			c.writeCut = by

@@ -1,0 +1,25 @@
+//go:build race
+
+package httpapi
+
+import "syscall"
+
+// The race detector learns from syscall.Read and syscall.Write which bytes are
+// touched, and that what was done before a write was done before the read at the
+// other end.
+
+func readNow(fd uintptr, p []byte) (int, syscall.Errno) { return told(syscall.Read, fd, p) }
+
+func writeNow(fd uintptr, p []byte) (int, syscall.Errno) { return told(syscall.Write, fd, p) }
+
+func told(call func(int, []byte) (int, error), fd uintptr, p []byte) (int, syscall.Errno) {
+	for {
+		n, err := call(int(fd), p)
+		if err == nil {
+			return n, 0
+		}
+		if errno, ok := err.(syscall.Errno); !ok || errno != syscall.EINTR { //nolint:errorlint // nobody wraps it
+			return 0, errno
+		}
+	}
+}
