@@ -48,6 +48,7 @@ type keyState struct {
 	// excused says since when a miss is no wonder: a fault of a node that had to
 	// do with the key, after the floor.
 	excused bool
+	faultAt time.Duration // the latest such fault
 	// A delete may take effect until then: it runs, or was answered busy.
 	deletes  int
 	deleteAt time.Duration
@@ -117,7 +118,7 @@ func (c *checker) fault(n *simNode) {
 		}
 		for name, k := range c.keys {
 			if slotOf(name, c.s.slots) == Slot(i) {
-				k.excused = true
+				k.excused, k.faultAt = true, c.s.now
 			}
 		}
 	}
@@ -180,7 +181,7 @@ func (c *checker) read(n *simNode, op *clientOp, ask *asked, k *keyState) {
 		}
 		expired = expired || k.gone+opTime >= ask.at && k.gone > 0
 		deleting := k.deletes > 0 || k.deleteAt >= ask.at
-		if c.lenient || ask.floor == (Version{}) || ask.deleted || k.deleted || expired || deleting || k.unsure || ask.excused || k.excused {
+		if c.lenient || ask.floor == (Version{}) || ask.deleted || k.deleted || expired || deleting || k.unsure || ask.excused || k.excused || k.faultAt >= ask.at {
 			return
 		}
 		c.fail("%q through %v is a miss, and %v was answered: %s", op.key, n.id, ask.floor, c.s.describe(op.slot))
@@ -200,7 +201,7 @@ func (c *checker) read(n *simNode, op *clientOp, ask *asked, k *keyState) {
 	if c.lenient {
 		return
 	}
-	if (ask.excused || k.excused) && c.crashes && w.at > ask.since {
+	if (ask.excused || k.excused || k.faultAt >= ask.at) && c.crashes && w.at > ask.since {
 		return // written after the floor, by nodes that know nothing of it: who did is dead
 	}
 	if op.entry.version.Less(ask.floor) || ask.deleted && op.entry.version == ask.floor {

@@ -1,6 +1,7 @@
 package hold
 
 import (
+	"math"
 	"math/bits"
 	"slices"
 	"sync/atomic"
@@ -365,13 +366,14 @@ func (m *Machine) Leave(now time.Duration) {
 	}
 }
 
-// Left reports whether a leaving node has nothing left to hand over.
+// Left reports whether a leaving node has nothing left to hand over, or nobody to
+// hand it over to.
 func (m *Machine) Left() bool {
 	if m.self.State != StateLeaving {
 		return false
 	}
 	if m.stats.Held.Load() > 0 || m.stats.Sources.Load() > 0 {
-		return len(m.alivePeers()) == 0
+		return !slices.ContainsFunc(m.alivePeers(), func(o Member) bool { return o.State < StateLeaving })
 	}
 	return true
 }
@@ -416,6 +418,10 @@ func (m *Machine) mayServe() bool { return m.now < m.servesUntil() }
 func (m *Machine) servesUntil() time.Duration {
 	if m.cfg.off == noLease {
 		return m.now + time.Hour
+	}
+	if len(m.list) == 1 {
+		// Nobody has this node in its list without being in this node's own.
+		return math.MaxInt64
 	}
 	if m.now >= m.alone && m.others == 0 {
 		return max(m.lease, m.last+frozen)
