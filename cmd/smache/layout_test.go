@@ -27,7 +27,8 @@ var mayImport = map[string][]string{
 
 	// What is measured against: a program of its own, no part of the binary.
 	"engine/httpapi/baseline": {},
-	"peer":                    {"peer/hold", "peer/place", "peer/secure", "proto"},
+	"peer":                    {"peer/gossip", "peer/hold", "peer/place", "peer/secure", "proto"},
+	"peer/gossip":             {"proto"},
 	"peer/hold":               {"proto"},
 	"peer/place":              {"proto"},
 	"peer/secure":             {},
@@ -43,7 +44,7 @@ var onlyIn = map[string][]string{
 	"github.com/valyala/fasthttp":             {"engine/httpapi", "engine/httpapi/baseline"},
 	"github.com/goccy/go-json":                {"engine/httpapi"},
 	"github.com/panjf2000/gnet/v2":            {"peer", "bench", "engine/httpapi"},
-	"github.com/hashicorp/memberlist":         {"peer"},
+	"github.com/hashicorp/memberlist":         {"peer/gossip"},
 	"github.com/flynn/noise":                  {"peer/secure"},
 	"github.com/HdrHistogram/hdrhistogram-go": {"bench"},
 	"golang.org/x/sys":                        {"engine", "engine/store", "bench", "peer"},
