@@ -31,9 +31,9 @@ type directory interface {
 	// incarnation and the term, 0 for what is not known. The name is empty if the
 	// holder is not known, or is this node. name is good for ever.
 	redirect(slot proto.Slot) (name string, incarnation uint64, term uint32)
-	// moved takes note of what a peer says of a slot's holder, now or later. name is
-	// good until it returns.
-	moved(slot proto.Slot, name []byte, incarnation uint64, term uint32)
+	// moved takes note that a peer does not hold a slot, and who does as far as it
+	// knows, now or later. name is good until it returns.
+	moved(slot proto.Slot, from *Link, name []byte, incarnation uint64, term uint32)
 	// linkTo gives the link to the node of that name; nil if there is none, or it is
 	// this node.
 	linkTo(name []byte) *Link

@@ -208,7 +208,7 @@ func (d *fakeDirectory) redirect(slot proto.Slot) (name string, incarnation uint
 	return h.name, 9, h.term
 }
 
-func (d *fakeDirectory) moved(slot proto.Slot, name []byte, _ uint64, term uint32) {
+func (d *fakeDirectory) moved(slot proto.Slot, _ *Link, name []byte, _ uint64, term uint32) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	h := fakeHolder{string(name), term}

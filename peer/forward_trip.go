@@ -210,6 +210,9 @@ func (t *trip) lost(why error) {
 // was done.
 func (t *trip) redirected(a *proto.Answer, term uint32) {
 	from := t.link
+	if a.Status == proto.StatusNotHolder {
+		t.f.dir.moved(t.op.Slot, from, nil, 0, 0)
+	}
 	if a.Status != proto.StatusMoved || len(a.Redirect.Holder) == 0 {
 		from.forward.busy.Add(1)
 		t.pause(max(a.Redirect.Wait, retryAfter))
@@ -223,7 +226,7 @@ func (t *trip) redirected(a *proto.Answer, term uint32) {
 	}
 	t.term = max(t.term, term)
 	t.moves++
-	t.f.dir.moved(t.op.Slot, a.Redirect.Holder, a.Redirect.Incarnation, term)
+	t.f.dir.moved(t.op.Slot, from, a.Redirect.Holder, a.Redirect.Incarnation, term)
 	if to := t.f.dir.linkTo(a.Redirect.Holder); to != nil && to != from && t.moves <= maxMoves {
 		t.send(to)
 		return
