@@ -75,24 +75,24 @@ func (s *fakeStore) Submit(op *proto.Op) bool {
 			if gate != nil {
 				<-gate
 			}
-			s.apply(op, false)
+			s.apply(op)
 			op.Complete()
 		}()
 		return op.Await()
 	}
-	s.apply(op, false)
+	s.apply(op)
 	return true
 }
 
-// apply carries op out; ready says that it was made ready by the directory.
-func (s *fakeStore) apply(op *proto.Op, ready bool) {
+// apply carries op out.
+func (s *fakeStore) apply(op *proto.Op) {
 	s.mu.Lock()
 	op.Node = s.name
 	at := s.slots[op.Slot]
 	switch {
 	case !at.held:
 		op.Status = proto.StatusNotHolder
-	case at.importing && !ready:
+	case at.importing && !op.Importing:
 		op.Status = proto.StatusBusy
 	case s.busy > 0:
 		s.busy--
@@ -232,9 +232,11 @@ func (d *fakeDirectory) importing(op *proto.Op, within time.Duration) {
 		ready(op)
 		return
 	}
+	op.Importing = true
 	go func() {
-		d.n.store.apply(op, true)
-		op.Done(op)
+		if d.n.store.Submit(op) {
+			op.Done(op)
+		}
 	}()
 }
 

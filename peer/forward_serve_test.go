@@ -143,7 +143,7 @@ func TestServeMultiParts(t *testing.T) {
 	for i := range n {
 		op := newOp(proto.OpSet, testKey(i), string(bytes.Repeat([]byte{byte(i)}, size)))
 		a.store.hold(op.Slot, fakeSlot{term: 1, held: true})
-		a.store.apply(op, false)
+		a.store.apply(op)
 		op.Code, op.Value = proto.OpGet, nil
 		ops = append(ops, op)
 	}
@@ -256,7 +256,8 @@ func FuzzServe(f *testing.F) {
 			n.dir.set(h.Slot, "c", 4)
 		}
 		n.dir.ready = func(op *proto.Op) {
-			n.store.apply(op, true)
+			op.Importing = true
+			n.store.apply(op)
 			op.Done(op)
 		}
 		done, parts := 0, 0
@@ -291,7 +292,7 @@ func TestServeMultiMixed(t *testing.T) {
 	for i := range 50 {
 		op := newOp(proto.OpSet, testKey(i), fmt.Sprint("value ", i))
 		b.store.hold(op.Slot, fakeSlot{term: 1, held: true})
-		b.store.apply(op, true)
+		b.store.apply(op)
 		switch i % 5 {
 		case 1:
 			b.store.hold(op.Slot, fakeSlot{})

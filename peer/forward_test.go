@@ -66,7 +66,7 @@ func TestForwardOperations(t *testing.T) {
 			}
 			far := carry(t, a.f, build())
 			want := build()
-			mirror.apply(want, false)
+			mirror.apply(want)
 			if far.Node != "b" {
 				t.Errorf("step %d: answered by %q", i, far.Node)
 			}
@@ -438,9 +438,13 @@ func TestForwardImporting(t *testing.T) {
 			var tries atomic.Int32
 			b.dir.with(func() {
 				b.dir.ready = func(op *proto.Op) {
+					if op.Importing {
+						t.Error("it is said to be ready already")
+					}
+					op.Importing = true
 					go func() {
 						if tries.Add(1) > 2 {
-							b.store.apply(op, true)
+							b.store.apply(op)
 						} else {
 							op.Status = status
 						}

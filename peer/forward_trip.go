@@ -72,7 +72,7 @@ func (t *trip) refused(status proto.Status) {
 		return
 	}
 	if _, importing, held := t.f.store.Serves(t.op.Slot); held && importing {
-		t.copy.CopyRequest(t.op)
+		t.renew()
 		t.handed = true
 		t.f.dir.importing(&t.copy, time.Duration(max(t.deadline-t.f.now(), 0)))
 		return
@@ -87,10 +87,16 @@ func (t *trip) again() {
 		t.elsewhere()
 		return
 	}
-	t.copy.CopyRequest(t.op)
+	t.renew()
 	if t.f.store.Submit(&t.copy) {
 		t.returned()
 	}
+}
+
+// renew makes copy ask for what op asks for, once more.
+func (t *trip) renew() {
+	t.copy.CopyRequest(t.op)
+	t.copy.Importing = false
 }
 
 // returned goes on when the store, or the directory, has returned copy.
