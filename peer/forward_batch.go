@@ -179,7 +179,7 @@ func (b *bundle) answered() {
 			b.trip(i).lost(err)
 			continue
 		}
-		b.item(i, &proto.Answer{Status: c.Answer.Status}, c.Answer.Term)
+		b.item(i, &proto.Answer{Status: c.Answer.Status}, c.Answer.Term, b.f.now())
 	}
 	b.release()
 }
@@ -190,6 +190,7 @@ func (b *bundle) items(body []byte) error {
 	if err != nil {
 		return err
 	}
+	now := b.f.now()
 	var item proto.Item
 	var a proto.Answer
 	for items.Next(&item) {
@@ -199,13 +200,13 @@ func (b *bundle) items(body []byte) error {
 		if err := proto.DecodeAnswer(b.code, item.Status, item.Body, &a); err != nil {
 			return err
 		}
-		b.item(item.Index, &a, item.Term)
+		b.item(item.Index, &a, item.Term, now)
 	}
 	return nil
 }
 
 // item takes the answer to one operation: what is not the last word goes on alone.
-func (b *bundle) item(i int, a *proto.Answer, term uint32) {
+func (b *bundle) item(i int, a *proto.Answer, term uint32, now int64) {
 	if !final(a.Status) {
 		b.trip(i).redirected(a, term)
 		return
@@ -213,7 +214,7 @@ func (b *bundle) item(i int, a *proto.Answer, term uint32) {
 	op := b.ops[i]
 	b.ops[i] = nil
 	b.left--
-	b.link.forward.answered(b.f.now() - b.begun)
+	b.link.forward.answered(now - b.begun)
 	take(op, a, b.link)
 	op.Complete()
 }

@@ -17,6 +17,7 @@ type batch struct {
 	keys  []byte       // the canonical keys, one behind the other
 	text  []byte       // decoded text of one key
 	tags  []proto.ETag // of all conditions
+	ops   []*proto.Op  // those that go to a Batcher together
 
 	// pending counts the operations under way, and one more while they are
 	// being submitted; who takes it to zero sends on done.
@@ -31,7 +32,8 @@ type item struct {
 	key    []byte // as the client wrote it; nil without one
 	badKey bool
 	why    refusal
-	mark   int // where its result begins in mget's answer
+	aside  bool // mget: it was read before its turn, into a buffer of its own
+	mark   int  // where its result begins in mget's answer
 }
 
 // itemBytes is what an item of a batch takes in memory, and at most so much is
@@ -44,6 +46,9 @@ const (
 
 // maxPooledItems is the size up to which a batch is kept for the next.
 const maxPooledItems = 256
+
+// togetherFrom is from how many items on a Batcher is given them together.
+const togetherFrom = 4
 
 func newBatch() any {
 	b := &batch{done: make(chan struct{}, 1)}
@@ -75,9 +80,14 @@ func (b *batch) add() *item {
 
 func (s *Server) releaseBatch(b *batch) {
 	clear(b.items)
+	clear(b.ops)
+	b.ops = b.ops[:0]
 	b.items, b.keys, b.text, b.tags = b.items[:0], b.keys[:0], b.text[:0], b.tags[:0]
 	if cap(b.items) > maxPooledItems {
 		b.items = nil
+	}
+	if cap(b.ops) > maxPooledItems {
+		b.ops = nil
 	}
 	if cap(b.keys) > largeFrom {
 		b.keys = nil
@@ -101,6 +111,15 @@ func (b *batch) setKey(it *item, raw []byte) {
 // submit carries out the operations of items that have one, all at once, and
 // waits until every one is complete.
 func (s *Server) submit(b *batch, items []item) {
+	if many, ok := s.config.Cache.(Batcher); ok && len(items) >= togetherFrom {
+		for i := range items {
+			if !items[i].why.refused() {
+				b.ops = append(b.ops, &items[i].op)
+			}
+		}
+		b.submitAll(many)
+		return
+	}
 	b.pending.Store(1)
 	for i := range items {
 		if !items[i].why.refused() {
@@ -111,6 +130,15 @@ func (s *Server) submit(b *batch, items []item) {
 		}
 	}
 	b.await()
+}
+
+// submitAll gives what is in b.ops to many, and waits until all of it is complete.
+func (b *batch) submitAll(many Batcher) {
+	b.pending.Store(int32(1 + len(b.ops)))
+	many.SubmitAll(b.ops)
+	b.await()
+	clear(b.ops)
+	b.ops = b.ops[:0]
 }
 
 // await waits until every operation submitted is complete.

@@ -23,6 +23,21 @@ type Cache interface {
 	Flush() (applied, members int, err error)
 }
 
+// Batcher is a Cache that carries out many operations at less cost together than
+// one by one: a cluster, which asks each node once. A Cache that is one is used as
+// one, for batches of some length.
+type Batcher interface {
+	Cache
+	// SubmitAll carries out all of ops. Done of each is called once it is complete,
+	// perhaps before SubmitAll returns, and on any goroutine. Until then an operation
+	// and all bytes that it points to belong to the Cache; ops itself is the
+	// caller's again when SubmitAll returns.
+	SubmitAll(ops []*proto.Op)
+	// Holds says that this node holds a slot, as it seems: that Submit would have no
+	// need of another node. It is asked for each read of a batch.
+	Holds(slot proto.Slot) bool
+}
+
 // Member is one node of the cluster, as GET /cluster shows it.
 type Member struct {
 	// Name is smache@host, unique in the cluster.

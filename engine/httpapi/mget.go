@@ -13,9 +13,10 @@ const (
 	maxAside = 16 << 10
 )
 
-// mget answers POST /api/mget. As long as operations complete at once, values go
-// straight to the answer. From the first that does not, the rest of its wave is
-// kept aside until all of it is complete.
+// mget answers POST /api/mget. What other nodes hold is read first, where the Cache
+// can do that together, and kept aside. As long as the other operations complete at
+// once, values go straight to the answer. From the first that does not, the rest of
+// its wave is kept aside until all of it is complete.
 func (s *Server) mget(ctx *fasthttp.RequestCtx, r *request) {
 	list, _, n, why := s.readBatch(ctx, r, "keys")
 	if !why.refused() && !s.charge(r.owes, n*itemBytes) {
@@ -62,6 +63,7 @@ type answer struct {
 
 // wave reads items and appends their results.
 func (a *answer) wave(b *batch, items []item) {
+	a.fetch(b, items)
 	b.pending.Store(1)
 	next := 0
 	for ; next < len(items) && !a.refused; next++ {
@@ -69,6 +71,12 @@ func (a *answer) wave(b *batch, items []item) {
 		a.open(it)
 		if it.why.refused() || a.full {
 			a.close(it)
+			continue
+		}
+		if it.aside {
+			a.place(b, it)
+			a.close(it)
+			b.pending.Store(1)
 			continue
 		}
 		b.pending.Add(1)
@@ -84,7 +92,7 @@ func (a *answer) wave(b *batch, items []item) {
 		return
 	}
 	for i := next + 1; i < len(items); i++ {
-		if !items[i].why.refused() {
+		if !items[i].why.refused() && !items[i].aside {
 			b.pending.Add(1)
 			if a.submit(&items[i], nil, maxAside) {
 				b.pending.Add(-1)
@@ -101,6 +109,23 @@ func (a *answer) wave(b *batch, items []item) {
 			a.place(b, it)
 		}
 		a.close(it)
+	}
+}
+
+// fetch reads what other nodes hold, all at once, and keeps it aside.
+func (a *answer) fetch(b *batch, items []item) {
+	many, ok := a.server.config.Cache.(Batcher)
+	if !ok || a.full || len(items) < togetherFrom {
+		return
+	}
+	for i := range items {
+		if it := &items[i]; !it.why.refused() && !many.Holds(it.op.Slot) {
+			it.aside, it.op.Out, it.op.Limit = true, nil, maxAside
+			b.ops = append(b.ops, &it.op)
+		}
+	}
+	if len(b.ops) > 0 {
+		b.submitAll(many)
 	}
 }
 

@@ -1,0 +1,105 @@
+package httpapi
+
+import (
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/smache/smache/proto"
+)
+
+// many is a fake that is a Batcher: of another node's slots, the odd ones, all goes
+// together.
+type many struct {
+	*fake
+	together, singly atomic.Int64 // operations
+}
+
+func (m *many) Holds(slot proto.Slot) bool { return slot%2 == 0 }
+
+func (m *many) Submit(op *proto.Op) bool {
+	m.singly.Add(1)
+	return m.fake.Submit(op)
+}
+
+func (m *many) SubmitAll(ops []*proto.Op) {
+	m.together.Add(int64(len(ops)))
+	for i := range ops {
+		op := ops[len(ops)-1-i] // in any order
+		if i%3 == 0 {
+			m.apply(op)
+			op.Done(op)
+			continue
+		}
+		go func() {
+			m.apply(op)
+			op.Done(op)
+		}()
+	}
+}
+
+// A batch comes to the same whether the Cache takes it together or one by one.
+func TestBatcher(t *testing.T) {
+	for _, late := range []bool{false, true} {
+		plain, together := newFake(), &many{fake: newFake()}
+		together.late = late
+		a, b := dial(t, serve(t, newServer(t, plain, nil))), dial(t, serve(t, newServer(t, together, nil)))
+		var entries, keys, some []string
+		for i := range 300 {
+			value := fmt.Sprintf(`{"v":"%s"}`, strings.Repeat("x", i*i%5000))
+			if i%50 == 7 {
+				value = fmt.Sprintf(`{"v":"%s"}`, strings.Repeat("y", maxAside+i)) // too long to be kept aside
+			}
+			entries = append(entries, fmt.Sprintf(`{"key":%d,"data":%s}`, i, value))
+			keys = append(keys, fmt.Sprint(i))
+			switch i % 20 {
+			case 3:
+				keys = append(keys, `1.5`, `null`)
+				entries = append(entries, `{"key":[],"data":{}}`)
+			case 4:
+				keys = append(keys, fmt.Sprintf(`"none%d"`, i))
+			}
+			if i%2 == 0 {
+				some = append(some, fmt.Sprint(i))
+			}
+		}
+		for _, request := range [][2]string{
+			{"mset", `{"entries":[` + strings.Join(entries, ",") + `]}`},
+			{"mget", `{"keys":[` + strings.Join(keys, ",") + `]}`},
+			{"touch", `{"keys":[` + strings.Join(keys, ",") + `],"ttl":9}`},
+			{"mdel", `{"keys":[` + strings.Join(some, ",") + `]}`},
+			{"mget", `{"keys":[` + strings.Join(keys, ",") + `]}`},
+			{"mget", `{"keys":[1,2,3]}`},
+			{"mset", `{"entries":[` + entries[0] + `]}`},
+			{"mget", `{"keys":[1.5,1.5,1.5,1.5,1.5]}`},
+		} {
+			want, got := a.post("/api/"+request[0], request[1]), b.post("/api/"+request[0], request[1])
+			if got.status != want.status || got.body != want.body {
+				t.Errorf("late %v: %s: %d, %d bytes; one by one %d, %d bytes", late, request[0], got.status, len(got.body), want.status, len(want.body))
+			}
+		}
+		if n, one := together.together.Load(), together.singly.Load(); n < 1000 || one < 200 || one > 600 {
+			t.Errorf("late %v: %d together, %d singly", late, n, one)
+		}
+	}
+}
+
+// The bound of an answer holds for what is kept aside as well.
+func TestBatcherAnswerLimit(t *testing.T) {
+	cache := &many{fake: newFake()}
+	const n, limit = 200, 64 << 10
+	c := dial(t, serve(t, newServer(t, cache, func(c *Config) {
+		c.MaxValue, c.MaxAnswer = 8<<10, limit
+	})))
+	var keys []string
+	for i := range n {
+		c.post("/api", fmt.Sprintf(`{"key":%d,"data":{"v":"%s"}}`, i, strings.Repeat("x", 4000)))
+		keys = append(keys, fmt.Sprint(i))
+	}
+	got := c.post("/api/mget", `{"keys":[`+strings.Join(keys, ",")+`]}`)
+	whole, large := strings.Count(got.body, `"node"`), strings.Count(got.body, "answer_too_large")
+	if whole < 10 || whole+large != n || len(got.body) > limit+n*200 {
+		t.Errorf("%d values, %d errors, %d bytes", whole, large, len(got.body))
+	}
+}
