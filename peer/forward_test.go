@@ -167,7 +167,7 @@ func TestForwardCircle(t *testing.T) {
 	c.dir.set(slot, "b", 0)
 	begun := time.Now()
 	op := carry(t, a.f, newOp(proto.OpSet, key, "v"))
-	if took := time.Since(begun); op.Status != proto.StatusBusy || took > answerWithin+100*time.Millisecond {
+	if took := time.Since(begun); op.Status != proto.StatusBusy || took > answerWithin+time.Second {
 		t.Errorf("%s after %v", describe(op), took)
 	}
 	sent := b.links.Link("a").forward.served.Load() + c.links.Link("a").forward.served.Load()
@@ -211,7 +211,7 @@ func TestForwardStaleMoved(t *testing.T) {
 }
 
 func TestForwardBusyThenOK(t *testing.T) {
-	nodes := forwardNodes(t, "a", "b")
+	nodes := patient(forwardNodes(t, "a", "b"))
 	a, b := nodes[0], nodes[1]
 	key := testKey(1)
 	for _, to := range nodes { // its own store, too, may not serve just now
@@ -225,6 +225,7 @@ func TestForwardBusyThenOK(t *testing.T) {
 		t.Errorf("%d times busy", n)
 	}
 	b.store.with(func() { b.store.busy = 1 << 30 })
+	a.f.within = answerWithin
 	if op := carry(t, a.f, newOp(proto.OpSet, key, "v")); op.Status != proto.StatusBusy {
 		t.Error(describe(op))
 	}
@@ -232,7 +233,7 @@ func TestForwardBusyThenOK(t *testing.T) {
 
 // An operation waits for a holder, and for its link.
 func TestForwardParked(t *testing.T) {
-	nodes := forwardNodes(t, "a", "b")
+	nodes := patient(forwardNodes(t, "a", "b"))
 	a, b := nodes[0], nodes[1]
 	key := testKey(1)
 	slot := proto.SlotOf(key)
@@ -246,11 +247,13 @@ func TestForwardParked(t *testing.T) {
 		t.Error(describe(op))
 	}
 
+	a.f.within = answerWithin
 	begun := time.Now()
 	op := carry(t, a.f, newOp(proto.OpSet, testKey(2), "v"))
-	if took := time.Since(begun); op.Status != proto.StatusBusy || took < answerWithin/2 || took > answerWithin+100*time.Millisecond {
+	if took := time.Since(begun); op.Status != proto.StatusBusy || took < answerWithin/2 || took > answerWithin+time.Second {
 		t.Errorf("%s after %v", describe(op), took)
 	}
+	patient(nodes)
 	// It may also turn up here.
 	o = begin(a.f, newOp(proto.OpSet, testKey(3), "v"))
 	a.store.hold(proto.SlotOf(testKey(3)), fakeSlot{term: 1, held: true})
@@ -332,7 +335,7 @@ func TestForwardLateAnswers(t *testing.T) {
 		o.op.Out = []byte("mine") // as its next user sets it
 		o.op.Status = proto.StatusStale
 	}
-	if took := time.Since(begun); took < answerWithin-2*callSlack || took > answerWithin+100*time.Millisecond {
+	if took := time.Since(begun); took < answerWithin-2*callSlack || took > answerWithin+time.Second {
 		t.Errorf("after %v", took)
 	}
 	late := a.links.Link("b")

@@ -72,9 +72,14 @@ func (t *trip) refused(status proto.Status) {
 		return
 	}
 	if _, importing, held := t.f.store.Serves(t.op.Slot); held && importing {
+		left := t.deadline - t.f.now()
+		if left <= 0 {
+			t.finish(t.verdict)
+			return
+		}
 		t.renew()
 		t.handed = true
-		t.f.dir.importing(&t.copy, time.Duration(max(t.deadline-t.f.now(), 0)))
+		t.f.dir.importing(&t.copy, time.Duration(left))
 		return
 	}
 	t.pause(retryAfter)
