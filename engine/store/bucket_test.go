@@ -222,3 +222,38 @@ func TestSlotSetStaysSmall(t *testing.T) {
 		}
 	}
 }
+
+// A set that is emptied from one end stays a good hash table: its runs stay short
+// while it shrinks.
+func TestSlotSetEmptiedInOrder(t *testing.T) {
+	var s slotSet
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range 200_000 {
+		var h hash
+		binary.LittleEndian.PutUint64(h[:], rng.Uint64()|1<<32)
+		s.insert(&h, 1, 0)
+	}
+	for i := 0; s.n > 0; {
+		if i >= len(s.records) {
+			i = 0
+		}
+		h := s.records[i].hash
+		if h.isZero() {
+			i++
+			continue
+		}
+		if _, grown := s.remove(&h); grown == 0 {
+			continue
+		}
+		longest, run := 0, 0
+		for _, r := range s.records {
+			if run++; r.hash.isZero() {
+				run = 0
+			}
+			longest = max(longest, run)
+		}
+		if longest > 500 {
+			t.Fatalf("%d records of %d in one run", longest, s.n)
+		}
+	}
+}

@@ -78,10 +78,14 @@ type slotSet struct {
 	n       uint32
 }
 
-// place scales a home to the table, in order (Lemire, "fast alternative to the
-// modulo reduction").
+// place scales a home to the table (Lemire, "fast alternative to the modulo
+// reduction"), in another order for each length. In one and the same order, a
+// table that shrinks while it is emptied from one end, as the sweeper and DropSlot
+// do, would crowd what is left into one end of the next: each removal would then
+// take as long as there are records.
 func (s *slotSet) place(home uint32) int {
-	return int(uint64(home) * uint64(len(s.records)) >> 31)
+	n := uint64(len(s.records))
+	return int(uint64(home*(uint32(n)*0x9e3779b1|1)) * n >> 32)
 }
 
 // find gives the record of h, or nil. The pointer is good until the next insert
