@@ -8,9 +8,18 @@ import (
 	"github.com/smache/smache/proto"
 )
 
-// The hot path allocates nothing, once its buffers have grown.
+// The hot path allocates nothing, once its buffers have grown; nor does it where
+// slots change hands, and keys that go are remembered.
 func TestNoAllocations(t *testing.T) {
-	s := newTestStore(t, Config{Writers: 1})
+	t.Run("alone", func(t *testing.T) { testNoAllocations(t, newTestStore(t, Config{Writers: 1})) })
+	t.Run("cluster", func(t *testing.T) {
+		s := newClusterStore(t, Config{Writers: 1})
+		rememberAll(s)
+		testNoAllocations(t, s)
+	})
+}
+
+func testNoAllocations(t *testing.T, s *Store) {
 	for _, size := range []int{60, s.inlineMax, 100_000} {
 		value := []byte(strings.Repeat("v", size))
 		other := []byte(strings.Repeat("w", size))
