@@ -2,11 +2,11 @@ package store
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/smache/smache/proto"
 )
@@ -46,12 +46,12 @@ func TestPanicInAnOperation(t *testing.T) {
 				release := takeTurn(w)
 				wg.Go(func() { do(s, op) })
 				for w.ring.depth() == 0 {
-					time.Now()
+					runtime.Gosched()
 				}
 				next = &proto.Op{Code: proto.OpSet, Key: key(mine), Value: []byte("next"), TTL: proto.Forever}
 				wg.Go(func() { do(s, next) })
 				for w.ring.depth() == 1 {
-					time.Now()
+					runtime.Gosched()
 				}
 				release()
 				wg.Wait()
@@ -98,7 +98,7 @@ func TestPanicInATask(t *testing.T) {
 		w.exclusive(func() { panic("a test's") })
 	}()
 	for w.tasks.Load() == nil {
-		time.Now()
+		runtime.Gosched()
 	}
 	op := &proto.Op{
 		Code: proto.OpSet, Key: key("k"), Slot: slotOf("k"), Value: []byte("w"), TTL: proto.Forever,
