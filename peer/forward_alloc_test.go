@@ -88,7 +88,7 @@ func TestForwardNoAllocations(t *testing.T) {
 					op.Out = buffer[:0]
 				}
 			}
-			f.submitAll(ops)
+			f.SubmitAll(ops)
 			run()
 		})
 		if ops[99].Status != proto.StatusOK {

@@ -26,16 +26,16 @@ func (f *forwarder) makeBundle() any {
 	return b
 }
 
-// plan is what submitAll has sorted.
+// plan is what SubmitAll has sorted.
 type plan struct {
 	here []*proto.Op // to be submitted one by one
 	open []*bundle   // not sent yet
 }
 
-// submitAll carries out many operations: those that one peer holds go there
-// together. Done of each is called once it is complete, perhaps before submitAll
+// SubmitAll carries out many operations: those that one peer holds go there
+// together. Done of each is called once it is complete, perhaps before SubmitAll
 // returns, and on any goroutine. ops itself is the caller's again then.
-func (f *forwarder) submitAll(ops []*proto.Op) {
+func (f *forwarder) SubmitAll(ops []*proto.Op) {
 	p := f.plans.Get().(*plan) //nolint:forcetypeassert // nothing else is put there
 	for _, op := range ops {
 		if !f.gather(p, op) {
@@ -56,8 +56,8 @@ func (f *forwarder) submitAll(ops []*proto.Op) {
 	f.plans.Put(p)
 }
 
-// holds says that this node holds a slot and can serve it, as it seems.
-func (f *forwarder) holds(slot proto.Slot) bool {
+// Holds says that this node holds a slot and can serve it, as it seems.
+func (f *forwarder) Holds(slot proto.Slot) bool {
 	_, importing, held := f.store.Serves(slot)
 	return held && !importing
 }

@@ -20,7 +20,7 @@ func submitBatch(t testing.TB, f *forwarder, ops []*proto.Op) {
 			done <- struct{}{}
 		}
 	}
-	f.submitAll(ops)
+	f.SubmitAll(ops)
 	for range ops {
 		select {
 		case <-done:
@@ -63,7 +63,7 @@ func TestSubmitAll(t *testing.T) {
 			ops = append(ops, op)
 		}
 		submitBatch(t, a.f, ops)
-		if !a.f.holds(ops[0].Slot) || a.f.holds(ops[1].Slot) || b.f.holds(ops[7].Slot) {
+		if !a.f.Holds(ops[0].Slot) || a.f.Holds(ops[1].Slot) || b.f.Holds(ops[7].Slot) {
 			t.Error("who holds what is not known")
 		}
 		for i, op := range ops {

@@ -94,7 +94,7 @@ func BenchmarkForwardBatch(b *testing.B) {
 				}
 				left.Store(n)
 				if together {
-					f.submitAll(ops)
+					f.SubmitAll(ops)
 				} else {
 					for _, op := range ops {
 						if f.Submit(op) {

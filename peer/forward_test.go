@@ -327,7 +327,7 @@ func TestForwardLateAnswers(t *testing.T) {
 		op.Done = func(*proto.Op) { o.times.Add(1); o.done <- struct{}{} }
 		all = append(all, o)
 	}
-	a.f.submitAll(batch)
+	a.f.SubmitAll(batch)
 	for _, o := range all {
 		if op := o.wait(t); op.Status != proto.StatusUnreachable {
 			t.Error(describe(op))
