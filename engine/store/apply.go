@@ -20,8 +20,7 @@ func (w *writer) decide(op *proto.Op) {
 		w.sweepUnderPressure()
 	}
 	h := w.store.hash(op.Key)
-	check := w.checkOf(op.Value)
-	old := w.replaced(op, &h, check)
+	old, check := w.replaced(op, &h)
 	var tag proto.ETag
 	if old != nil {
 		tag = old.etag
@@ -74,20 +73,21 @@ func (w *writer) lookup(slot uint16, key []byte, h *hash) *head {
 	return old
 }
 
-// replaced is lookup for an operation, whose value has the given check. Most
-// writes replace a value by another one, whatever it was: for these the record
-// says all that has to be known, and the head is not read.
-func (w *writer) replaced(op *proto.Op, h *hash, check uint32) *head {
+// replaced is lookup for an operation; it also gives the check of the operation's
+// value. Most writes replace a value by another one, whatever it was: for these
+// the record says all that has to be known, and the head is not read.
+func (w *writer) replaced(op *proto.Op, h *hash) (old *head, check uint32) {
 	r := w.slots[op.Slot].find(h)
+	check = w.checkOf(op.Value) // while the record comes from memory
 	if r == nil {
-		return nil
+		return nil, check
 	}
 	if op.Code == proto.OpSet && !op.IfMatch.Set && !op.IfNoneMatch.Set &&
 		r.meta&(metaExpires|metaPieces) == 0 && r.meta.check() != check {
-		w.old = head{size: r.meta.size(), length: unread}
-		return &w.old
+		w.old.size, w.old.length, w.old.expiry, w.old.pieces = r.meta.size(), unread, 0, false
+		return &w.old, check
 	}
-	return w.lookup(uint16(op.Slot), op.Key, h)
+	return w.lookup(uint16(op.Slot), op.Key, h), check
 }
 
 // unread is the length of a value that was not looked at: no value is as long.
@@ -98,7 +98,7 @@ func (w *writer) checkOf(value []byte) uint32 {
 	if len(value) > w.store.inlineMax {
 		return 0
 	}
-	return checkOf(value)
+	return w.store.checkOf(value)
 }
 
 // set stores op's value, whose check is given. version carries the term, and for
@@ -113,8 +113,7 @@ func (w *writer) set(op *proto.Op, h *hash, old *head, check uint32, version pro
 		version.Clock = w.hlc.next(w.turn)
 		etag = proto.ETag(version.Clock)
 	}
-	next := &w.next
-	*next = head{
+	next := head{
 		version: version, etag: etag, key: op.Key, length: len(op.Value),
 		written: w.turn / 1e6 & writtenMask, expiry: w.expiry(op.TTL),
 	}
@@ -139,7 +138,7 @@ func (w *writer) set(op *proto.Op, h *hash, old *head, check uint32, version pro
 	} else {
 		next.value, next.check = op.Value, check
 	}
-	w.putHead(uint16(op.Slot), h, next, old, false)
+	w.putHead(uint16(op.Slot), h, &next, old, false)
 	w.counters.written.Add(1)
 	next.report(op, w.turn)
 	op.Status = proto.StatusOK
@@ -193,11 +192,10 @@ func (w *writer) renew(op *proto.Op, h *hash, old *head, term uint32) bool {
 	if old.pieces && !young && op.Code == proto.OpSet {
 		return false // writing all of it again is what makes it young
 	}
-	next := &w.next
-	*next = *old
+	next := *old
 	next.expiry = expiry
 	next.version = proto.Version{Term: term, Clock: w.hlc.next(w.turn)}
-	if !w.putHead(uint16(op.Slot), h, next, old, old.pieces) {
+	if !w.putHead(uint16(op.Slot), h, &next, old, old.pieces) {
 		return false
 	}
 	next.report(op, w.turn)

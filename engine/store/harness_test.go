@@ -127,7 +127,7 @@ func checkAccounts(t testing.TB, s *Store) {
 						continue
 					}
 					if e.check = 0; !e.pieces {
-						e.check = checkOf(e.value)
+						e.check = s.checkOf(e.value)
 					}
 					if r.meta != metaOf(&e) {
 						t.Errorf("record of slot %d says %#x, its head %#x", i, r.meta, metaOf(&e))

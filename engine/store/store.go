@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"math/bits"
 	"runtime"
 	"sync"
@@ -68,6 +69,7 @@ type Store struct {
 	clock   Clock
 	node    string
 	k0, k1  uint64
+	seed    maphash.Seed // of the checks of values
 	writers []*writer
 	slots   []slotSet // each is its writer's
 
@@ -120,6 +122,7 @@ func New(cfg Config) (*Store, error) {
 	}
 	s := &Store{
 		clock: cfg.Clock, node: cfg.Node, panicked: cfg.Panicked,
+		seed:          maphash.MakeSeed(),
 		k0:            binary.LittleEndian.Uint64(cfg.Secret[:]),
 		k1:            binary.LittleEndian.Uint64(cfg.Secret[8:]),
 		writerArena:   cfg.ArenaBytes / int64(cfg.Writers),

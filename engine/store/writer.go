@@ -47,10 +47,10 @@ type writer struct {
 	mortal  int   // entries that expire
 	indexed int64 // bytes of the sets' tables and the buckets' logs
 
-	// Scratch space: the head that a write has found, parsed from read; the one
-	// it puts there, encoded into encode; move and other hold pairs while room is
+	// Scratch space: the head that a write has found, parsed from read; encode
+	// holds the one that it puts there; move and other hold pairs while room is
 	// made.
-	old, next                        head
+	old                              head
 	read, encode, move, other, salts []byte
 
 	counters counters
