@@ -116,9 +116,12 @@ func (w *writer) isNews(op *proto.Op, h *hash, old *head) bool {
 }
 
 // tooOld reports whether an entry of this age would be evicted before any other,
-// while entries are being evicted: it would only push out a younger one.
+// while entries are being evicted: it would only push out a younger one. Where
+// memory is full, and nothing has been evicted since the sweeper's walk began, all
+// may still fit.
 func (w *writer) tooOld(age time.Duration) bool {
-	if w.live*100 < w.store.writerArena*keepPercent && w.entries+w.pieces < w.store.writerEntries {
+	full := w.live*100 >= w.store.writerArena*(keepPercent-1) || w.entries+w.pieces >= w.store.writerEntries
+	if !full || w.counters.evicted.Load() == w.sweep.evicted {
 		return false
 	}
 	oldest := w.sweep.found

@@ -133,6 +133,7 @@ func TestMergeClockAhead(t *testing.T) {
 func TestMergeTooOld(t *testing.T) {
 	clock := newTestClock()
 	s := newClusterStore(t, Config{Clock: clock, Writers: 1, RecordBytes: 64 << 20})
+	endTicks(s)
 	w := s.writers[0]
 	rememberAll(s)
 	walk := func() {
@@ -142,12 +143,16 @@ func TestMergeTooOld(t *testing.T) {
 			}
 		})
 	}
-	for i := 0; s.Stats().Evicted == 0; i++ {
-		if i%1000 == 0 {
-			clock.advance(time.Second)
+	n := 0
+	fill := func() { // until something is evicted, and memory is full
+		for before := w.counters.evicted.Load(); w.counters.evicted.Load() == before || w.live*100 < s.writerArena*keepPercent; n++ {
+			if n%1000 == 0 {
+				clock.advance(time.Second)
+			}
+			set(s, fmt.Sprint("k", n), strings.Repeat("v", 400))
 		}
-		set(s, fmt.Sprint("k", i), strings.Repeat("v", 400))
 	}
+	fill()
 	clock.advance(time.Hour)
 	walk()
 	age := s.Stats().OldestAge
@@ -163,13 +168,16 @@ func TestMergeTooOld(t *testing.T) {
 			t.Errorf("%v old: %v", e.Meta.Age, st)
 		}
 	}
+	try("fits", age+time.Second, proto.StatusOK)
+	fill()
+	age = s.Stats().OldestAge
 	try("young", age-time.Second, proto.StatusOK)
 	try("old", age+time.Second, proto.StatusStale)
 	wantGone(t, s, "old", version)
 	if n := s.Stats().MergeAge; n != 1 {
 		t.Errorf("%d refused for their age", n)
 	}
-	for i := 0; w.live*100 > s.writerArena*(keepPercent-5); i++ {
+	for i := n - 1; w.live*100 > s.writerArena*(keepPercent-5); i-- {
 		remove(s, fmt.Sprint("k", i))
 	}
 	try("old2", age+time.Second, proto.StatusOK)

@@ -84,6 +84,6 @@ func (w *writer) flush() {
 		}
 	}
 	w.live, w.entries, w.pieces, w.mortal, w.indexed = 0, 0, 0, 0, 0
-	w.sweep = sweeper{slot: w.index}
+	w.sweep = sweeper{slot: w.index, evicted: w.counters.evicted.Load()}
 	w.forgetAll()
 }

@@ -30,10 +30,11 @@ const (
 
 // sweeper is the state of the walk.
 type sweeper struct {
-	slot, record int   // where it goes on
-	oldest       int64 // written time of the oldest entry met since it began
-	found        int64 // the same of the last full walk; 0 if it met none
-	credit       int   // looks that the expired entries found lately have earned
+	slot, record int    // where it goes on
+	oldest       int64  // written time of the oldest entry met since it began
+	found        int64  // the same of the last full walk; 0 if it met none
+	evicted      uint64 // counters.evicted when it began
+	credit       int    // looks that the expired entries found lately have earned
 }
 
 // sweepShare gives the number of entries to look at in one tick.
@@ -67,6 +68,7 @@ func (w *writer) sweepSome(n int) {
 		if w.sweep.slot += step; w.sweep.slot >= proto.Slots {
 			w.sweep.slot = w.index
 			w.sweep.found, w.sweep.oldest = w.sweep.oldest, 0
+			w.sweep.evicted = w.counters.evicted.Load()
 		}
 	}
 }
