@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -78,6 +79,10 @@ func New(cfg Config) (*Node, error) {
 		QueueLen:   cfg.Queue,
 		Writers:    cfg.Writers,
 		Node:       cfg.Name,
+		Panicked: func(reason any) {
+			cfg.Logger.Error("engine: a bug in the store; what it has left half done is dropped",
+				"panic", fmt.Sprint(reason), "stack", string(debug.Stack()))
+		},
 	})
 	switch {
 	case errors.Is(err, store.ErrArena):

@@ -31,6 +31,22 @@
 // Values longer than a small part of a bucket are cut into pieces, which are
 // written first, into different buckets; the head, which names them, comes last.
 //
+// # In a cluster
+//
+// With Config.Cluster the store serves the slots that it is told to hold, under a
+// term, and as long as a lease runs (role.go). A slot is handed on key by key
+// (item.go, merge.go): of two copies of a key the higher version stays. Where a
+// slot remembers, a key that goes leaves a record of its version (gone.go), so
+// that no older copy comes in from elsewhere. Entries that cannot be taken in are
+// counted, and leave records too. Who may hold what, and when, is decided
+// elsewhere.
+//
+// # Bugs
+//
+// A panic inside a writer's turn drops the entries of that writer, is counted,
+// and answered proto.StatusInternal (caught.go). It does not end the process, and
+// no later write waits for it.
+//
 // # What an entry costs
 //
 // Beyond its canonical key and its value, for values that are stored inline, as

@@ -66,6 +66,15 @@ func (s *Store) Remember(slot proto.Slot, on bool) {
 	}
 }
 
+// Floor gives the version up to which a slot refuses copies for want of records:
+// zero if it has all of them. Floors do not move with the slot: whoever hands it
+// on must say, by other means, that what is as old has been overtaken.
+func (s *Store) Floor(slot proto.Slot) (floor proto.Version) {
+	w, m := s.writer(slot), &s.memories[slot]
+	w.exclusive(func() { floor = m.floor })
+	return floor
+}
+
 // Knows reports whether there is a live entry of key, or a record: nobody else
 // needs to be asked about it.
 func (s *Store) Knows(slot proto.Slot, key []byte) (known bool) {

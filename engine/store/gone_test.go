@@ -250,6 +250,9 @@ func TestRecordsOverflow(t *testing.T) {
 	if st := s.Stats(); st.Records != fit || st.Overflows != 1 {
 		t.Fatalf("%d records, %d overflows", st.Records, st.Overflows)
 	}
+	if floor := s.Floor(slotOf(names[0])); floor != over || s.Floor(slotOf("k000")) != (proto.Version{}) {
+		t.Errorf("floor %v, want %v", floor, over)
+	}
 	// A record that is there can be renewed.
 	if v := remove(s, "k000").Version; !last.Less(v) {
 		t.Error("not renewed")
@@ -279,6 +282,9 @@ func TestRecordsOverflow(t *testing.T) {
 		t.Errorf("a copy in another slot: %v", st)
 	}
 	s.Remember(slotOf(names[0]), false)
+	if floor := s.Floor(slotOf(names[0])); floor != (proto.Version{}) {
+		t.Errorf("floor %v after the slot has forgotten", floor)
+	}
 	if st := merge(s, names[2], "old", last); st != proto.StatusOK {
 		t.Errorf("a copy, after the slot has forgotten: %v", st)
 	}
