@@ -116,6 +116,7 @@ type pace struct {
 	settle  time.Duration // a node that finds nobody for so long has its name
 	recheck time.Duration // between two checks which of two runs is alive
 	linger  time.Duration // the address of a lost node is tried for so long
+	greet   time.Duration // a node joins members, too, for so long after its start
 }
 
 const (
@@ -162,7 +163,7 @@ func (c Config) withDefaults() (Config, error) {
 		{&c.pace.first, 200 * time.Millisecond}, {&c.pace.alone, 3 * time.Second},
 		{&c.pace.joined, 10 * time.Second}, {&c.pace.patient, 500 * time.Millisecond},
 		{&c.pace.settle, 5 * time.Second}, {&c.pace.recheck, 5 * time.Second},
-		{&c.pace.linger, 10 * time.Minute},
+		{&c.pace.linger, 10 * time.Minute}, {&c.pace.greet, 10 * time.Second},
 	} {
 		if *d.value == 0 {
 			*d.value = d.by

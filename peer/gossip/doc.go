@@ -13,7 +13,9 @@
 // members already are joined. So nodes that start at the same moment find each
 // other, and so do the sides of a partition when it heals, or nodes that were
 // started on different sides of it. Addresses of nodes that were lost are tried
-// for ten more minutes, for the list may name none of the other side.
+// for ten more minutes, for the list may name none of the other side. A new node
+// joins each member once, be it in the list or not, so that nobody has to wait for
+// gossip to come by.
 //
 // An entry is one of
 //

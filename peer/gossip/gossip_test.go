@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/hashicorp/memberlist"
 )
 
 // Nodes that are started at the same moment, each with a list of all, form one
@@ -42,6 +44,25 @@ func TestStartedAtOnce(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A new node introduces itself to all members, also if no gossip ever comes by.
+func TestGreeting(t *testing.T) {
+	silent := func(list ...string) func(*Config) {
+		return func(c *Config) {
+			c.Join = list
+			c.tune = func(m *memberlist.Config) {
+				m.GossipInterval, m.PushPullInterval, m.ProbeInterval = 0, 0, time.Hour
+			}
+		}
+	}
+	a := start(t, "a", silent())
+	b := start(t, "b", silent(a.at.String()))
+	a.sees(t, b)
+	c := start(t, "c", silent(a.at.String()))
+	a.sees(t, b, c)
+	b.sees(t, a, c)
+	c.sees(t, a, b)
 }
 
 // What a node says of itself arrives, and so do changes of it.
@@ -159,6 +180,7 @@ func TestCutAndHeal(t *testing.T) {
 	var cut atomic.Bool
 	begin := func(i int, list ...string) *node {
 		return start(t, fmt.Sprintf("n%d", i), func(c *Config) {
+			quick(c)
 			c.Bind, c.Join = addrs[i].String(), list
 			c.cut = func(to netip.AddrPort) bool { return cut.Load() && left[addrs[i]] != left[to] }
 		})
@@ -186,8 +208,9 @@ func TestHealWithoutList(t *testing.T) {
 	first, second := netip.MustParseAddrPort(at[0]), netip.MustParseAddrPort(at[1])
 	names.set("first.example", first.Addr())
 	var cut atomic.Bool
-	a := start(t, "a", func(c *Config) { c.Bind, c.cut = at[0], isolate(at[0], at[0], &cut) })
+	a := start(t, "a", func(c *Config) { quick(c); c.Bind, c.cut = at[0], isolate(at[0], at[0], &cut) })
 	b := start(t, "b", func(c *Config) {
+		quick(c)
 		c.Bind, c.cut = at[1], isolate(at[0], at[1], &cut)
 		c.Join, c.Resolver = []string{"first.example:24000"}, names
 	})

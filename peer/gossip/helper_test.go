@@ -166,9 +166,9 @@ func tryStart(t testing.TB, name string, change func(*Config)) (*node, error) {
 			patient: 200 * time.Millisecond, settle: 500 * time.Millisecond, recheck: 200 * time.Millisecond,
 		},
 		tune: func(c *memberlist.Config) {
-			c.ProbeInterval, c.ProbeTimeout, c.SuspicionMult = 200*time.Millisecond, 100*time.Millisecond, 2
-			c.GossipInterval, c.PushPullInterval, c.GossipToTheDeadTime = 20*time.Millisecond, time.Second, time.Second
-			c.AwarenessMaxMultiplier = 2
+			patient := memberlist.DefaultLANConfig()
+			c.ProbeInterval, c.ProbeTimeout, c.SuspicionMult = patient.ProbeInterval, patient.ProbeTimeout, patient.SuspicionMult
+			c.GossipInterval, c.PushPullInterval = 20*time.Millisecond, time.Second
 		},
 	}
 	if change != nil {
@@ -181,6 +181,17 @@ func tryStart(t testing.TB, name string, change func(*Config)) (*node, error) {
 	n.Gossip, n.at = g, g.Advertised()
 	t.Cleanup(func() { _ = g.Close() })
 	return n, nil
+}
+
+// quick makes memberlist notice within a second that a node is dead, and forget it
+// within two. On a busy machine it also counts live ones dead, for a while.
+func quick(c *Config) {
+	patient := c.tune
+	c.tune = func(m *memberlist.Config) {
+		patient(m)
+		m.ProbeInterval, m.ProbeTimeout, m.SuspicionMult = 200*time.Millisecond, 100*time.Millisecond, 2
+		m.GossipToTheDeadTime, m.AwarenessMaxMultiplier = time.Second, 2
+	}
 }
 
 // joining makes a node's join list.

@@ -29,6 +29,7 @@ const (
 	maxLabel   = 63
 	maxTargets = 32 // of an SRV answer
 	maxFound   = 256
+	maxMet     = 64
 )
 
 // parseJoin reads the join list. The error is ErrJoin, and names the entry.

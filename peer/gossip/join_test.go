@@ -143,6 +143,12 @@ func TestJoinBySRV(t *testing.T) {
 // know whether there are others does not believe it.
 func TestOnlySelf(t *testing.T) {
 	self, nobody := ownLoopback(), ownLoopback()
+	free, err := net.Listen("tcp", "0.0.0.0:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(free.Addr().String())
+	_ = free.Close()
 	for name, c := range map[string]struct {
 		join  []string
 		hosts map[string][]netip.Addr
@@ -153,7 +159,7 @@ func TestOnlySelf(t *testing.T) {
 		"own address":        {join: []string{self.String()}, alone: true},
 		"own name":           {join: []string{"me:24000", "x@" + self.String()}, hosts: map[string][]netip.Addr{"me": {self.Addr()}}, alone: true},
 		"localhost":          {join: []string{"localhost:24000"}, hosts: map[string][]netip.Addr{"localhost": {netip.IPv6Loopback(), self.Addr()}}, alone: true},
-		"all addresses":      {join: []string{"localhost:24321"}, hosts: map[string][]netip.Addr{"localhost": {netip.IPv6Loopback(), self.Addr()}}, bind: "0.0.0.0:24321", alone: true},
+		"all addresses":      {join: []string{"localhost:" + port}, hosts: map[string][]netip.Addr{"localhost": {netip.IPv6Loopback(), self.Addr()}}, bind: "0.0.0.0:" + port, alone: true},
 		"another":            {join: []string{self.String(), nobody.String()}},
 		"another's name":     {join: []string{"other:24000"}, hosts: map[string][]netip.Addr{"other": {nobody.Addr()}}},
 		"another port":       {join: []string{"localhost:24001"}, hosts: map[string][]netip.Addr{"localhost": {netip.IPv6Loopback(), self.Addr()}}},

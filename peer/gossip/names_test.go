@@ -133,6 +133,7 @@ func TestReplaced(t *testing.T) {
 	var cut atomic.Bool
 	begin := func(name string, i int) *node {
 		return start(t, name, func(c *Config) {
+			quick(c)
 			c.Bind, c.Join = addrs[i], addrs
 			c.cut = isolate(addrs[1], addrs[i], &cut)
 		})
@@ -176,7 +177,7 @@ func TestYields(t *testing.T) {
 
 // Runs that ended long ago leave nothing behind, here or in memberlist.
 func TestReaping(t *testing.T) {
-	a := start(t, "a", nil)
+	a := start(t, "a", quick)
 	for i := range 5 {
 		b := start(t, "b", joining(a.at.String()))
 		a.sees(t, b)
@@ -188,6 +189,7 @@ func TestReaping(t *testing.T) {
 	a.sees(t)
 	merged := &mergeCount{}
 	observer := start(t, "observer", func(c *Config) {
+		quick(c)
 		faster := c.tune
 		c.tune = func(m *memberlist.Config) { faster(m); m.Merge = merged }
 	})

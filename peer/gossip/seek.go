@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -17,13 +18,15 @@ import (
 // seeker tries the join list, again and again; see the package comment. Its rounds
 // run on one goroutine; what takes long in them goes on in others.
 type seeker struct {
-	g    *Gossip
-	kick chan struct{} // the pause is over
-	wg   sync.WaitGroup
+	g     *Gossip
+	kick  chan struct{} // the pause is over
+	began time.Time
+	wg    sync.WaitGroup
 
 	mu       sync.Mutex
 	entries  []*entry
 	joining  map[netip.AddrPort]bool
+	met      map[netip.AddrPort]bool    // joined while this node was new
 	outcomes map[netip.AddrPort]outcome // the last of each address
 
 	joins      [len(outcomeNames)]atomic.Uint64
@@ -48,6 +51,7 @@ func newSeeker(g *Gossip, entries []*entry) *seeker {
 	return &seeker{
 		g: g, kick: make(chan struct{}, 1), entries: entries,
 		joining: map[netip.AddrPort]bool{}, outcomes: map[netip.AddrPort]outcome{},
+		met: map[netip.AddrPort]bool{}, began: time.Now(),
 	}
 }
 
@@ -64,13 +68,12 @@ func (s *seeker) hurry() {
 func (s *seeker) run(ctx context.Context) {
 	defer s.wg.Wait()
 	pace := &s.g.cfg.pace
-	began := time.Now()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for pause := pace.first; ; {
 		missing := s.round(ctx)
 		alone := len(s.g.roster.nodes()) == 0
-		if !alone || len(s.entries) == 0 || s.onlySelf() || time.Since(began) >= pace.settle {
+		if !alone || len(s.entries) == 0 || s.onlySelf() || time.Since(s.began) >= pace.settle {
 			s.g.mayName()
 		}
 		limit := pace.joined
@@ -147,6 +150,9 @@ func (s *seeker) startJoining(ctx context.Context, done func()) (started int, mi
 	members, targets := s.g.roster.addresses()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.fresh() {
+		targets = slices.AppendSeq(targets, maps.Keys(members))
+	}
 	for _, e := range s.entries {
 		missing = missing || !e.known
 		targets = append(targets, e.found...)
@@ -154,7 +160,7 @@ func (s *seeker) startJoining(ctx context.Context, done func()) (started int, mi
 	s.forget(targets)
 	rand.Shuffle(len(targets), func(i, j int) { targets[i], targets[j] = targets[j], targets[i] })
 	for _, at := range targets {
-		if members[at] || here.self(at) {
+		if here.self(at) || members[at] && (s.met[at] || !s.fresh()) {
 			continue
 		}
 		missing = true
@@ -165,6 +171,13 @@ func (s *seeker) startJoining(ctx context.Context, done func()) (started int, mi
 		}
 	}
 	return started, missing
+}
+
+// fresh says that this node has begun lately. It then joins members, too, once each:
+// gossip picks at random whom it tells of a new node, and may miss somebody in a
+// small cluster. s.mu is held.
+func (s *seeker) fresh() bool {
+	return time.Since(s.began) < s.g.cfg.pace.greet && len(s.met) < maxMet
 }
 
 // forget drops the outcomes of addresses that nobody names any more. s.mu is held.
@@ -225,6 +238,9 @@ func (s *seeker) join(ctx context.Context, at netip.AddrPort) {
 	before := s.outcomes[at]
 	s.outcomes[at] = result
 	delete(s.joining, at)
+	if result == outcomeJoined && s.fresh() {
+		s.met[at] = true
+	}
 	s.mu.Unlock()
 
 	level := slog.LevelDebug
