@@ -54,9 +54,6 @@ tick=$(getconf CLK_TCK)
 # measure PID ADDR SCENARIO KEYS prints microseconds of server CPU per request.
 measure() {
   local before after
-  if [[ $3 == get ]]; then # the keys are written before, and not counted
-    fill "$2" "$4"
-  fi
   before=$(cpu "$1")
   "$dir/smache" bench "$3" --addr "$2" --clients "$clients" --requests "$requests" --keys "$4" --quiet --json \
     --written >"$dir/result.json" || { cat "$dir/result.json" >&2; exit 1; }
@@ -64,12 +61,9 @@ measure() {
   awk -v t=$((after - before)) -v hz="$tick" -v n="$requests" 'BEGIN {printf "%.2f\n", t / hz / n * 1e6}'
 }
 
-# fill ADDR KEYS writes the keys once, if they have not been.
-filled=
+# fill ADDR KEYS writes the keys, so that it is not counted.
 fill() {
-  [[ $filled == *" $1/$2 "* ]] && return
   "$dir/smache" bench post --addr "$1" --clients "$(($2 < 100 ? $2 : 100))" --requests "$2" --keys "$2" --order sequential --quiet >/dev/null
-  filled+=" $1/$2 "
 }
 
 median() { sort -n | awk '{v[NR] = $1} END {print (NR % 2) ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2}'; }
@@ -81,6 +75,10 @@ row() {
   : >"$dir/a"
   : >"$dir/b"
   : >"$dir/r"
+  if [[ $2 == get ]]; then
+    fill "$smache_addr" "$3"
+    fill "$baseline_addr" 1
+  fi
   for _ in $(seq "$rounds"); do
     a=$(measure "$smache" "$smache_addr" "$2" "$3")
     b=$(measure "$baseline" "$baseline_addr" "$2" 1)

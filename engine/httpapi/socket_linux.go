@@ -18,7 +18,7 @@ const (
 
 // pullFrom is the read, of those within one sweep, from which on a connection
 // counts as busy. Below it the coroutine would cost more than it saves.
-const pullFrom = 4
+const pullFrom = 3
 
 // socket reads and writes a TCP connection with fewer and cheaper system calls
 // than net.Conn. Reads and writes are the serving goroutine's; end may come from
