@@ -46,7 +46,7 @@ type ClusterConfig struct {
 	Join []string
 
 	// Weight is this node's share of the slots, in proportion to the others'.
-	// Default 100.
+	// 100 is usual; a node with 0 holds nothing.
 	Weight uint32
 	// MoveRate bounds the bytes of entries that this node takes over in a second.
 	// Default 64 MiB.
@@ -74,13 +74,13 @@ type Store interface {
 	RemoveKey(slot proto.Slot, key []byte)
 	DropSlot(slot proto.Slot) int
 	SlotLen(slot proto.Slot) int
+	Floor(slot proto.Slot) proto.Version
 	Clock(slot proto.Slot) uint64
 	Adopt(clock uint64)
 }
 
 // The defaults of ClusterConfig, and what machines are told.
 const (
-	defaultWeight   = 100
 	defaultMoveRate = 64 << 20
 	// aloneAfter is how long a node waits for those that it is to join.
 	aloneAfter = 5 * time.Second
@@ -116,9 +116,6 @@ type Cluster struct {
 func NewCluster(cfg ClusterConfig) (*Cluster, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
-	}
-	if cfg.Weight == 0 {
-		cfg.Weight = defaultWeight
 	}
 	if cfg.MoveRate == 0 {
 		cfg.MoveRate = defaultMoveRate

@@ -112,17 +112,27 @@ func newKeeper(cfg *ClusterConfig, incarnation uint64) *keeper {
 	if len(cfg.Join) == 0 {
 		alone = 0
 	}
-	table := placing.New(nil)
+	// A table is made out of the one before. There are two sorts, with and without
+	// this node, which are near enough to their own kind.
+	var tables [2]*placing.Table
 	k.m = hold.New(hold.Config{
 		Self:   hold.ID{Name: cfg.Name, Incarnation: incarnation},
 		Weight: cfg.Weight, Slots: proto.Slots, Alone: alone,
 		Place: func(members []hold.Member) func(hold.Slot) int {
 			list := make([]placing.Member, len(members))
+			table := &tables[0]
 			for i := range members {
 				list[i] = placing.Member{Name: members[i].Name, Weight: members[i].Weight}
+				if members[i].Name == cfg.Name {
+					table = &tables[1]
+				}
 			}
-			table = table.Change(list)
-			return table.Owner
+			if *table == nil {
+				*table = placing.New(list)
+			} else {
+				*table = (*table).Change(list)
+			}
+			return (*table).Owner
 		},
 		Batch: moveBatch, Window: moveWindow, Rate: cfg.MoveRate, MaxWaiting: maxFetching,
 	}, k, k.store.Now())

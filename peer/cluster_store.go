@@ -72,6 +72,9 @@ func (k *keeper) Drop(slot hold.Slot) int { return k.store.DropSlot(slot) }
 // Empty is hold.Store's.
 func (k *keeper) Empty(slot hold.Slot) bool { return k.store.SlotLen(slot) == 0 }
 
+// Floor is hold.Store's.
+func (k *keeper) Floor(slot hold.Slot) uint32 { return k.store.Floor(slot).Term }
+
 // Clock is hold.Store's.
 func (k *keeper) Clock(slot hold.Slot) uint64 { return k.store.Clock(slot) }
 

@@ -26,6 +26,7 @@ func (d *deaf) Merge(Slot, *Entry) Merged                    { return MergeAppli
 func (d *deaf) Remove(Slot, string)                          {}
 func (d *deaf) Drop(Slot) int                                { return 0 }
 func (d *deaf) Empty(Slot) bool                              { return true }
+func (d *deaf) Floor(Slot) uint32                            { return 0 }
 func (d *deaf) Clock(Slot) uint64                            { return 0 }
 func (d *deaf) Adopt(uint64)                                 {}
 func (d *deaf) Flush()                                       {}

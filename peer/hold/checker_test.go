@@ -105,6 +105,10 @@ func (c *checker) fault(n *simNode) {
 	for i := range n.m.slots {
 		st := &n.m.slots[i]
 		involved := st.role != roleNone || st.source != nil || st.claim != nil
+		if !c.s.served(Slot(i)) {
+			// It is about to be claimed, for which everybody is needed, this one too.
+			c.busyUntil[Slot(i)] = c.s.now + limit
+		}
 		for _, name := range c.s.names() {
 			// Whoever still takes it for the holder has sent it operations.
 			// And who is left alone must first make sure that it is.
@@ -267,4 +271,14 @@ func (s *sim) describe(slot Slot) string {
 			st.claim != nil, n.m.mayServe(), n.m.Owner(slot).Name, n.m.epoch&0xffff, n.data[slot])
 	}
 	return out
+}
+
+// served reports whether a node that is well holds a slot.
+func (s *sim) served(slot Slot) bool {
+	for _, n := range s.nodes {
+		if n.up && s.now >= n.frozen && n.data[slot].role != roleNone && s.now < n.until {
+			return true
+		}
+	}
+	return false
 }

@@ -53,6 +53,9 @@ type Store interface {
 	Drop(slot Slot) int
 	// Empty reports whether a slot has neither entries nor records.
 	Empty(slot Slot) bool
+	// Floor is the highest term of a key of the slot that went and for which there
+	// was no room to keep a record, 0 for none.
+	Floor(slot Slot) uint32
 	// Clock is the hybrid logical clock of a slot. Adopt makes all later versions
 	// get higher clocks.
 	Clock(slot Slot) uint64

@@ -114,6 +114,9 @@ func (s *sim) upset(kind int) {
 			s.after(time.Duration(s.rng.IntN(2000))*time.Millisecond, func() { s.start(name) })
 		}
 	case kind == freezes:
+		if !any.hasHeir() {
+			return // nobody would be left who knows anything: that is a partition
+		}
 		d := time.Duration(s.rng.IntN(6000)) * time.Millisecond
 		// For a while it does not know that it was counted dead.
 		s.lastFault = max(s.lastFault, s.now+d+2*time.Second)
@@ -138,7 +141,7 @@ func (s *sim) upset(kind int) {
 // hasHeir reports whether a node knows of another that will take its slots.
 func (n *simNode) hasHeir() bool {
 	for _, o := range n.m.alivePeers() {
-		if other := n.sim.nodes[o.Name]; o.State == StateServing && other.up && !other.leaving {
+		if other := n.sim.nodes[o.Name]; o.State == StateServing && other.up && !other.leaving && n.sim.now >= other.frozen {
 			return true
 		}
 	}

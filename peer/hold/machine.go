@@ -39,10 +39,13 @@ const (
 	// pingEvery is how often each peer is asked.
 	pingEvery = 200 * time.Millisecond
 	// silence is how long a peer may leave pings unanswered before it is counted
-	// dead.
-	silence = 1200 * time.Millisecond
+	// dead. Only time that this node was awake for counts, see blame.
+	silence = 2500 * time.Millisecond
+	// blame is the most that the time between two ticks counts as a peer's silence:
+	// where this node gets little of its processor, so may its peers.
+	blame = 2 * TickEvery
 	// lease is how long after a ping was sent its answer lets a node serve.
-	lease = 1500 * time.Millisecond
+	lease = 2 * time.Second
 	// fence is how long after a node's last answer to a silent member nobody
 	// serves on the strength of that answer: the lease, and one part in fifty for
 	// clocks that run at different speeds.
@@ -86,6 +89,10 @@ type Machine struct {
 	serving []Member // those that slots are placed on
 	owners  func(slot Slot) int
 	owning  []*node // of serving
+	// heirs is the placement without this node: who has its slots if it has just
+	// come.
+	heirs   func(slot Slot) int
+	heiring []*node
 
 	slots  []slot
 	active []uint64 // a bit for each slot that Tick has to look at
@@ -145,7 +152,7 @@ type Stats struct {
 // peer is what a node keeps of another run of a node.
 type peer struct {
 	id       ID
-	heard    time.Duration // its last answer to a ping of ours
+	quiet    time.Duration // since it was sent the ping that it answered last; see blame
 	answered time.Duration // our last answer to a ping of its; kept when it falls silent
 	since    time.Duration // silent, or gone, since
 	// It was sent the list of the epoch told, at toldAt, when it was toldID.
@@ -227,7 +234,7 @@ func (m *Machine) receive(msg *Message) {
 		if msg.Time > m.now || msg.To != m.self.ID {
 			return // not what this node has sent, as what it is now
 		}
-		p.heard = max(p.heard, msg.Time)
+		p.quiet = min(p.quiet, m.now-msg.Time)
 		m.lease = max(m.lease, msg.Time+lease)
 	case MsgMembers:
 		m.merge(msg.Members)
@@ -284,9 +291,12 @@ func (m *Machine) Tick(now time.Duration) {
 	if now-m.last > frozen {
 		// It was this node that stood still. Nobody is to be blamed for that.
 		for _, p := range m.peers {
-			p.heard = now
+			p.quiet = 0
 		}
 		m.alone = now + silence
+	}
+	for _, p := range m.peers {
+		p.quiet += min(now-m.last, blame)
 	}
 	m.budget = min(m.budget+int(int64(m.cfg.Rate)*int64(now-m.last)/int64(time.Second)), m.cfg.Rate/8)
 	m.last = now

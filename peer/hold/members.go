@@ -60,7 +60,12 @@ func (m *Machine) setList(list []Member) {
 			// A peer just met has as good as answered, and been answered: both
 			// sides count from here.
 			was := p
-			p = &peer{id: o.ID, heard: m.now, answered: m.now}
+			p = &peer{id: o.ID, answered: m.now}
+			if o.State == StateSilent { // this node has never answered that one
+				if p.answered = -fence; was != nil {
+					p.answered = was.answered
+				}
+			}
 			if was == nil && o.Alive() && served {
 				m.lease = max(m.lease, m.now+lease)
 			}
@@ -71,21 +76,29 @@ func (m *Machine) setList(list []Member) {
 		}
 	}
 	m.me = m.node(m.self.ID)
-	m.others = 0
+	changed := false // for slots: who is alive, or who they belong to
 	for _, n := range m.nodes {
 		o := m.member(n.Name)
-		n.alive = o != nil && o.Incarnation == n.Incarnation && o.Alive()
+		alive := o != nil && o.Incarnation == n.Incarnation && o.Alive()
+		changed = changed || alive != n.alive
+		n.alive = alive
 	}
+	m.others = 0
 	for i := range list {
 		if list[i].Alive() && list[i].Name != m.self.Name {
 			m.others++
 		}
 	}
-	m.place()
+	changed = m.place() || changed
 	for i := range m.slots {
 		m.slots[i].claim = nil
 	}
-	m.markAll()
+	if changed {
+		for i := range m.slots {
+			m.slots[i].guessed = false
+		}
+		m.markAll()
+	}
 	m.spreadMembers()
 }
 
@@ -108,25 +121,35 @@ func epochOf(list []Member) uint64 {
 }
 
 // place computes which member each slot belongs to, if those that serve have
-// changed.
-func (m *Machine) place() {
+// changed, and reports whether they have.
+func (m *Machine) place() bool {
 	var serving []Member
 	for _, o := range m.list {
 		if o.State == StateServing {
 			serving = append(serving, o)
 		}
 	}
+	if slices.Equal(serving, m.serving) {
+		return false
+	}
 	same := slices.EqualFunc(serving, m.serving, func(a, b Member) bool {
 		return a.Name == b.Name && a.Weight == b.Weight
 	})
 	m.serving = serving
-	m.owning = m.owning[:0]
-	for _, o := range serving {
-		m.owning = append(m.owning, m.node(o.ID))
-	}
+	others := slices.DeleteFunc(slices.Clone(serving), func(o Member) bool { return o.Name == m.self.Name })
+	m.owning, m.heiring = m.nodesOf(serving), m.nodesOf(others)
 	if !same {
-		m.owners = m.cfg.Place(serving)
+		m.owners, m.heirs = m.cfg.Place(serving), m.cfg.Place(others)
 	}
+	return true
+}
+
+func (m *Machine) nodesOf(list []Member) []*node {
+	nodes := make([]*node, len(list))
+	for i := range list {
+		nodes[i] = m.node(list[i].ID)
+	}
+	return nodes
 }
 
 // owner gives the member that a slot belongs to: placement over those that serve.
@@ -136,6 +159,17 @@ func (m *Machine) owner(s Slot) *node {
 	}
 	if i := m.owners(s); i >= 0 {
 		return m.owning[i]
+	}
+	return nil
+}
+
+// heir gives the member that a slot would belong to if this node were not there.
+func (m *Machine) heir(s Slot) *node {
+	if len(m.heiring) == 0 {
+		return nil
+	}
+	if i := m.heirs(s); i >= 0 {
+		return m.heiring[i]
 	}
 	return nil
 }
@@ -186,11 +220,20 @@ func (m *Machine) vouched() bool {
 	return true
 }
 
+// disowned reports whether what this node holds can never be vouched for any more:
+// one of those who may have held it has gone.
+func (m *Machine) disowned() bool {
+	return slices.ContainsFunc(m.before, func(b Member) bool {
+		o := m.member(b.Name)
+		return b.Alive() && (o == nil || !o.sameRun(b.ID) || o.State == StateGone)
+	})
+}
+
 // watchPeers asks all live peers whether they are there, and counts as dead who
 // does not answer.
 func (m *Machine) watchPeers() {
 	for _, o := range m.alivePeers() {
-		if p := m.peers[o.Name]; m.now-p.heard > silence {
+		if p := m.peers[o.Name]; p.quiet > silence {
 			o.State = StateSilent
 			m.merge([]Member{o})
 		}

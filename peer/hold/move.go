@@ -65,6 +65,8 @@ func (m *Machine) tickImports(n Slot, s *slot) {
 func (m *Machine) tickSource(n Slot, s *slot) {
 	src := s.source
 	switch {
+	case src.doubt && m.disowned() && m.cfg.off != returnKeeps:
+		m.dropSource(n, s)
 	case src.to == nil:
 		// In doubt, or refused: whoever holds the slot now may want it.
 		if to := m.holderOf(s, n); to != nil && to != m.me && to.alive && (!src.doubt || m.vouched()) {
@@ -81,7 +83,7 @@ func (m *Machine) tickSource(n Slot, s *slot) {
 func (m *Machine) doubt(n Slot, s *slot) {
 	m.setRole(n, s, roleNone)
 	m.setSource(n, s, &source{
-		term: s.term, since: s.holderTerm, elder: s.elder, doubt: true, handed: map[string]bool{},
+		term: s.term, since: s.holderTerm, elder: max(s.elder, m.d.Floor(n)), doubt: true, handed: map[string]bool{},
 	})
 	s.imports, s.holder, s.holderTerm = nil, nil, 0
 	m.refuseWaiting(s)

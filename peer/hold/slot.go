@@ -22,6 +22,7 @@ type slot struct {
 	told      role
 	remembers bool
 	dirty     bool
+	guessed   bool // its heir was asked, and is not the holder
 	toldTerm  uint32
 	route     *node // what Driver.Route was told last
 	routeTerm uint32
@@ -183,6 +184,8 @@ func (m *Machine) holderOf(s *slot, n Slot) *node {
 		return owner
 	case s.holder != nil && s.holder.alive && s.holder != m.me:
 		return s.holder
+	case s.holder == nil:
+		return m.heir(n) // this node has just come
 	}
 	return nil
 }
@@ -224,14 +227,20 @@ func (m *Machine) acquire(n Slot, s *slot) {
 		s.next = 0 // at the next tick: whoever has it serves it meanwhile
 		return
 	}
-	if s.holder != nil && s.holder != m.me && s.holder.alive {
+	holder := s.holder
+	if holder == nil && !s.guessed && s.source == nil && s.claim == nil {
+		// Most likely the one that the slot belonged to before this node came.
+		holder = m.heir(n)
+	}
+	if holder != nil && holder != m.me && holder.alive {
 		s.claim = nil
 		if m.taking+int(m.stats.Importing.Load()) >= m.cfg.Window {
 			m.postpone(n, s)
 			return
 		}
 		m.taking++
-		m.send(s.holder.ID, &Message{Kind: MsgTake, Slot: n})
+		s.guessed = true
+		m.send(holder.ID, &Message{Kind: MsgTake, Slot: n})
 		return
 	}
 	if m.others > 0 && m.claiming >= claimFactor*m.cfg.Window {
@@ -438,7 +447,7 @@ func (m *Machine) onTake(msg *Message) {
 		m.setRole(msg.Slot, s, roleNone)
 	}
 	m.setSource(msg.Slot, s, &source{
-		to: from, term: term, since: term, elder: s.elder, handed: map[string]bool{},
+		to: from, term: term, since: term, elder: max(s.elder, m.d.Floor(msg.Slot)), handed: map[string]bool{},
 	})
 	m.stats.Granted.Add(1)
 	s.term, s.holder, s.holderTerm, s.seen = term, from, term, max(s.seen, term)
@@ -509,11 +518,17 @@ func (m *Machine) onMoved(msg *Message) {
 		if s.role == roleNone && s.holder == m.node(msg.From.ID) {
 			s.holder, s.holderTerm = nil, 0
 		}
-		s.term = max(s.term, msg.Term)
+		s.term, s.next = max(s.term, msg.Term), 0
+		m.taking = max(m.taking-1, 0)
 		return
 	}
 	if msg.Node == m.self.ID {
-		return // granted, and the grant is still on its way
+		if s.role == roleNone && msg.Term <= s.term {
+			// This node has turned the grant away, for a claim of its own under the
+			// same term that came to nothing. It has to claim again.
+			s.holder, s.holderTerm, s.guessed, s.next = nil, 0, true, 0
+		}
+		return // else the grant is still on its way
 	}
 	m.learn(s, msg.Node, msg.Term)
 }

@@ -161,6 +161,9 @@ func (n *simNode) Empty(slot Slot) bool {
 	return len(n.data[slot].entries)+len(n.data[slot].records) == 0
 }
 
+// Floor is Driver's.
+func (n *simNode) Floor(Slot) uint32 { return 0 }
+
 // Clock is Driver's.
 func (n *simNode) Clock(Slot) uint64 { return n.clock }
 
