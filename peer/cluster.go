@@ -207,13 +207,25 @@ func (c *Cluster) Leave(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			s := k.m.Stats()
-			k.wait(func(now time.Duration) { k.m.Farewell(now) })
+			c.farewell()
 			return fmt.Errorf("cluster: %d slots were not handed over: %w", s.Held.Load()+s.Sources.Load(), ctx.Err())
 		case <-time.After(hold.TickEvery / 2):
 		}
 	}
-	k.wait(func(now time.Duration) { k.m.Farewell(now) })
+	c.farewell()
 	return nil
+}
+
+// farewell says that this node is gone, on the links and to the gossip. Whoever does
+// not hear of it there looks for this node in vain for some seconds.
+func (c *Cluster) farewell() {
+	c.keeper.wait(func(now time.Duration) { c.keeper.m.Farewell(now) })
+	if c.gossip == nil {
+		return // not started
+	}
+	if err := c.gossip.Leave(lastWords); err != nil && !errors.Is(err, gossip.ErrClosed) {
+		c.cfg.Logger.Debug("cluster: leaving the gossip", "error", err)
+	}
 }
 
 // Close ends everything. Operations under way are answered.

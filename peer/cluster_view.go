@@ -51,8 +51,8 @@ func (c *Cluster) View() View {
 	return v
 }
 
-// AppendMetrics appends the metrics of the cluster, its links and what it forwards,
-// as Prometheus text. Any goroutine.
+// AppendMetrics appends the metrics of the cluster, its gossip, its links and what it
+// forwards, as Prometheus text. Any goroutine.
 func (c *Cluster) AppendMetrics(dst []byte) []byte {
 	k := c.keeper
 	s := k.m.Stats()
@@ -87,6 +87,9 @@ func (c *Cluster) AppendMetrics(dst []byte) []byte {
 	line("smache_cluster_frames_dropped_total", "counter", "Frames of the cluster that there was no room for.", k.dropped.Load())
 	line("smache_cluster_frames_bad_total", "counter", "Frames of the cluster that could not be read.", k.bad.Load())
 	line("smache_cluster_messages_unsent_total", "counter", "Messages that no link took; they are repeated.", k.unsent.Load())
+	if g := k.gossip.Load(); g != nil {
+		dst = g.AppendMetrics(dst)
+	}
 	dst = c.forwarder.appendMetrics(dst, c.links)
 	return c.links.AppendMetrics(dst)
 }

@@ -33,8 +33,7 @@ func (f *forwarder) appendMetrics(dst []byte, links *Links) []byte {
 	head := func(name, kind, help string) {
 		dst = append(dst, "# HELP "+name+" "+help+"\n# TYPE "+name+" "+kind+"\n"...)
 	}
-	each := func(name, help string, get func(*forwardStats) float64) {
-		head(name, "counter", help)
+	each := func(name string, get func(*forwardStats) float64) {
 		line := func(peer string, s *forwardStats) {
 			dst = append(dst, name+"{peer=\""+escapeLabel(peer)+"\"} "...)
 			dst = append(strconv.AppendFloat(dst, get(s), 'f', -1, 64), '\n')
@@ -45,7 +44,8 @@ func (f *forwarder) appendMetrics(dst []byte, links *Links) []byte {
 		line("client", &links.clients.forward)
 	}
 	count := func(name, help string, get func(*forwardStats) *atomic.Uint64) {
-		each(name, help, func(s *forwardStats) float64 { return float64(get(s).Load()) })
+		head(name, "counter", help)
+		each(name, func(s *forwardStats) float64 { return float64(get(s).Load()) })
 	}
 	one := func(name, kind, help string, v int64) {
 		head(name, kind, help)
@@ -53,10 +53,9 @@ func (f *forwarder) appendMetrics(dst []byte, links *Links) []byte {
 	}
 	count("smache_forward_sent_total", "Operations sent to the peer, each as often as it was.",
 		func(s *forwardStats) *atomic.Uint64 { return &s.sent })
-	each("smache_forward_seconds_sum", "Time until the peer had answered an operation for good, other tries included, summed.",
-		func(s *forwardStats) float64 { return float64(s.latency.Load()) / 1e9 })
-	count("smache_forward_seconds_count", "Operations that the peer has answered for good.",
-		func(s *forwardStats) *atomic.Uint64 { return &s.answers })
+	head("smache_forward_seconds", "summary", "Time until the peer had answered an operation for good, other tries included.")
+	each("smache_forward_seconds_sum", func(s *forwardStats) float64 { return float64(s.latency.Load()) / 1e9 })
+	each("smache_forward_seconds_count", func(s *forwardStats) float64 { return float64(s.answers.Load()) })
 	count("smache_forward_moved_total", "Operations of which the peer said that another node holds the slot.",
 		func(s *forwardStats) *atomic.Uint64 { return &s.moved })
 	count("smache_forward_busy_total", "Operations that the peer could not carry out for the moment.",

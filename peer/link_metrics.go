@@ -100,9 +100,11 @@ func (l *Links) AppendMetrics(dst []byte) []byte {
 	count("smache_peer_reads_total", "System calls that received bytes.", func(s *stats) *atomic.Uint64 { return &s.reads })
 	count("smache_peer_writes_total", "System calls that sent bytes, those that went on with an earlier one apart.", func(s *stats) *atomic.Uint64 { return &s.writes })
 	count("smache_peer_wakeups_total", "Times an event loop was woken to send.", func(s *stats) *atomic.Uint64 { return &s.wakes })
-	each("smache_peer_latency_seconds_sum", "counter", "Time from sending a request to its answer, summed.",
-		func(p *Link) float64 { return float64(p.stats.latency.Load()) / 1e9 })
-	count("smache_peer_latency_seconds_count", "Requests answered.", func(s *stats) *atomic.Uint64 { return &s.answers })
+	head("smache_peer_latency_seconds", "summary", "Time from sending a request to its answer.")
+	for _, p := range all {
+		value("smache_peer_latency_seconds_sum", p.label, "", float64(p.stats.latency.Load())/1e9)
+		value("smache_peer_latency_seconds_count", p.label, "", float64(p.stats.answers.Load()))
+	}
 	count("smache_peer_deadlines_total", "Requests that were not answered in time.", func(s *stats) *atomic.Uint64 { return &s.deadlines })
 	count("smache_peer_late_answers_total", "Answers that came after the deadline.", func(s *stats) *atomic.Uint64 { return &s.late })
 	count("smache_peer_refused_requests_total", "Requests not sent: no link, or too much in flight.", func(s *stats) *atomic.Uint64 { return &s.refused })

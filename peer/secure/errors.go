@@ -15,7 +15,7 @@ var (
 	// ErrVersion: the other end has another version of this format.
 	ErrVersion = errors.New("secure: the other end speaks another version of the protocol")
 	// ErrMode: one end encrypts and the other does not.
-	ErrMode = errors.New("secure: one end encrypts and the other does not; give both --secret, or both --insecure")
+	ErrMode = errors.New("secure: one end encrypts and the other does not; give both --secret, or both --insecure-cluster")
 	// ErrCluster: the other end belongs to a cluster of another name.
 	ErrCluster = errors.New("secure: the other end belongs to another cluster; see --cluster")
 	// ErrSecret: the other end has another secret, or somebody changed the bytes.
