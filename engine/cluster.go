@@ -1,22 +1,43 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
 	"hash/fnv"
+	"slices"
 
 	"github.com/smache/smache/engine/httpapi"
+	"github.com/smache/smache/engine/store"
+	"github.com/smache/smache/peer"
 	"github.com/smache/smache/proto"
 )
 
-// The states of a member, as /cluster shows them.
+// The states of a member. /cluster shows the first three.
 const (
 	memberJoining = "joining"
 	memberServing = "serving"
 	memberLeaving = "leaving"
+	memberSilent  = "silent"
 )
 
-// Cluster describes the cluster as this node sees it: itself, with every slot.
+// alone is the cache of a node without others: its store, which holds every slot.
+type alone struct{ store *store.Store }
+
+func (a alone) Submit(op *proto.Op) bool { return a.store.Submit(op) }
+
+func (a alone) Flush() (applied, members int, err error) {
+	if err := a.store.Flush(); err != nil {
+		return 0, 1, err
+	}
+	return 1, 1, nil
+}
+
+// Cluster describes the cluster as this node sees it; its members are in the order
+// of their names.
 func (n *Node) Cluster() httpapi.Cluster {
+	if n.members != nil {
+		return n.describe(n.members.View())
+	}
 	self := httpapi.Member{
 		Name:    n.cfg.Name,
 		State:   memberJoining,
@@ -37,6 +58,30 @@ func (n *Node) Cluster() httpapi.Cluster {
 		Epoch:   epoch(self, n.incarnation),
 		Members: []httpapi.Member{self},
 	}
+}
+
+// describe turns a view into the answer of /cluster, which has no nodes that have
+// fallen silent: the metrics count those. The node itself is leaving from the first
+// moment of its drain on, even though the others are not told before the drain
+// delay is over.
+func (n *Node) describe(view peer.View) httpapi.Cluster {
+	c := httpapi.Cluster{
+		Node:    n.cfg.Name,
+		Epoch:   fmt.Sprintf("%016x", view.Epoch),
+		Moving:  view.Moving,
+		Members: make([]httpapi.Member, 0, len(view.Members)),
+	}
+	for _, m := range view.Members {
+		if m.State == memberSilent {
+			continue
+		}
+		if m.Name == n.cfg.Name && n.state.Load() >= stateLeaving {
+			m.State = memberLeaving
+		}
+		c.Members = append(c.Members, httpapi.Member(m))
+	}
+	slices.SortFunc(c.Members, func(a, b httpapi.Member) int { return cmp.Compare(a.Name, b.Name) })
+	return c
 }
 
 // epoch hashes the member list, with incarnations and states, into 16

@@ -81,6 +81,12 @@ type Config struct {
 	// store's.
 	Writers int
 
+	// Advertise is the host, a name or an address, at which others reach the
+	// node. Default: as Advertised finds it.
+	Advertise string
+	// Cluster makes the node one of several. Nil: it is alone.
+	Cluster *ClusterConfig
+
 	// Logger takes the node's log. Default: slog.Default.
 	Logger *slog.Logger
 }
@@ -97,22 +103,36 @@ var (
 
 // spareFiles are the descriptors that the node needs beside its connections: the
 // listener, standard streams, the runtime's poller, /proc, and some in reserve.
-const spareFiles = 64
+// clusterFiles come on top in a cluster: links, the gossip's listeners and
+// exchanges, and connections that have not said yet who they are.
+const (
+	spareFiles   = 64
+	clusterFiles = 192
+)
+
+// spare is how many descriptors the node needs beside its connections.
+func (c *Config) spare() int {
+	if c.Cluster != nil {
+		return spareFiles + clusterFiles
+	}
+	return spareFiles
+}
 
 // plan divides the memory; see memory.go. A derived budget for large bodies is
 // raised to what the API needs for one of them.
 func (c *Config) plan(available int64) (plan MemoryPlan, large, medium int64, err error) {
+	shared := c.Cluster != nil
 	if c.LargeBudget > 0 {
 		large, medium = c.LargeBudget, mediumShare(c.LargeBudget)
-		plan, err = PlanMemory(c.Memory, c.MaxConnections, large+medium, available)
+		plan, err = PlanMemory(c.Memory, shared, c.MaxConnections, large+medium, available)
 		return plan, large, medium, err
 	}
-	plan, err = PlanMemory(c.Memory, c.MaxConnections, 0, available)
+	plan, err = PlanMemory(c.Memory, shared, c.MaxConnections, 0, available)
 	medium = plan.Large / 4
 	large = plan.Large - medium
 	if least := c.leastLarge(); err == nil && large < least {
 		large, medium = least, mediumShare(least)
-		plan, err = PlanMemory(c.Memory, c.MaxConnections, large+medium, available)
+		plan, err = PlanMemory(c.Memory, shared, c.MaxConnections, large+medium, available)
 	}
 	return plan, large, medium, err
 }
@@ -129,15 +149,15 @@ func (c *Config) leastLarge() int64 {
 
 // connections gives the number of connections to accept.
 func (c *Config) connections(plan MemoryPlan) (int, error) {
-	if c.OpenFiles <= 0 || plan.MaxConnections <= c.OpenFiles-spareFiles {
+	if c.OpenFiles <= 0 || plan.MaxConnections <= c.OpenFiles-c.spare() {
 		return plan.MaxConnections, nil
 	}
 	if c.MaxConnections > 0 {
 		return 0, fmt.Errorf("%w: --max-connections %d needs %d, the limit is %d; raise it (ulimit -n, LimitNOFILE=) or lower --max-connections",
-			ErrOpenFiles, c.MaxConnections, c.MaxConnections+spareFiles, c.OpenFiles)
+			ErrOpenFiles, c.MaxConnections, c.MaxConnections+c.spare(), c.OpenFiles)
 	}
-	if c.OpenFiles < 2*spareFiles {
+	if c.OpenFiles < spareFiles+c.spare() {
 		return 0, fmt.Errorf("%w: it is %d and should be 1024 or more; raise it (ulimit -n, LimitNOFILE=)", ErrOpenFiles, c.OpenFiles)
 	}
-	return c.OpenFiles - spareFiles, nil
+	return c.OpenFiles - c.spare(), nil
 }

@@ -28,6 +28,9 @@ type MemoryPlan struct {
 	MaxConnections int
 	// Large is for request bodies and answers above 64 KiB, together.
 	Large int64
+	// Cluster is for what a node needs to be one of several; 0 for one alone.
+	// Records are the part of it that keeps in mind what went; see the store.
+	Cluster, Records int64
 	// Runtime is for the program itself, and the garbage collector's slack.
 	Runtime int64
 	// GoLimit is what the Go runtime may take: GOMEMLIMIT, which is blind to the
@@ -43,6 +46,7 @@ const (
 	connectionBytes = 43 << 10 // buffers, context, a goroutine and a coroutine, at most; 21 KiB idle
 	programBytes    = 24 << 20 // text, runtime, stacks, pools
 	foreignBytes    = 8 << 20  // of programBytes, what the Go runtime does not count
+	clusterBytes    = 24 << 20 // slot tables and the state of each slot, links, batches that move
 
 	leastConnections = 256
 	mostConnections  = 10_000
@@ -58,16 +62,21 @@ var ErrMemory = errors.New("engine: not enough memory")
 // there is no more than one.
 func logBytes(arena int64) int64 { return (arena + max(arena/2, store.ArenaUnit)) * 3 / 16 }
 
-// PlanMemory divides total. maxConnections and large may be zero, and are then
-// derived: a sixth of the memory for connections, at most 10,000 of them, and an
-// eighth for large bodies, at most 64 MiB. available, if above zero, is what can be had; a total above it is refused
-// before anything is touched.
-func PlanMemory(total int64, maxConnections int, large, available int64) (MemoryPlan, error) {
+// PlanMemory divides total. cluster says that the node is one of several.
+// maxConnections and large may be zero, and are then derived: a sixth of the
+// memory for connections, at most 10,000 of them, and an eighth for large bodies,
+// at most 64 MiB. available, if above zero, is what can be had; a total above it is
+// refused before anything is touched.
+func PlanMemory(total int64, cluster bool, maxConnections int, large, available int64) (MemoryPlan, error) {
 	if available > 0 && total > available {
 		return MemoryPlan{}, fmt.Errorf("%w: %s wanted and %s left; lower --memory",
 			ErrMemory, FormatBytes(total), FormatBytes(available))
 	}
 	p := MemoryPlan{Total: total, MaxConnections: maxConnections, Large: large}
+	if cluster {
+		p.Records = max(total/128, 1<<20)
+		p.Cluster = clusterBytes + p.Records
+	}
 	if p.MaxConnections == 0 {
 		p.MaxConnections = int(min(max(total/6/connectionBytes, leastConnections), mostConnections))
 	}
@@ -75,7 +84,7 @@ func PlanMemory(total int64, maxConnections int, large, available int64) (Memory
 		p.Large = min(max(total/8, 8<<20), 64<<20)
 	}
 	p.Connections = int64(p.MaxConnections) * connectionBytes
-	rest := total - programBytes - p.Connections - p.Large - indexFixedBytes
+	rest := total - programBytes - p.Cluster - p.Connections - p.Large - indexFixedBytes
 	// About 55 parts in a hundred for the arena and the rest for the index balances
 	// the two for entries of 100 to 200 bytes of key and value.
 	p.Arena = max((rest*55/100+store.ArenaUnit/2)/store.ArenaUnit*store.ArenaUnit, store.ArenaUnit)
@@ -87,14 +96,14 @@ func PlanMemory(total int64, maxConnections int, large, available int64) (Memory
 		entries = (rest - p.Arena - logBytes(p.Arena)) * 8 / 10 / entryIndexBytes
 	}
 	if entries < 10_000 {
-		least := p.Connections + p.Large + programBytes + indexFixedBytes + store.ArenaUnit + logBytes(store.ArenaUnit) + 2<<20
+		least := p.Connections + p.Large + p.Cluster + programBytes + indexFixedBytes + store.ArenaUnit + logBytes(store.ArenaUnit) + 2<<20
 		return MemoryPlan{}, fmt.Errorf("%w: %s, of which %s go to %d connections and %s to large bodies; "+
 			"raise --memory to %s or more, or lower --max-connections or --large-budget",
 			ErrMemory, FormatBytes(total), FormatBytes(p.Connections), p.MaxConnections, FormatBytes(p.Large), FormatBytes(least))
 	}
 	p.MaxEntries = int(entries)
 	p.Index = entries*entryIndexBytes + logBytes(p.Arena) + indexFixedBytes
-	p.Runtime = total - p.Arena - p.Index - p.Connections - p.Large
+	p.Runtime = total - p.Arena - p.Index - p.Connections - p.Large - p.Cluster
 	p.GoLimit = total - p.Arena - foreignBytes
 	return p, nil
 }

@@ -9,14 +9,18 @@ import (
 )
 
 // AppendMetrics appends the metrics of the whole node as Prometheus text: its
-// own, then those of the API and of the store. It may be called from any
-// goroutine.
+// own, then those of the API, of the store and of the cluster. It may be called
+// from any goroutine.
 func (n *Node) AppendMetrics(dst []byte) []byte {
 	dst = n.appendBuild(dst)
 	dst = n.appendMemory(dst)
 	dst = appendRuntime(dst)
 	dst = n.api.AppendMetrics(dst)
-	return n.store.AppendMetrics(dst)
+	dst = n.store.AppendMetrics(dst)
+	if n.members != nil {
+		dst = n.members.AppendMetrics(dst)
+	}
+	return dst
 }
 
 func (n *Node) appendBuild(dst []byte) []byte {
@@ -33,7 +37,7 @@ func (n *Node) appendBuild(dst []byte) []byte {
 	if n.Ready() {
 		ready = 1
 	}
-	dst = appendSingle(dst, "smache_ready", "gauge", "1 if the node serves and is not about to leave.", ready)
+	dst = appendSingle(dst, "smache_ready", "gauge", "1 if the node serves, has joined its cluster if it has one, and is not about to leave.", ready)
 	dst = appendSingle(dst, "process_start_time_seconds", "gauge", "When the node was built, in seconds since 1970.", float64(n.started.UnixMilli())/1000)
 	if seconds, ok := processorSeconds(); ok {
 		dst = appendSingle(dst, "process_cpu_seconds_total", "counter", "Processor time of the process, user and system.", seconds)
@@ -52,7 +56,7 @@ func (n *Node) appendMemory(dst []byte) []byte {
 	}{
 		{"total", n.plan.Total}, {"arena", n.plan.Arena}, {"index", n.plan.Index},
 		{"connections", n.plan.Connections}, {"large", n.plan.Large}, {"runtime", n.plan.Runtime},
-		{"go_limit", n.plan.GoLimit},
+		{"cluster", n.plan.Cluster}, {"go_limit", n.plan.GoLimit},
 	} {
 		dst = appendPart(dst, plan, part.name, float64(part.bytes))
 	}

@@ -8,15 +8,11 @@ import (
 	"testing"
 )
 
-// TestMetricsText holds the joined metrics against the Prometheus text format:
-// each metric is described once, before its samples, which stand together; no
-// sample comes twice; every value is a number.
-func TestMetricsText(t *testing.T) {
-	node, url := run(t, small(`smache@"odd\name`))
-	if status, _ := ask(t, "POST", url+"/api", `{"key":"k","data":{}}`); status != 200 {
-		t.Fatal("the write failed")
-	}
-	_, text := ask(t, "GET", url+"/metrics", "")
+// readMetrics holds the joined metrics against the Prometheus text format: each
+// metric is described once, before its samples, which stand together; no sample
+// comes twice; every value is a number. It gives the samples.
+func readMetrics(t *testing.T, text string) map[string]float64 {
+	t.Helper()
 	types, samples, current := map[string]string{}, map[string]float64{}, ""
 	for line := range strings.Lines(text) {
 		line = strings.TrimSuffix(line, "\n")
@@ -45,7 +41,7 @@ func TestMetricsText(t *testing.T) {
 		}
 		samples[line[:cut]] = v
 		name, _, _ := strings.Cut(line[:cut], "{")
-		if types[current] == "histogram" {
+		if types[current] == "histogram" || types[current] == "summary" {
 			for _, suffix := range []string{"_bucket", "_sum", "_count"} {
 				name = strings.TrimSuffix(name, suffix)
 			}
@@ -57,6 +53,42 @@ func TestMetricsText(t *testing.T) {
 			t.Errorf("%s is a %s", name, types[name])
 		}
 	}
+	return samples
+}
+
+// TestMetricsOfCluster: a node of a cluster has the cluster's metrics besides, and a
+// part of its memory for it.
+func TestMetricsOfCluster(t *testing.T) {
+	node, url := run(t, clustered("n"))
+	poll(t, "the node is ready", node.Ready)
+	_, text := ask(t, "GET", url+"/metrics", "")
+	samples := readMetrics(t, text)
+	for name, want := range map[string]float64{
+		"smache_ready": 1,
+		`smache_cluster_members{state="serving"}`:  1,
+		"smache_gossip_members":                    0,
+		`smache_memory_plan_bytes{part="cluster"}`: float64(node.Plan().Cluster),
+	} {
+		if got, ok := samples[name]; !ok || got != want || name != "smache_gossip_members" && got == 0 {
+			t.Errorf("%s is %v (%t), want %v", name, got, ok, want)
+		}
+	}
+	poll(t, "the node holds every slot", func() bool {
+		_, text := ask(t, "GET", url+"/metrics", "")
+		return readMetrics(t, text)["smache_slots_held"] == 65536
+	})
+	if status, answer := ask(t, "POST", url+"/api", `{"key":"k","data":{}}`); status != 200 || node.Len() != 1 {
+		t.Errorf("POST answers %d %s, and there are %d entries", status, answer, node.Len())
+	}
+}
+
+func TestMetricsText(t *testing.T) {
+	node, url := run(t, small(`smache@"odd\name`))
+	if status, _ := ask(t, "POST", url+"/api", `{"key":"k","data":{}}`); status != 200 {
+		t.Fatal("the write failed")
+	}
+	_, text := ask(t, "GET", url+"/metrics", "")
+	samples := readMetrics(t, text)
 	plan := node.Plan()
 	for name, want := range map[string]float64{
 		"smache_ready":                              1,

@@ -2,21 +2,24 @@ package engine
 
 import "net"
 
-// NodeName makes a node's name of the address that it listens on:
-// smache@<address>:<port>. Names must be unique in a cluster, and several nodes
-// may share an address, so the port is part of it. For a listener on all
-// addresses it takes the one that Advertised finds.
-func NodeName(listener net.Addr) string { return "smache@" + Advertised(listener) }
+// NodeName makes a node's name of the address that others reach it at:
+// smache@<address>:<port>, as Advertised finds it. Names must be unique in a
+// cluster, and several nodes may share an address, so the port is part of it.
+func NodeName(listener net.Addr, host string) string { return "smache@" + Advertised(listener, host) }
 
-// Advertised gives the address at which others reach a listener. One that
-// listens on all addresses is reached at the first address of the machine that
-// is neither loopback nor link-local; if there is none, at the loopback address.
-func Advertised(listener net.Addr) string {
-	host, port, err := net.SplitHostPort(listener.String())
+// Advertised gives the address at which others reach a listener: host, if there
+// is one, with the listener's port. Else a listener on all addresses is reached at
+// the first address of the machine that is neither loopback nor link-local; if
+// there is none, at the loopback address.
+func Advertised(listener net.Addr, host string) string {
+	listening, port, err := net.SplitHostPort(listener.String())
 	if err != nil {
 		return listener.String()
 	}
-	if ip := net.ParseIP(host); ip == nil || !ip.IsUnspecified() {
+	if host != "" {
+		return net.JoinHostPort(host, port)
+	}
+	if ip := net.ParseIP(listening); ip == nil || !ip.IsUnspecified() {
 		return listener.String()
 	}
 	addrs, err := net.InterfaceAddrs()

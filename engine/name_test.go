@@ -19,13 +19,25 @@ func TestNodeName(t *testing.T) {
 		"10.0.0.7:80":    "smache@10.0.0.7:80",
 		"odd":            "smache@odd",
 	} {
-		if got := NodeName(address(listener)); got != want {
+		if got := NodeName(address(listener), ""); got != want {
 			t.Errorf("a listener on %s makes %s, want %s", listener, got, want)
 		}
 	}
+	for listener, want := range map[string]string{
+		"0.0.0.0:4000":   "cache.example:4000",
+		"127.0.0.1:4001": "cache.example:4001",
+		"odd":            "odd",
+	} {
+		if got := Advertised(address(listener), "cache.example"); got != want {
+			t.Errorf("a listener on %s is advertised as %s, want %s", listener, got, want)
+		}
+	}
+	if got := NodeName(address("[::]:4000"), "fd00::1"); got != "smache@[fd00::1]:4000" {
+		t.Errorf("with an IPv6 address the name is %s", got)
+	}
 	// On all addresses: whatever it is, others can dial it.
 	for _, listener := range []string{"0.0.0.0:4000", "[::]:4000"} {
-		got := Advertised(address(listener))
+		got := Advertised(address(listener), "")
 		host, port, err := net.SplitHostPort(got)
 		if ip := net.ParseIP(host); err != nil || port != "4000" || ip == nil || ip.IsUnspecified() {
 			t.Errorf("a listener on %s is advertised as %s", listener, got)

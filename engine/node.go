@@ -32,8 +32,9 @@ type Node struct {
 	started     time.Time
 	incarnation uint64
 
-	store *store.Store
-	api   *httpapi.Server
+	store   *store.Store
+	api     *httpapi.Server
+	members members // nil: the node is alone
 
 	state   atomic.Uint32
 	address atomic.Pointer[string] // advertised, once it serves
@@ -45,11 +46,20 @@ type Node struct {
 }
 
 // New builds a node: it plans the memory, checks it against what is left, and
-// touches the arena, which takes a moment for each GiB. The node does not serve
-// before Start. The errors name the flag to turn.
-func New(cfg Config) (*Node, error) {
+// touches the arena, which takes a moment for each GiB; then, in a cluster, it
+// opens the peer port. The node does not serve before Start. The errors name the
+// flag to turn.
+func New(cfg Config) (*Node, error) { return build(cfg, newMembers) }
+
+// build is New with a cluster of the caller's making.
+func build(cfg Config, join func(*Config, *store.Store, string) (members, error)) (*Node, error) {
 	if err := proto.CheckName(cfg.Name); err != nil {
 		return nil, fmt.Errorf("%w: it is %q", ErrName, cfg.Name)
+	}
+	if cfg.Cluster != nil {
+		if err := cfg.Cluster.check(); err != nil {
+			return nil, err
+		}
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
@@ -79,6 +89,9 @@ func New(cfg Config) (*Node, error) {
 		QueueLen:   cfg.Queue,
 		Writers:    cfg.Writers,
 		Node:       cfg.Name,
+
+		Cluster:     cfg.Cluster != nil,
+		RecordBytes: plan.Records,
 		Panicked: func(reason any) {
 			cfg.Logger.Error("engine: a bug in the store; what it has left half done is dropped",
 				"panic", fmt.Sprint(reason), "stack", string(debug.Stack()))
@@ -94,8 +107,15 @@ func New(cfg Config) (*Node, error) {
 	case err != nil:
 		return nil, fmt.Errorf("engine: building the store: %w", err)
 	}
+	var cache httpapi.Cache = alone{n.store}
+	if cfg.Cluster != nil {
+		if n.members, err = join(&cfg, n.store, n.build.Version); err != nil {
+			return nil, errors.Join(err, n.store.Close())
+		}
+		cache = n.members
+	}
 	n.api, err = httpapi.New(httpapi.Config{
-		Cache:                    alone{n.store},
+		Cache:                    cache,
 		Node:                     cfg.Name,
 		Cluster:                  n.Cluster,
 		Metrics:                  n.AppendMetrics,
@@ -119,7 +139,7 @@ func New(cfg Config) (*Node, error) {
 		Version:                  n.build.Version,
 	})
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("engine: building the API: %w", err), n.store.Close())
+		return nil, errors.Join(fmt.Errorf("engine: building the API: %w", err), n.closeParts())
 	}
 	return n, nil
 }
@@ -139,18 +159,6 @@ func available(cfg *Config) int64 {
 	return left
 }
 
-// alone is the cache of a node without others: its store, which holds every slot.
-type alone struct{ store *store.Store }
-
-func (a alone) Submit(op *proto.Op) bool { return a.store.Submit(op) }
-
-func (a alone) Flush() (applied, members int, err error) {
-	if err := a.store.Flush(); err != nil {
-		return 0, 1, err
-	}
-	return 1, 1, nil
-}
-
 // Plan gives how the memory is divided. Whoever owns the process is to set the
 // limit of the Go heap to its GoLimit.
 func (n *Node) Plan() MemoryPlan { return n.plan }
@@ -162,15 +170,23 @@ func (n *Node) MaxValue() int { return n.store.MaxValue() }
 // says, or what the memory for large bodies and answers leaves of that.
 func (n *Node) Limits() (body, answer int) { return n.api.Limits() }
 
-// Start serves the API on l, which the node owns from then on. It returns at
-// once; an error that ends the serving before Drain arrives on Failed. It may be
-// called once.
-func (n *Node) Start(l net.Listener) {
+// Start looks for the cluster, if there is one, and serves the API on l, which the
+// node owns from then on. It returns at once: until the node has joined, requests
+// for keys are answered 503 and /readyz is false. An error that ends the serving
+// before Drain arrives on Failed. It may be called once; when it fails, Drain is
+// all that is left to do.
+func (n *Node) Start(l net.Listener) error {
 	if !n.state.CompareAndSwap(stateNew, stateServing) {
 		panic("BUG: engine: Start on a node that was started or drained before")
 	}
-	address := Advertised(l.Addr())
+	address := Advertised(l.Addr(), n.cfg.Advertise)
 	n.address.Store(&address)
+	if n.members != nil {
+		if err := n.members.Start(); err != nil {
+			n.state.Store(stateLeaving)
+			return errors.Join(fmt.Errorf("engine: starting the cluster (see --gossip-listen and --join): %w", err), l.Close())
+		}
+	}
 	go func() {
 		err := n.api.Serve(l)
 		if n.state.Load() == stateServing {
@@ -180,19 +196,24 @@ func (n *Node) Start(l net.Listener) {
 			n.failed <- err
 		}
 	}()
+	return nil
 }
 
 // Failed carries the error that ended the serving, if one does.
 func (n *Node) Failed() <-chan error { return n.failed }
 
-// Ready reports whether the node serves and is not about to leave.
-func (n *Node) Ready() bool { return n.state.Load() == stateServing }
+// Ready reports whether the node serves, has joined its cluster if it has one, and
+// is not about to leave.
+func (n *Node) Ready() bool {
+	return n.state.Load() == stateServing && (n.members == nil || n.members.Ready())
+}
 
 // Drain takes the node out of service: /readyz turns false; after
-// Config.DrainDelay the listener closes; requests under way are finished, and
-// their answers sent whole; then the store closes. It returns when that is done,
-// or with ctx's error as soon as ctx ends, with requests possibly cut short. A
-// second call waits for the first one's end.
+// Config.DrainDelay a node of a cluster hands over what it holds, and goes on
+// serving meanwhile; then the listener closes; requests under way are finished, and
+// their answers sent whole; then the store closes. It returns when that is done, or
+// with ctx's error as soon as ctx ends, with requests possibly cut short and
+// entries not handed over. A second call waits for the first one's end.
 func (n *Node) Drain(ctx context.Context) error {
 	n.drainOnce.Do(func() {
 		go func() {
@@ -208,7 +229,7 @@ func (n *Node) Drain(ctx context.Context) error {
 	}
 }
 
-func (n *Node) drain(ctx context.Context) error {
+func (n *Node) drain(ctx context.Context) (err error) {
 	serving := n.state.Swap(stateLeaving) == stateServing
 	if serving && n.cfg.DrainDelay > 0 {
 		timer := time.NewTimer(n.cfg.DrainDelay)
@@ -218,16 +239,31 @@ func (n *Node) drain(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}
+	if serving && n.members != nil {
+		err = n.leave(ctx)
+	}
 	// A listener that failed before is closed already, which is as good.
-	if err := n.api.Shutdown(ctx); err != nil && !errors.Is(err, net.ErrClosed) {
+	if shut := n.api.Shutdown(ctx); shut != nil && !errors.Is(shut, net.ErrClosed) {
 		// Requests may still be running: the store stays open under them.
-		return fmt.Errorf("engine: shutting down the API: %w", err)
+		return errors.Join(err, fmt.Errorf("engine: shutting down the API: %w", shut))
 	}
-	if err := n.store.Close(); err != nil {
-		return fmt.Errorf("engine: closing the store: %w", err)
+	if err = errors.Join(err, n.closeParts()); err == nil {
+		n.state.Store(stateClosed)
 	}
-	n.state.Store(stateClosed)
-	return nil
+	return err
+}
+
+// closeParts closes what is below the API, the store last: the cluster works on it.
+func (n *Node) closeParts() (err error) {
+	if n.members != nil {
+		if err = n.members.Close(); err != nil {
+			err = fmt.Errorf("engine: closing the cluster: %w", err)
+		}
+	}
+	if closing := n.store.Close(); closing != nil {
+		err = errors.Join(err, fmt.Errorf("engine: closing the store: %w", closing))
+	}
+	return err
 }
 
 // Len gives the number of entries that the node holds.

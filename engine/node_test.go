@@ -41,7 +41,9 @@ func run(t *testing.T, cfg Config) (*Node, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	node.Start(listener)
+	if err := node.Start(listener); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
@@ -289,7 +291,9 @@ func TestClusterStates(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	node.Start(listener)
+	if err := node.Start(listener); err != nil {
+		t.Fatal(err)
+	}
 	if s := state(); s != "serving" || !node.Ready() || node.Cluster().Members[0].HTTP != listener.Addr().String() {
 		t.Errorf("after Start: %+v, ready %t", node.Cluster(), node.Ready())
 	}
@@ -405,7 +409,7 @@ func TestDrainBeforeStart(t *testing.T) {
 			t.Error("Start after Drain does not panic")
 		}
 	}()
-	node.Start(listener)
+	_ = node.Start(listener)
 }
 
 // TestFailed: a listener that fails is reported.
@@ -418,7 +422,9 @@ func TestFailed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	node.Start(listener)
+	if err := node.Start(listener); err != nil {
+		t.Fatal(err)
+	}
 	if err := listener.Close(); err != nil {
 		t.Fatal(err)
 	}
