@@ -3,8 +3,6 @@ package main
 import (
 	"encoding/json"
 	"net"
-	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -229,49 +227,5 @@ func TestKey(t *testing.T) {
 	code, stdout, _ := capture(t.Context(), "", nil, "key", "aa", "--json", "--server", "127.0.0.1:1", "--timeout", "1s")
 	if code != exitOK || !strings.Contains(stdout, `"holder":null`) {
 		t.Errorf("key without a server: exit %d, %s", code, stdout)
-	}
-}
-
-// TestScripts posts with one of the seed's scripts and reads back with the other.
-func TestScripts(t *testing.T) {
-	p := serve(t, nil, "--name", "n1")
-	_, port, err := net.SplitHostPort(p.address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	root := repository(t)
-	run := func(script string) []string {
-		t.Helper()
-		code, stdout, stderr := execute(t, root, "", nil, "sh", filepath.Join("scripts", script), port)
-		lines := strings.Split(strings.TrimSpace(stdout), "\n")
-		if code != 0 || len(lines) != 7 {
-			t.Fatalf("%s %s: exit %d\n%s%s", script, port, code, stdout, stderr)
-		}
-		return lines
-	}
-	posted := run("curl.post.sh")
-	seen := []string{}
-	for i, line := range run("curl.get.sh") {
-		var wrote, read struct {
-			Key  string
-			Data json.RawMessage
-		}
-		if err := json.Unmarshal([]byte(posted[i]), &wrote); err != nil {
-			t.Fatal(err)
-		}
-		if err := json.Unmarshal([]byte(line), &read); err != nil || string(wrote.Data) != string(read.Data) || len(read.Data) < 10 {
-			t.Errorf("posted %s, read %s", posted[i], line)
-		}
-		if slices.Contains(seen, string(read.Data)) || slices.Contains(seen, read.Key) {
-			t.Errorf("two of the keys are one: %s", line)
-		}
-		seen = append(seen, string(read.Data), read.Key)
-	}
-	if p.exited == nil {
-		t.Fatal("the node ended")
-	}
-	code, _, _ := execute(t, root, "", nil, "sh", "scripts/curl.get.sh", "1")
-	if code == 0 {
-		t.Error("curl.get.sh says that all is well where nobody listens")
 	}
 }

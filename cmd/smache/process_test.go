@@ -99,7 +99,13 @@ type logLine map[string]any
 // start runs smache with arguments, and the variables given besides.
 func start(t *testing.T, env []string, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, cmd: exec.Command(binary, args...), exited: make(chan struct{}), news: make(chan struct{}, 1)}
+	return launch(t, exec.Command(binary, args...), env...)
+}
+
+// launch runs a command that becomes a node.
+func launch(t *testing.T, cmd *exec.Cmd, env ...string) *process {
+	t.Helper()
+	p := &process{t: t, cmd: cmd, exited: make(chan struct{}), news: make(chan struct{}, 1)}
 	p.cmd.Env = cleanEnvironment(env...)
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -19,38 +20,60 @@ import (
 // reads. What the kernel counts as resident must stay below --memory.
 func TestMemoryIsCapped(t *testing.T) {
 	const memory = 160 << 20
-	p := serve(t, []string{fmt.Sprintf("SMACHE_MEMORY=%d", memory)})
-	resident := func() float64 {
-		_, text := p.get("/metrics")
-		bytes, ok := parseMetrics(text).sum("smache_memory_bytes", `part="resident"`)
-		if !ok {
-			t.Log("this system does not tell what is resident")
-		}
-		return bytes
+	memoryIsCapped(t, memory, serve(t, []string{fmt.Sprintf("SMACHE_MEMORY=%d", memory)}))
+}
+
+// TestMemoryIsCappedInCluster does so with two nodes, through one of them.
+func TestMemoryIsCappedInCluster(t *testing.T) {
+	const memory = 192 << 20
+	ports := clusterPorts(t, 2)
+	var nodes []*process
+	for _, port := range ports {
+		nodes = append(nodes, serveOn(t, port, aSecret, "--join", "127.0.0.1:"+ports[0], "--memory", strconv.Itoa(memory)))
 	}
-	highest := resident()
+	awaitSettled(t, nodes...)
+	memoryIsCapped(t, memory, nodes...)
+}
+
+// memoryIsCapped fills nodes through the first of them.
+func memoryIsCapped(t *testing.T, memory int, nodes ...*process) {
+	figure := func(p *process, name, label string) float64 {
+		_, text := p.get("/metrics")
+		v, ok := parseMetrics(text).sum(name, label)
+		if !ok {
+			t.Logf("this system does not tell %s", name)
+		}
+		return v
+	}
+	highest := make([]float64, len(nodes))
+	look := func() {
+		for i, p := range nodes {
+			highest[i] = max(highest[i], figure(p, "smache_memory_bytes", `part="resident"`))
+		}
+	}
+	look()
 	const workers = 12
-	for round := range 6 {
+	for round := range 6 * len(nodes) {
 		each(t, workers, func(w int) error {
-			k, err := dial(p.address)
+			k, err := dial(nodes[0].address)
 			if err != nil {
 				return err
 			}
 			defer func() { _ = k.conn.Close() }()
 			return fill(k, rand.New(rand.NewPCG(uint64(round), uint64(w))))
 		})
-		highest = max(highest, resident())
+		look()
 	}
-	_, text := p.get("/metrics")
-	figures := parseMetrics(text)
-	written, _ := figures.sum("smache_arena_written_bytes_total", "")
-	arena, _ := figures.sum("smache_memory_bytes", `part="arena"`)
-	t.Logf("%.0f MiB written to an arena of %.0f MiB; at most %.0f MiB resident, of %d", written/(1<<20), arena/(1<<20), highest/(1<<20), memory>>20)
-	if written < 2*arena {
-		t.Errorf("the arena of %.0f bytes was hardly filled: %.0f bytes written", arena, written)
-	}
-	if highest > memory {
-		t.Errorf("%.0f bytes were resident, above --memory %d", highest, memory)
+	for i, p := range nodes {
+		written := figure(p, "smache_arena_written_bytes_total", "")
+		arena := figure(p, "smache_memory_bytes", `part="arena"`)
+		t.Logf("%.0f MiB written to an arena of %.0f MiB; at most %.0f MiB resident, of %d", written/(1<<20), arena/(1<<20), highest[i]/(1<<20), memory>>20)
+		if written < 2*arena {
+			t.Errorf("the arena of %.0f bytes was hardly filled: %.0f bytes written", arena, written)
+		}
+		if highest[i] > float64(memory) {
+			t.Errorf("%.0f bytes were resident, above --memory %d", highest[i], memory)
+		}
 	}
 }
 

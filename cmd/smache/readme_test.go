@@ -1,13 +1,17 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/smache/smache/proto"
@@ -72,11 +76,23 @@ func TestReadmeTables(t *testing.T) {
 	}
 }
 
+// clusterSection cuts the README's section about clusters out.
+func clusterSection(t *testing.T, text string) (section, rest string) {
+	t.Helper()
+	before, after, found := strings.Cut(text, "\n## A cluster in a minute\n")
+	section, after, closed := strings.Cut(after, "\n## ")
+	if !found || !closed {
+		t.Fatal("the README has no section about clusters")
+	}
+	return section, before + "\n## " + after
+}
+
 // TestReadmeExamples runs every example of the README against a node, with a
 // shell, and compares what it prints. In the README … stands for what differs
 // from run to run.
 func TestReadmeExamples(t *testing.T) {
 	_, text := readme(t)
+	_, text = clusterSection(t, text)
 	const documented = "127.0.0.1:4000"
 	p := serve(t, nil)
 	examples := 0
@@ -97,6 +113,59 @@ func TestReadmeExamples(t *testing.T) {
 	}
 	if examples < 15 {
 		t.Errorf("only %d examples were found", examples)
+	}
+}
+
+// TestReadmeCluster runs the examples of the section about clusters, as one script
+// of a shell, on other ports. Where there is no terminal %1 is not the first job: the
+// script keeps the numbers of the processes.
+func TestReadmeCluster(t *testing.T) {
+	_, text := readme(t)
+	text, _ = clusterSection(t, text)
+	for i, port := range clusterPorts(t, 3) {
+		for _, offset := range []int{0, peerOffset} {
+			number, err := strconv.Atoi(port)
+			if err != nil {
+				t.Fatal(err)
+			}
+			documented, real := strconv.Itoa(4000+i+offset), strconv.Itoa(number+offset)
+			text = strings.ReplaceAll(text, "127.0.0.1:"+documented, "127.0.0.1:"+real)
+		}
+	}
+	text = strings.ReplaceAll(text, "smache@127.0.0.1:400…", "smache@127.0.0.1:…")
+	var script strings.Builder
+	var examples []example
+	for _, block := range consoleBlocks(text) {
+		examples = append(examples, examplesOf(block)...)
+	}
+	const mark = "-- the next example --"
+	jobs := 0
+	for _, example := range examples {
+		command := regexp.MustCompile(`%(\d)`).ReplaceAllString(example.command, `$$p$1`)
+		if strings.HasSuffix(command, "&") {
+			jobs++
+			command += fmt.Sprintf(" p%d=$!", jobs)
+		}
+		fmt.Fprintf(&script, "%s\necho '%s'\n", command, mark)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	defer cancel()
+	shell := exec.CommandContext(ctx, "sh", "-c", script.String()+"wait\n")
+	shell.Dir = t.TempDir()
+	shell.Env = cleanEnvironment("SMACHE_MEMORY=160MiB", "PATH="+filepath.Dir(binary)+string(os.PathListSeparator)+os.Getenv("PATH"))
+	shell.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // the nodes are its children
+	shell.Cancel = func() error { return syscall.Kill(-shell.Process.Pid, syscall.SIGKILL) }
+	var stdout, stderr strings.Builder
+	shell.Stdout, shell.Stderr = &stdout, &stderr
+	err := shell.Run()
+	printed := strings.Split(strings.ReplaceAll(stdout.String(), "}"+mark, "}\n"+mark), mark+"\n")
+	if err != nil || len(examples) < 10 || len(printed) != len(examples)+1 {
+		t.Fatalf("%v; %d examples print\n%s\n%s", err, len(examples), stdout.String(), stderr.String())
+	}
+	for i, example := range examples {
+		if !matches(example.output, printed[i]) {
+			t.Errorf("$ %s\nprints\n%swant\n%s", example.command, printed[i], example.output)
+		}
 	}
 }
 

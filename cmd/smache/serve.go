@@ -28,6 +28,9 @@ func runServe(inv invocation) int {
 	if err == nil {
 		err = cfg.check()
 	}
+	if err == nil {
+		err = cfg.cluster.resolve(inv.env, string(cfg.listen))
+	}
 	if err != nil {
 		return usageError(inv, "serve", err)
 	}
@@ -40,7 +43,10 @@ func runServe(inv invocation) int {
 	defer signal.Stop(signals)
 
 	log.LogAttrs(inv.ctx, slog.LevelInfo, "configuration", logAttributes(settings)...)
-	warnings(log, inv.env)
+	for _, name := range unknownVariables(inv.env) {
+		log.Warn("an environment variable looks like a setting and is none; see smache serve --help", "variable", name)
+	}
+	cfg.cluster.warn(log)
 	node, closeAll, err := startNode(inv, cfg, log)
 	if err != nil {
 		log.Error("the node did not start", "error", err)
@@ -74,10 +80,14 @@ func startNode(inv invocation, cfg *serveConfig, log *slog.Logger) (*engine.Node
 	engineCfg := cfg.engineConfig()
 	engineCfg.Logger = log
 	engineCfg.OpenFiles = openFiles()
+	engineCfg.Cluster = cfg.cluster.engineConfig(listener.Addr())
 	if engineCfg.Name == "" {
-		engineCfg.Name = engine.NodeName(listener.Addr())
+		engineCfg.Name, err = cfg.cluster.nodeName(listener.Addr())
 	}
-	node, err := engine.New(engineCfg)
+	var node *engine.Node
+	if err == nil {
+		node, err = engine.New(engineCfg)
+	}
 	if err != nil {
 		closeProfiles()
 		return nil, nil, errors.Join(err, listener.Close())
@@ -93,31 +103,22 @@ func startNode(inv invocation, cfg *serveConfig, log *slog.Logger) (*engine.Node
 	maxBody, maxAnswer := node.Limits()
 	log.Info("memory", "total", engine.FormatBytes(plan.Total), "arena", engine.FormatBytes(plan.Arena),
 		"index", engine.FormatBytes(plan.Index), "connections", engine.FormatBytes(plan.Connections),
-		"large", engine.FormatBytes(plan.Large), "runtime", engine.FormatBytes(plan.Runtime),
+		"large", engine.FormatBytes(plan.Large), "cluster", engine.FormatBytes(plan.Cluster), "runtime", engine.FormatBytes(plan.Runtime),
 		"go_limit", engine.FormatBytes(limit), "max_entries", plan.MaxEntries,
 		"max_connections", plan.MaxConnections, "max_value", formatSize(int64(node.MaxValue())),
 		"max_body", formatSize(int64(maxBody)), "max_answer", formatSize(int64(maxAnswer)))
-	if !isLoopback(listener.Addr().String()) {
+	if !engine.IsLoopback(listener.Addr().String()) {
 		log.Warn("the API is open to everyone who reaches this address: there are no tokens yet; put a firewall in front, or see --listen",
 			"address", listener.Addr().String())
 	}
-	node.Start(listener)
+	if err := node.Start(listener); err != nil {
+		closeProfiles()
+		return nil, nil, errors.Join(err, node.Drain(inv.ctx))
+	}
 	build := engine.ReadBuild(version)
 	log.Info("serving", "address", listener.Addr().String(), "name", engineCfg.Name,
 		"version", build.Version, "revision", build.Revision, "go", build.Go, "pid", os.Getpid())
 	return node, closeProfiles, nil
-}
-
-// warnings says what in the environment has no effect.
-func warnings(log *slog.Logger, env environment) {
-	for _, name := range unknownVariables(env) {
-		log.Warn("an environment variable looks like a setting and is none; see smache serve --help", "variable", name)
-	}
-	for _, name := range []string{"UPLINK_NODE", "COOKIE"} {
-		if env[name] != "" {
-			log.Warn("an environment variable has no effect: nodes of this version do not form clusters", "variable", name)
-		}
-	}
 }
 
 // stopNode drains the node; a second signal or the time-out ends the wait.
@@ -178,7 +179,7 @@ func loopbackHostOnly(next http.Handler) http.Handler {
 		if _, _, err := net.SplitHostPort(host); err != nil {
 			host += ":0"
 		}
-		if !isLoopback(host) {
+		if !engine.IsLoopback(host) {
 			http.Error(w, "this host name is not served here", http.StatusMisdirectedRequest)
 			return
 		}

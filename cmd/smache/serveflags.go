@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 
 // serveConfig holds what smache serve was told.
 type serveConfig struct {
+	cluster                            clusterFlags
 	listen, name                       stringValue
 	memory                             sizeValue
 	defaultTTL                         durationValue
@@ -33,6 +35,7 @@ type serveConfig struct {
 // newServeConfig gives the defaults.
 func newServeConfig() *serveConfig {
 	return &serveConfig{
+		cluster:      newClusterFlags(),
 		listen:       "127.0.0.1:4000",
 		memory:       256 << 20,
 		maxValue:     1 << 20,
@@ -53,9 +56,11 @@ func newServeConfig() *serveConfig {
 // settings is the table of what smache serve can be told: the one place that
 // names a flag of it.
 func (c *serveConfig) settings() []setting {
-	return []setting{
+	first := []setting{
 		{name: "listen", unit: "ADDRESS", value: &c.listen, given: &c.listenGiven, about: "Address and port of the HTTP API; port 0 takes a free one, which the log names. The variable PORT changes the port alone"},
 		{name: "name", unit: "NAME", value: &c.name, about: "The node's name, which answers carry as `node`; it must be unique. Default: `smache@` and the address that others reach the node at"},
+	}
+	rest := []setting{
 		{name: "memory", unit: "SIZE", value: &c.memory, about: "All memory that the node may use: values, index, connections, buffers and the Go runtime. It is checked against what the machine and the cgroup have left, and touched at start"},
 		{name: "default-ttl", unit: "DURATION", value: &c.defaultTTL, about: "Time to live of entries that are written without `ttl`; 0: they never expire"},
 		{name: "max-value", unit: "SIZE", value: &c.maxValue, given: &c.maxValueGiven, about: "Longest value. The default is less where it would be above 1/64 of the arena of one writer; a value that is given and above that is an error"},
@@ -79,6 +84,7 @@ func (c *serveConfig) settings() []setting {
 		{name: "log-level", unit: "LEVEL", value: &c.logLevel, about: "Least level to log: `debug`, `info`, `warn` or `error`"},
 		{name: "pprof", unit: "ADDRESS", value: &c.pprof, about: "Loopback address for Go's profiles under `/debug/pprof/`; empty: none"},
 	}
+	return slices.Concat(first, c.cluster.settings(), rest)
 }
 
 // applyPort sets the port of the listener from PORT, as the system before this
@@ -132,20 +138,10 @@ func (c *serveConfig) check() error {
 		return fmt.Errorf("--writers %d: must be a power of two, or 0", int(c.writers))
 	case c.drainDelay >= c.stopAfter:
 		return fmt.Errorf("--drain-delay %s: must be below --stop-timeout, which is %s", c.drainDelay.String(), c.stopAfter.String())
-	case c.pprof != "" && !isLoopback(string(c.pprof)):
+	case c.pprof != "" && !engine.IsLoopback(string(c.pprof)):
 		return fmt.Errorf("--pprof %q: must be a loopback address and a port: profiles show what is in memory", string(c.pprof))
 	}
 	return nil
-}
-
-// isLoopback reports whether only this machine reaches a listener at address.
-func isLoopback(address string) bool {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return false
-	}
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // engineConfig gives the node's configuration; the name and what the process
@@ -172,6 +168,7 @@ func (c *serveConfig) engineConfig() engine.Config {
 		WriteTimeout:             time.Duration(c.writeTimeout),
 		IdleTimeout:              time.Duration(c.idleTimeout),
 		DrainDelay:               time.Duration(c.drainDelay),
+		Advertise:                string(c.cluster.advertise),
 		CORSOrigins:              c.corsOrigins.items,
 		AllowedHosts:             c.allowedHosts.items,
 		Queue:                    int(c.queue),

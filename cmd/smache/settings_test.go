@@ -233,7 +233,7 @@ func TestHelp(t *testing.T) {
 			t.Errorf("smache %q exits with %d", args, code)
 		}
 		for _, s := range newServeConfig().settings() {
-			if !strings.Contains(stdout, "--"+s.name+" ") || !strings.Contains(stdout, s.variable()) {
+			if !strings.Contains(stdout, "--"+s.name+" ") && !strings.Contains(stdout, "--"+s.name+",") || !strings.Contains(stdout, s.variable()) {
 				t.Errorf("smache %q does not list --%s", args, s.name)
 			}
 		}

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,9 +34,11 @@ type clusterBody struct {
 func runStatus(inv invocation) int {
 	cfg := newClientConfig()
 	var asJSON, quiet boolValue
+	var wait durationValue
 	settings := append(cfg.settings(),
 		setting{name: "json", value: &asJSON, about: "Print JSON: {\"ready\", \"cluster\", \"metrics\"}", flag: true},
-		setting{name: "quiet", value: &quiet, about: "Print nothing; the exit code says whether the node is ready. For health checks", flag: true})
+		setting{name: "quiet", value: &quiet, about: "Print nothing; the exit code says whether the node is ready. For health checks", flag: true},
+		setting{name: "wait", unit: "DURATION", value: &wait, about: "Wait, but no longer than that, until the node is ready and no slot of the cluster is moving; the exit code says whether that is so", flag: true})
 	if _, code, ok := parseCommand(inv, "status", settings, 0, 0); !ok {
 		return code
 	}
@@ -42,37 +46,68 @@ func runStatus(inv invocation) int {
 	if err != nil {
 		return usageError(inv, "status", err)
 	}
-	a, err := c.do(inv.ctx, http.MethodGet, "/readyz", nil, nil)
-	if err != nil || a.status != http.StatusOK && a.status != http.StatusServiceUnavailable {
-		return fail(inv, "status", a, err)
+	s := askStatus(inv.ctx, c, bool(quiet) && wait == 0)
+	for deadline := time.Now().Add(time.Duration(wait)); wait > 0 && !s.settled() && time.Now().Before(deadline); {
+		<-time.After(waitEvery)
+		s = askStatus(inv.ctx, c, false)
 	}
-	ready, code := a.status == http.StatusOK, exitOK
-	if !ready {
+	if s.failed {
+		return fail(inv, "status", s.last, s.err)
+	}
+	code := exitOK
+	if !s.ready || wait > 0 && !s.settled() {
 		code = exitNo
 	}
-	if quiet {
-		return code
-	}
-	clusterAnswer, err := c.do(inv.ctx, http.MethodGet, "/cluster", nil, nil)
-	var cluster clusterBody
-	if err != nil || clusterAnswer.status != http.StatusOK || json.Unmarshal(clusterAnswer.body, &cluster) != nil {
-		return fail(inv, "status", clusterAnswer, err)
-	}
-	a, err = c.do(inv.ctx, http.MethodGet, "/metrics", nil, nil)
-	if err != nil || a.status != http.StatusOK {
-		return fail(inv, "status", a, err)
-	}
-	figures := parseMetrics(string(a.body))
-	if asJSON {
-		if failed := printJSON(inv, map[string]any{
-			"ready": ready, "cluster": json.RawMessage(clusterAnswer.body), "metrics": figures,
-		}); failed != exitOK {
+	switch {
+	case bool(quiet):
+	case bool(asJSON):
+		if failed := printJSON(inv, map[string]any{"ready": s.ready, "cluster": s.raw, "metrics": s.figures}); failed != exitOK {
 			return failed
 		}
-		return code
+	default:
+		printStatus(inv, s.cluster, s.ready, s.figures)
 	}
-	printStatus(inv, cluster, ready, figures)
 	return code
+}
+
+// waitEvery is the pause between two questions of status --wait.
+const waitEvery = 200 * time.Millisecond
+
+// A nodeStatus is what a node says of itself. If failed, last and err are the answer
+// that was none.
+type nodeStatus struct {
+	ready   bool
+	raw     json.RawMessage // the answer of /cluster
+	cluster clusterBody
+	figures metricSet
+
+	failed bool
+	last   answer
+	err    error
+}
+
+// settled says that the node is ready and that no slot is on its way.
+func (s *nodeStatus) settled() bool { return !s.failed && s.ready && s.cluster.Moving == 0 }
+
+// askStatus asks a node; brief, only whether it is ready.
+func askStatus(ctx context.Context, c *client, brief bool) (s nodeStatus) {
+	ask := func(path string, good ...int) []byte {
+		if s.failed {
+			return nil
+		}
+		s.last, s.err = c.do(ctx, http.MethodGet, path, nil, nil)
+		s.failed = s.err != nil || !slices.Contains(good, s.last.status)
+		return s.last.body
+	}
+	ask("/readyz", http.StatusOK, http.StatusServiceUnavailable)
+	if s.ready = s.last.status == http.StatusOK; brief {
+		return s
+	}
+	if s.raw = ask("/cluster", http.StatusOK); !s.failed {
+		s.failed = json.Unmarshal(s.raw, &s.cluster) != nil
+	}
+	s.figures = parseMetrics(string(ask("/metrics", http.StatusOK)))
+	return s
 }
 
 func printStatus(inv invocation, cluster clusterBody, ready bool, figures metricSet) {

@@ -2,7 +2,11 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -39,5 +43,46 @@ epoch 9f, 1 slot moving
 		if got.String() != c.want {
 			t.Errorf("the table is%s, want%s", got.String(), c.want)
 		}
+	}
+}
+
+// TestStatusWaits: --wait asks until the node is ready and nothing moves, and says
+// when that does not come about.
+func TestStatusWaits(t *testing.T) {
+	var asked atomic.Int64
+	node := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/readyz":
+			if asked.Add(1) < 2 {
+				w.WriteHeader(http.StatusServiceUnavailable)
+			}
+		case "/cluster":
+			fmt.Fprintf(w, `{"node":"n","epoch":"1","members":[],"moving":%d}`, max(0, 3-asked.Load()))
+		}
+	}))
+	defer node.Close()
+	code, stdout, stderr := capture(t.Context(), "", nil, "status", "--server", node.URL, "--wait", "1m")
+	if code != exitOK || asked.Load() != 3 || !strings.Contains(stdout, ", 0 slots moving") || stderr != "" {
+		t.Errorf("exit %d after %d questions, %q, %q", code, asked.Load(), stdout, stderr)
+	}
+	for _, c := range []struct {
+		asked int64 // before
+		args  []string
+		want  int
+	}{
+		{-1 << 40, []string{"--wait", "10ms"}, exitNo},
+		{-1 << 40, []string{"--wait", "10ms", "--quiet"}, exitNo},
+		{1, []string{"--quiet"}, exitOK},
+		{1, nil, exitOK}, // ready, though slots move
+		{2, []string{"--wait", "10ms", "--quiet"}, exitOK},
+	} {
+		asked.Store(c.asked)
+		if code, _, _ := capture(t.Context(), "", nil, append([]string{"status", "--server", node.URL}, c.args...)...); code != c.want {
+			t.Errorf("status %q, asked %d times before: exit %d, want %d", c.args, c.asked, code, c.want)
+		}
+	}
+	node.Close()
+	if code, _, stderr := capture(t.Context(), "", nil, "status", "--server", node.URL, "--wait", "10ms"); code != exitUnreachable || !strings.Contains(stderr, "--server") {
+		t.Errorf("of nobody: exit %d, %q", code, stderr)
 	}
 }
