@@ -215,7 +215,8 @@ func (g *Gossip) aloneForSure() {
 }
 
 // mayName notes that the others, if any, have been met: if none of them has this
-// node's name, it is this node's from now on.
+// node's name, it is this node's from now on. It comes after a whole exchange of
+// states: in the middle of one, the other with this name may not have come up yet.
 func (g *Gossip) mayName() {
 	if !g.nameable.Swap(true) {
 		g.roster.wake()
@@ -245,6 +246,7 @@ func (g *Gossip) report() {
 		}
 		if d.named && !own.settled && g.nameable.Load() {
 			_ = g.change(func(m *meta) { m.settled = true }) // a flag is as long as none
+			g.roster.wake()
 		}
 		for _, q := range d.checks {
 			g.wg.Go(func() { g.roster.answer(q, g.ask(q.runs)) })

@@ -191,7 +191,7 @@ func (r *roster) answer(q check, answered map[string]bool) {
 }
 
 // decide says what has changed since it was last called. own is this node's run;
-// as long as it is not settled, nothing is found before nobody else has its name.
+// as long as it is not settled, nobody is found: this node may be refused.
 func (r *roster) decide(now time.Time, own run) (d decision) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -200,7 +200,7 @@ func (r *roster) decide(now time.Time, own run) (d decision) {
 		return d
 	}
 	d.named = r.decideOwn(now, own, &d)
-	if d.refused != nil || !d.named && !own.settled {
+	if d.refused != nil || !own.settled {
 		return d
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.claims)) {

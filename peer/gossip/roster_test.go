@@ -149,7 +149,7 @@ func TestRosterOwnName(t *testing.T) {
 	b.turn("n 1 ")
 }
 
-// As long as it is not known whether the name is free, nobody is found.
+// As long as this node does not have its name, nobody is found.
 func TestRosterUnnamed(t *testing.T) {
 	b := newBook(t)
 	b.own.settled = false
@@ -162,6 +162,11 @@ func TestRosterUnnamed(t *testing.T) {
 		t.Error("asked twice")
 	}
 	b.claims["self"].checking = false
+	b.turn("")
+	if d := b.decide(b.now, b.own); !d.named {
+		t.Error("the name is not free although nobody answers for it")
+	}
+	b.own.settled = true
 	b.turn("n 1 ")
 }
 

@@ -72,7 +72,8 @@ func (s *seeker) run(ctx context.Context) {
 	defer timer.Stop()
 	for pause := pace.first; ; {
 		missing := s.round(ctx)
-		alone := len(s.g.roster.nodes()) == 0
+		members, _ := s.g.roster.addresses()
+		alone := len(members) == 0
 		if !alone || len(s.entries) == 0 || s.onlySelf() || time.Since(s.began) >= pace.settle {
 			s.g.mayName()
 		}
@@ -242,6 +243,9 @@ func (s *seeker) join(ctx context.Context, at netip.AddrPort) {
 		s.met[at] = true
 	}
 	s.mu.Unlock()
+	if result == outcomeJoined && ctx.Err() == nil {
+		s.g.mayName()
+	}
 
 	level := slog.LevelDebug
 	if before != result {
