@@ -19,7 +19,7 @@ const module = "github.com/smache/smache"
 // mayImport says which of our packages a package may import. A name that ends in
 // /... stands for everything below it.
 var mayImport = map[string][]string{
-	"cmd/smache":     {"bench", "engine", "engine/...", "peer", "peer/...", "proto"},
+	"cmd/smache":     {"bench", "cmd/smache/internal/...", "engine", "engine/...", "peer", "peer/...", "proto"},
 	"engine":         {"engine/...", "peer", "peer/...", "proto"},
 	"engine/store":   {"proto"},
 	"engine/httpapi": {"proto"},
@@ -33,6 +33,9 @@ var mayImport = map[string][]string{
 	"peer/place":              {"proto"},
 	"peer/secure":             {},
 	"bench":                   {"proto"},
+
+	// What clients saw of a cluster, held against the promises: for tests.
+	"cmd/smache/internal/history": {},
 }
 
 // onlyIn says which packages may import a module of others, tests included. What
