@@ -35,28 +35,37 @@ type unansweredError struct{ error }
 // ask sends a request and reads the answer whole. The error is unansweredError
 // where no byte of an answer came.
 func (k *keepAlive) ask(method, path, body string) (status int, answer string, last bool, err error) {
-	request := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: localhost\r\n", method, path)
+	response, answer, err := k.send(method, path, "", body, patience)
+	if err != nil {
+		return 0, "", false, err
+	}
+	return response.StatusCode, answer, response.Close, nil
+}
+
+// send is ask with header lines, each with its end, and with a time-out.
+func (k *keepAlive) send(method, path, header, body string, timeout time.Duration) (head *http.Response, answer string, err error) {
+	request := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: localhost\r\n%s", method, path, header)
 	if body != "" {
 		request += fmt.Sprintf("Content-Type: application/json\r\nContent-Length: %d\r\n", len(body))
 	}
-	if err := k.conn.SetDeadline(time.Now().Add(patience)); err != nil {
-		return 0, "", false, err
+	if err := k.conn.SetDeadline(time.Now().Add(timeout)); err != nil {
+		return nil, "", err
 	}
 	if _, err := io.WriteString(k.conn, request+"\r\n"+body); err != nil {
-		return 0, "", false, unansweredError{err}
+		return nil, "", unansweredError{err}
 	}
 	if _, err := k.reader.Peek(1); err != nil {
-		return 0, "", false, unansweredError{err}
+		return nil, "", unansweredError{err}
 	}
-	response, err := http.ReadResponse(k.reader, &http.Request{Method: method})
+	head, err = http.ReadResponse(k.reader, &http.Request{Method: method})
 	if err != nil {
-		return 0, "", false, fmt.Errorf("the head of an answer was cut short: %w", err)
+		return nil, "", fmt.Errorf("the head of an answer was cut short: %w", err)
 	}
-	text, err := io.ReadAll(response.Body)
+	text, err := io.ReadAll(head.Body)
 	if err != nil {
-		return 0, "", false, fmt.Errorf("the body of an answer was cut short: %w", err)
+		return nil, "", fmt.Errorf("the body of an answer was cut short: %w", err)
 	}
-	return response.StatusCode, string(text), response.Close, nil
+	return head, string(text), nil
 }
 
 // TestStopUnderLoad sends SIGTERM to a node under load, with writers and readers

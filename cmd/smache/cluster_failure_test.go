@@ -1,0 +1,275 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/smache/smache/cmd/smache/internal/history"
+)
+
+// The load of a test of the promises under way.
+const (
+	quietKeys = 2000
+	busyKeys  = 150
+	clients   = 24
+)
+
+// clumsy is how long a request may take in the tests of failures: whoever asks a
+// node that stands still gives up then.
+const clumsy = 2 * time.Second
+
+// soon is how soon a test insists on what takes a second at most on a machine that
+// has nothing else to do.
+const soon = 15 * time.Second
+
+// held gives those of the load's keys that a node may hold.
+func (l *load) held(by func(key string) bool) (keys []string) {
+	for _, key := range slices.Concat(l.quiet, l.busy) {
+		if by(key) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// recovery writes keys, each until that succeeds, and measures how long it takes
+// until all are written.
+func recovery(l *load, keys []string) time.Duration {
+	l.t.Helper()
+	begin := l.now()
+	asking := l.like(l.nodes)
+	asking.timeout = clumsy
+	const workers = 8
+	each(l.t, workers, func(w int) error {
+		c := asking.client()
+		defer c.close()
+		for i := w; i < len(keys); i += workers {
+			for !c.set(history.Set, keys[i]) {
+				if l.now()-begin > patience {
+					return fmt.Errorf("%s is not writable within %v", keys[i], patience)
+				}
+			}
+		}
+		return nil
+	})
+	took := l.now() - begin
+	l.t.Logf("%d keys of nodes that failed were all written again within %v", len(keys), took)
+	return took
+}
+
+// TestKill is P5: kill -9 of one of four nodes under load costs its keys and no
+// others, and for a moment only.
+func TestKill(t *testing.T) {
+	f := newFleet(t, 4)
+	f.begin(0, 1, 2, 3)
+	f.settle()
+	l := newLoad(t, "kill", &f.lb, quietKeys, busyKeys)
+	l.timeout = clumsy
+	l.fill()
+	l.run(clients)
+	l.await(1000)
+	f.kill(2)
+	fault := f.fault(l, 2)
+	if took := recovery(l, l.held(fault.Held)); took > soon {
+		t.Errorf("after kill -9 it takes %v until all keys are writable", took)
+	}
+	f.settle()
+	l.await(500)
+	f.begin(2) // under its old name, and empty
+	f.settle()
+	l.await(500)
+	l.stop()
+	f.audit(l)
+	l.check(fault)
+	f.mustNotEvict()
+}
+
+// TestFreeze is P1 and P5: a node that stands still for so long that others take
+// its slots over has nothing to say any more when it goes on.
+func TestFreeze(t *testing.T) {
+	f := newFleet(t, 4)
+	f.begin(0, 1, 2, 3)
+	f.settle()
+	l := newLoad(t, "freeze", &f.lb, quietKeys, busyKeys)
+	l.timeout = clumsy
+	l.fill()
+	l.run(clients)
+	l.await(1000)
+	// These connections are open before, so that the node finds requests on them
+	// the moment that it goes on.
+	frozen := f.nodes[1]
+	var direct balancer
+	direct.add(frozen.address)
+	eager := l.like(&direct)
+	eager.timeout = patience
+	var first []*loader
+	for range 16 {
+		c := eager.client()
+		c.get(l.busy[0])
+		first = append(first, c)
+	}
+	f.lb.remove(frozen.address)
+	frozen.signal(syscall.SIGSTOP)
+	f.up[1] = false
+	fault := f.fault(l, 1)
+	if took := recovery(l, l.held(fault.Held)); took > soon {
+		t.Errorf("with a frozen node it takes %v until all keys are writable", took)
+	}
+	f.settle()
+	l.await(500)
+	// All keys have another value by now, or none. Ask while it stands still.
+	var asking sync.WaitGroup
+	for i, c := range first {
+		asking.Go(func() {
+			for at := i; at < len(l.quiet); at += len(first) * 8 {
+				c.get(l.quiet[at])
+			}
+			for range 20 {
+				c.get(l.busy[c.random.IntN(len(l.busy))])
+			}
+			c.close()
+		})
+	}
+	l.await(200)
+	frozen.signal(syscall.SIGCONT)
+	asking.Wait()
+	f.up[1] = true
+	f.ready(1)
+	f.settle()
+	l.await(500)
+	l.stop()
+	f.audit(l)
+	l.check(fault)
+	f.mustNotEvict()
+}
+
+// TestShortFreeze: a node that stands still for less than it takes to be counted
+// dead has lost nothing.
+func TestShortFreeze(t *testing.T) {
+	f := newFleet(t, 3)
+	f.begin(0, 1, 2)
+	f.settle()
+	l := newLoad(t, "nap", &f.lb, quietKeys, busyKeys)
+	l.timeout = clumsy
+	l.fill()
+	l.run(clients)
+	var faults []history.Fault
+	for place := range 3 {
+		l.await(300)
+		f.nodes[place].signal(syscall.SIGSTOP)
+		faults = append(faults, f.fault(l, place))
+		l.await(20)
+		f.nodes[place].signal(syscall.SIGCONT)
+	}
+	f.settle()
+	l.await(300)
+	l.stop()
+	f.audit(l)
+	l.check(faults...)
+	f.mustNotEvict()
+}
+
+// TestKilledGiver kills a node that hands over.
+func TestKilledGiver(t *testing.T) {
+	f := newFleet(t, 4)
+	f.begin(0, 1, 2, 3)
+	f.settle()
+	l := newLoad(t, "giver", &f.lb, quietKeys, busyKeys)
+	l.timeout = clumsy
+	l.fill()
+	l.run(clients)
+	l.await(300)
+	fault := f.fault(l, 3)
+	f.nodes[3].signal(syscall.SIGTERM)
+	poll(t, "it hands over", func() bool { return f.nodes[0].metric("smache_slots_taken_total") > 0 || f.done(3) })
+	f.kill(3)
+	fault.At = l.now()
+	f.settle()
+	l.await(300)
+	l.stop()
+	f.audit(l)
+	l.check(fault)
+	f.mustNotEvict()
+}
+
+// TestKilledTaker kills a node that is handed to.
+func TestKilledTaker(t *testing.T) {
+	f := newFleet(t, 4)
+	f.begin(0, 1, 2)
+	f.settle()
+	l := newLoad(t, "taker", &f.lb, quietKeys, busyKeys)
+	l.timeout = clumsy
+	l.fill()
+	l.run(clients)
+	l.await(300)
+	f.launch(3)
+	poll(t, "it is handed to", func() bool { return f.nodes[3].metric("smache_slots_taken_total") > 1000 })
+	f.kill(3)
+	fault := f.fault(l, 3)
+	f.settle()
+	l.await(300)
+	l.stop()
+	f.audit(l)
+	l.check(fault)
+	f.mustNotEvict()
+}
+
+// done reports whether a node has ended.
+func (f *fleet) done(place int) bool {
+	select {
+	case <-f.nodes[place].exited:
+		return true
+	default:
+		return false
+	}
+}
+
+// TestFullTaker: a node that has less memory than it is handed evicts, or refuses
+// what is oldest, counts it, keeps to its memory and goes on.
+func TestFullTaker(t *testing.T) {
+	const memory = 160 << 20 // of serveOn
+	f := newFleet(t, 2)
+	f.launch(0, "--memory", "400MiB")
+	f.ready(0)
+	f.settle()
+	const workers, values = 8, 150
+	text := strings.Repeat("x", 60_000)
+	each(t, workers, func(w int) error {
+		client := f.lb.client()
+		for i := range values {
+			body := fmt.Sprintf(`{"key":"big-%d-%d","data":{"text":"%s"}}`, w, i, text)
+			status, answer, err := client.ask(http.MethodPost, "/api", body)
+			if err != nil || status != http.StatusOK {
+				return fmt.Errorf("%d %.100s %w", status, answer, err)
+			}
+		}
+		return nil
+	})
+	f.launch(1, "--weight", "1000")
+	f.ready(1)
+	f.settle()
+	taker := f.nodes[1]
+	given, received := f.nodes[0].metric("smache_move_sent_entries_total"), taker.metric("smache_move_received_entries_total")
+	applied, failed := taker.metric("smache_move_applied_entries_total"), taker.metric("smache_move_failed_entries_total")
+	old, evicted := taker.metric("smache_move_refused_age_entries_total"), taker.metric("smache_evictions_total")
+	t.Logf("given %v, received %v: applied %v, too old %v, failed %v; evicted %v", given, received, applied, old, failed, evicted)
+	if given != received || received != applied+old+failed+taker.metric("smache_move_refused_older_entries_total") {
+		t.Error("the counts do not add up")
+	}
+	if evicted+old+failed == 0 {
+		t.Errorf("%d values of %d bytes fit", workers*values, len(text))
+	}
+	_, figures := taker.get("/metrics")
+	if resident, ok := parseMetrics(figures).sum("smache_memory_bytes", `part="resident"`); ok && resident > memory {
+		t.Errorf("%.0f bytes are resident, of %d", resident, memory)
+	}
+	if status, answer := post(taker, `{"key":"one more","data":{}}`); status != http.StatusOK {
+		t.Errorf("a write to the full node: %d %s", status, answer)
+	}
+}

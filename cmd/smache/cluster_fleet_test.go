@@ -1,0 +1,214 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/smache/smache/cmd/smache/internal/history"
+	"github.com/smache/smache/peer/place"
+	"github.com/smache/smache/proto"
+)
+
+// A fleet is the nodes of a cluster under test, each a process on this machine. A
+// node has a place in it; one that is started again there has the same name and
+// ports.
+type fleet struct {
+	t     *testing.T
+	ports []string
+	nodes []*process // by place; nil: never started
+	up    []bool
+	lb    balancer // the nodes that clients ask
+	args  []string // for every node
+
+	described sync.Once
+}
+
+// newFleet has places for n nodes. When the test fails, what they know is shown.
+func newFleet(t *testing.T, n int, args ...string) *fleet {
+	return &fleet{t: t, ports: clusterPorts(t, n), nodes: make([]*process, n), up: make([]bool, n), args: args}
+}
+
+// name is that of the node at a place.
+func (f *fleet) name(place int) string { return "n" + f.ports[place] }
+
+// launch starts the node at a place, and does not wait for it. Each joins all
+// others, but for the first one, which begins alone.
+func (f *fleet) launch(place int, args ...string) {
+	f.t.Helper()
+	join := []string{"127.0.0.1:" + f.ports[place]}
+	for i, up := range f.up {
+		if up && i != place {
+			join = append(join, "127.0.0.1:"+f.ports[i])
+		}
+	}
+	args = append(append([]string{"--join", strings.Join(join, ",")}, f.args...), args...)
+	f.nodes[place] = serveOn(f.t, f.ports[place], aSecret, args...)
+	f.up[place] = true
+	f.describeAtEnd()
+}
+
+// describeAtEnd shows what the nodes know if the test fails. It is called after a
+// node was started, so that it shows it before the node is killed.
+func (f *fleet) describeAtEnd() {
+	f.t.Cleanup(func() {
+		if f.t.Failed() {
+			f.described.Do(f.describe)
+		}
+	})
+}
+
+// ready waits until the node at a place is, and sends clients to it.
+func (f *fleet) ready(place int) {
+	f.t.Helper()
+	p := f.nodes[place]
+	poll(f.t, f.name(place)+" is ready", func() bool { status, _ := p.get("/readyz"); return status == http.StatusOK })
+	f.lb.add(p.address)
+}
+
+// begin starts nodes, one after the other.
+func (f *fleet) begin(places ...int) {
+	f.t.Helper()
+	for _, place := range places {
+		f.launch(place)
+		f.ready(place)
+	}
+}
+
+// kill ends a node by SIGKILL.
+func (f *fleet) kill(place int) {
+	f.t.Helper()
+	p := f.nodes[place]
+	p.signal(syscall.SIGKILL)
+	p.exit()
+	f.lb.remove(p.address)
+	f.up[place] = false
+}
+
+// live gives the nodes that are running.
+func (f *fleet) live() (nodes []*process) {
+	for i, p := range f.nodes {
+		if f.up[i] {
+			nodes = append(nodes, p)
+		}
+	}
+	return nodes
+}
+
+// settle waits until the nodes agree, and nothing moves.
+func (f *fleet) settle() time.Duration {
+	f.t.Helper()
+	begin := time.Now()
+	poll(f.t, "the cluster settles", func() bool { return settled(f.live()...) })
+	return time.Since(begin)
+}
+
+// mustNotEvict says that no node had to drop entries for want of memory.
+func (f *fleet) mustNotEvict() {
+	f.t.Helper()
+	for i, p := range f.nodes {
+		if f.up[i] {
+			if evicted := p.metric("smache_evictions_total"); evicted != 0 {
+				f.t.Errorf("%s has evicted %v entries", f.name(i), evicted)
+			}
+		}
+	}
+}
+
+// metric asks a node for a metric.
+func (p *process) metric(name string) float64 {
+	p.t.Helper()
+	_, text := p.get("/metrics")
+	v, ok := parseMetrics(text).sum(name, "")
+	if !ok {
+		p.t.Fatalf("there is no metric %s", name)
+	}
+	return v
+}
+
+// audit reads all keys of a load through every node. All must be answered.
+func (f *fleet) audit(l *load) {
+	f.t.Helper()
+	keys := slices.Concat(l.quiet, l.busy)
+	for _, p := range f.live() {
+		var one balancer
+		one.add(p.address)
+		asking := l.like(&one)
+		c := asking.client()
+		for from := 0; from < len(keys); from += 200 {
+			c.mget(keys[from:min(from+200, len(keys))])
+		}
+		c.close()
+		asking.mustNotFail()
+	}
+}
+
+// heldBy says which keys a node may hold in a cluster that it is a member of.
+func heldBy(node string, members ...string) func(key string) bool {
+	var list []place.Member
+	for _, name := range members {
+		list = append(list, place.Member{Name: name, Weight: 100})
+	}
+	table := place.New(list)
+	return func(key string) bool {
+		canonical, err := proto.AppendKey(nil, []byte(key))
+		if err != nil {
+			panic(err)
+		}
+		owner := table.Owner(proto.SlotOf(canonical))
+		return table.Members()[owner].Name == node
+	}
+}
+
+// fault is the failure of the node at a place, at this moment, in a cluster with all
+// that run.
+func (f *fleet) fault(l *load, place int) history.Fault {
+	members := []string{f.name(place)}
+	for i, up := range f.up {
+		if i != place && up {
+			members = append(members, f.name(i))
+		}
+	}
+	return history.Fault{At: l.now(), Held: heldBy(f.name(place), members...)}
+}
+
+// describe shows what the nodes know and what they have logged last.
+func (f *fleet) describe() {
+	const last = 30
+	for i, p := range f.nodes {
+		if p == nil {
+			continue
+		}
+		var b strings.Builder
+		fmt.Fprintf(&b, "%s at %s, up: %t\n", f.name(i), p.address, f.up[i])
+		client := http.Client{Timeout: 2 * time.Second}
+		for _, path := range []string{"/cluster", "/metrics"} {
+			response, err := client.Get("http://" + p.address + path)
+			if err != nil {
+				fmt.Fprintf(&b, "  %s: %v\n", path, err)
+				break
+			}
+			var text strings.Builder
+			_ = response.Write(&text)
+			for line := range strings.Lines(text.String()) {
+				if path == "/cluster" && line[0] == '{' || strings.HasPrefix(line, "smache_slots") || strings.HasPrefix(line, "smache_move") ||
+					strings.HasPrefix(line, "smache_cluster") || strings.HasPrefix(line, "smache_evictions") {
+					fmt.Fprintf(&b, "  %s", line)
+				}
+			}
+		}
+		lines := p.lines()
+		for _, line := range lines[max(0, len(lines)-last):] {
+			if text, err := json.Marshal(line); err == nil {
+				fmt.Fprintf(&b, "  %.600s\n", text)
+			}
+		}
+		f.t.Log(b.String())
+	}
+}
