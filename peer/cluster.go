@@ -63,15 +63,14 @@ type Store interface {
 	Flush() error
 	Now() time.Duration
 	ServeUntil(t time.Duration)
-	Hold(slot proto.Slot, term uint32, importing bool)
-	Release(slot proto.Slot)
+	SetRoles(changes []proto.SlotRole)
 	Serves(slot proto.Slot) (term uint32, importing, held bool)
 	Remember(slot proto.Slot, on bool)
 	Knows(slot proto.Slot, key []byte) bool
 	SlotKeys(slot proto.Slot) []string
-	Item(slot proto.Slot, key, buf []byte, e *proto.Entry) ([]byte, bool)
-	Merge(slot proto.Slot, e *proto.Entry) proto.Status
-	RemoveKey(slot proto.Slot, key []byte)
+	Items(slot proto.Slot, keys []string, limit int, buf []byte, items []proto.Entry) ([]byte, []proto.Entry, int)
+	MergeAll(slot proto.Slot, entries []proto.Entry, statuses []proto.Status) []proto.Status
+	RemoveKeys(slot proto.Slot, keys []string)
 	DropSlot(slot proto.Slot) int
 	SlotLen(slot proto.Slot) int
 	Floor(slot proto.Slot) proto.Version

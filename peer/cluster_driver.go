@@ -50,8 +50,23 @@ func (k *keeper) newCall() any {
 	return c
 }
 
+// grant is a message that waits until its slot is released.
+type grant struct {
+	to hold.ID
+	m  hold.Message
+}
+
 // Send is hold.Driver's.
 func (k *keeper) Send(to hold.ID, m *hold.Message) {
+	if m.Kind == hold.MsgGrant {
+		k.grants = append(k.grants, grant{to, *m})
+		return
+	}
+	k.mailTo(to, m)
+}
+
+// mailTo puts a message into the outbox of a peer.
+func (k *keeper) mailTo(to hold.ID, m *hold.Message) {
 	link := k.links.Link(to.Name)
 	if link == nil || !link.Connected() {
 		k.unsent.Add(1)
@@ -123,9 +138,13 @@ func (o *outbox) append(m *hold.Message) {
 	}
 }
 
-// flush sends the frame.
+// flush sends the frame, once the roles of slots are what it says.
 func (o *outbox) flush() {
 	if !o.open {
+		return
+	}
+	o.k.settleRoles()
+	if !o.open { // a grant has filled it
 		return
 	}
 	o.open = false

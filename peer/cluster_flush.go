@@ -1,7 +1,9 @@
 package peer
 
 import (
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -10,16 +12,18 @@ import (
 	"github.com/smache/smache/proto"
 )
 
-// flushRounds is how often a flush is repeated because another overtook it.
-const flushRounds = 4
+// flushTime is how long a flush is repeated that others overtake.
+const flushTime = 5 * time.Second
 
 // Flush drops every entry of the cluster. It says how many of how many members
 // have done so; those that do not answer do it when they are heard of again. It
 // returns when that is settled.
 func (c *Cluster) Flush() (applied, members int, err error) {
 	k := c.keeper
-	number := uint32(0)
-	for range flushRounds {
+	k.flushing.Lock()
+	defer k.flushing.Unlock()
+	number, pause := uint32(0), time.Millisecond
+	for end := time.Now().Add(flushTime); time.Now().Before(end); pause *= 2 {
 		var at uint32
 		if !k.wait(func(now time.Duration) { at = k.m.Flush(now, number) }) {
 			return 0, 0, fmt.Errorf("cluster: %w", ErrNotConnected)
@@ -29,8 +33,9 @@ func (c *Cluster) Flush() (applied, members int, err error) {
 			return applied, members, nil
 		}
 		number = highest
+		<-time.After(pause + rand.N(pause)) // whoever overtook this one is to get done
 	}
-	return applied, members, nil
+	return 0, members, errors.New("cluster: other flushes keep overtaking this one")
 }
 
 // flushOthers makes the other members carry flush number out. It gives how many

@@ -32,11 +32,21 @@ type keeper struct {
 	mail     map[string]*outbox
 	next     []event // the events that are being handled
 	ticks    time.Duration
-	adopted  uint64        // the highest clock that the store was told of
-	shown    []hold.Member // what was published last
-	item     []byte        // of Items
-	items    []proto.Entry // of Items
-	received []proto.Entry // of receiveSlots
+	adopted  uint64         // the highest clock that the store was told of
+	shown    []hold.Member  // what was published last
+	item     []byte         // of Items
+	items    []proto.Entry  // of Items
+	received []proto.Entry  // of receiveSlots
+	statuses []proto.Status // of Merge
+
+	// What is to be done before the next message leaves: see settleRoles.
+	changes  []proto.SlotRole
+	changed  map[hold.Slot]int // places in changes
+	grants   []grant
+	settling bool
+	clock    uint64 // the highest of a slot that was released
+
+	flushing sync.Mutex // one flush at a time begins here
 
 	mu      sync.Mutex
 	events  []event
@@ -98,7 +108,7 @@ type contact struct {
 func newKeeper(cfg *ClusterConfig, incarnation uint64) *keeper {
 	k := &keeper{
 		cfg: cfg, log: cfg.Logger, store: cfg.Store, incarnation: incarnation,
-		book: map[string]*contact{}, mail: map[string]*outbox{}, byName: map[hold.ID]uint32{},
+		book: map[string]*contact{}, mail: map[string]*outbox{}, changed: map[hold.Slot]int{}, byName: map[hold.ID]uint32{},
 		wake: make(chan struct{}, 1), stop: make(chan struct{}),
 		routes: make([]atomic.Uint64, proto.Slots),
 	}
@@ -112,27 +122,17 @@ func newKeeper(cfg *ClusterConfig, incarnation uint64) *keeper {
 	if len(cfg.Join) == 0 {
 		alone = 0
 	}
-	// A table is made out of the one before. There are two sorts, with and without
-	// this node, which are near enough to their own kind.
-	var tables [2]*placing.Table
+	table := placing.New(nil)
 	k.m = hold.New(hold.Config{
 		Self:   hold.ID{Name: cfg.Name, Incarnation: incarnation},
 		Weight: cfg.Weight, Slots: proto.Slots, Alone: alone,
 		Place: func(members []hold.Member) func(hold.Slot) int {
 			list := make([]placing.Member, len(members))
-			table := &tables[0]
 			for i := range members {
 				list[i] = placing.Member{Name: members[i].Name, Weight: members[i].Weight}
-				if members[i].Name == cfg.Name {
-					table = &tables[1]
-				}
 			}
-			if *table == nil {
-				*table = placing.New(list)
-			} else {
-				*table = (*table).Change(list)
-			}
-			return (*table).Owner
+			table = table.Change(list)
+			return table.Owner
 		},
 		Batch: moveBatch, Window: moveWindow, Rate: cfg.MoveRate, MaxWaiting: maxFetching,
 	}, k, k.store.Now())
@@ -287,6 +287,7 @@ func (k *keeper) handleOne(now time.Duration, e *event) {
 
 // settle sends what the machine has said, and publishes what it has become.
 func (k *keeper) settle() {
+	k.settleRoles()
 	k.publish()
 	k.sendMail()
 }

@@ -45,6 +45,23 @@ func (v Version) Less(w Version) bool {
 	return v.Term < w.Term || v.Term == w.Term && v.Clock < w.Clock
 }
 
+// SlotRole is a change of what a store is to a slot.
+type SlotRole struct {
+	Slot Slot
+	// Term is that under which the store holds the slot from now on; 0: it does not.
+	Term uint32
+	// Importing says that only operations which are Importing are carried out.
+	Importing bool
+	// Remember makes the store keep records of what goes, Forget drops them.
+	Remember, Forget bool
+
+	// Clock, Len and Records are set when it is done: the hybrid logical clock, the
+	// number of entries and records, and that of records, which may be too many to
+	// be forgotten in one go.
+	Clock        uint64
+	Len, Records int
+}
+
 // Match is one of the conditions If-Match and If-None-Match.
 type Match struct {
 	// Set says that the condition was given.

@@ -113,12 +113,14 @@ func (w *writer) item(slot proto.Slot, key, buf []byte, e *proto.Entry) ([]byte,
 // handed on.
 func (s *Store) RemoveKey(slot proto.Slot, key []byte) {
 	w := s.writer(slot)
-	w.exclusive(func() {
-		w.turn = w.clock.Now()
-		h := s.hash(key)
-		if old := w.lookup(uint16(slot), key, &h); old != nil {
-			w.dropEntry(uint16(slot), &h, old)
-		}
-		w.forget(uint16(slot), key)
-	})
+	w.exclusive(func() { w.removeKey(slot, key) })
+}
+
+func (w *writer) removeKey(slot proto.Slot, key []byte) {
+	w.turn = w.clock.Now()
+	h := w.store.hash(key)
+	if old := w.lookup(uint16(slot), key, &h); old != nil {
+		w.dropEntry(uint16(slot), &h, old)
+	}
+	w.forget(uint16(slot), key)
 }

@@ -21,26 +21,29 @@ import (
 // An entry that is newer than what is here, but cannot be kept, leaves a record,
 // as if it had been evicted at once: what is older must not be given instead.
 func (s *Store) Merge(slot proto.Slot, e *proto.Entry) proto.Status {
+	w := s.writer(slot)
+	status := proto.StatusInternal
+	w.exclusive(func() { status = w.mergeEntry(slot, e) })
+	return status
+}
+
+func (w *writer) mergeEntry(slot proto.Slot, e *proto.Entry) proto.Status {
 	if proto.SlotOf(e.Key) != slot {
 		return proto.StatusNotHolder
 	}
-	w := s.writer(slot)
-	status := proto.StatusInternal
-	w.exclusive(func() {
-		w.turn = w.clock.Now()
-		op := &w.scratch
-		e.Into(op)
-		op.Slot = slot
-		h := s.hash(e.Key)
-		old := w.lookup(uint16(slot), e.Key, &h)
-		if e.Gone {
-			w.mergeGone(op, &h, old)
-		} else {
-			w.merge(op, &h, old)
-		}
-		status = op.Status
-		w.scratch.Reset() // nothing of the caller's is kept
-	})
+	w.turn = w.clock.Now()
+	op := &w.scratch
+	e.Into(op)
+	op.Slot = slot
+	h := w.store.hash(e.Key)
+	old := w.lookup(uint16(slot), e.Key, &h)
+	if e.Gone {
+		w.mergeGone(op, &h, old)
+	} else {
+		w.merge(op, &h, old)
+	}
+	status := op.Status
+	w.scratch.Reset() // nothing of the caller's is kept
 	return status
 }
 

@@ -42,24 +42,13 @@ func (s *Store) Hold(slot proto.Slot, term uint32, importing bool) {
 	if term == 0 {
 		panic("store: BUG: a slot cannot be held under term 0")
 	}
-	word := uint64(term) | roleHeld
-	if importing {
-		word |= roleImporting
-	}
-	s.setRole(slot, word)
+	s.SetRoles([]proto.SlotRole{{Slot: slot, Term: term, Importing: importing}})
 }
 
 // Release ends the holding of a slot. Every write answered before has been
 // applied when it returns, no write is applied after, and no read that goes on
 // gives what it found. The entries stay, until DropSlot.
-func (s *Store) Release(slot proto.Slot) { s.setRole(slot, 0) }
-
-func (s *Store) setRole(slot proto.Slot, word uint64) {
-	role := &s.roles[slot]
-	s.writer(slot).exclusive(func() {
-		role.Store(word | (role.Load()&^(roleChange-1) + roleChange))
-	})
-}
+func (s *Store) Release(slot proto.Slot) { s.SetRoles([]proto.SlotRole{{Slot: slot}}) }
 
 // Serves says whether this process holds a slot, under which term, and whether it
 // is still being imported. It is one atomic load, and may be called without

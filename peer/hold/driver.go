@@ -6,7 +6,8 @@ import "time"
 type Driver interface {
 	// Send sends m to a peer. It may be lost, late or doubled; a refused
 	// connection comes back as Machine.Refused. m and what it points to are the
-	// machine's again when Send returns.
+	// machine's again when Send returns. Of a grant the driver sets Clock, to that of
+	// the slot, and Empty, if there are neither entries nor records.
 	Send(to ID, m *Message)
 	// Do carries out an operation that Machine.Do was given: all there is to know
 	// of its key is here now.
@@ -27,13 +28,15 @@ type Driver interface {
 // Store is what a machine asks of the store.
 type Store interface {
 	// Hold makes the store serve a slot under a term; if it is being imported,
-	// only operations that come by Driver.Do.
+	// only operations that come by Driver.Do. It may be put off, but must be done
+	// before any later message leaves.
 	Hold(slot Slot, term uint32, importing bool)
-	// Release makes it stop. When it returns, no write will be applied any more,
-	// and all that were answered have been. The entries stay.
+	// Release makes it stop: no write will be applied any more, and all that were
+	// answered have been. It may be put off in the same way. The entries stay.
 	Release(slot Slot)
 	// Remember makes the store keep a record, of key and version, of every key of
-	// the slot that is deleted, expires or is evicted (rule 5); or forget them.
+	// the slot that is deleted, expires or is evicted (rule 5); or forget them. It
+	// may be put off in the same way.
 	Remember(slot Slot, on bool)
 	// Knows reports whether there is an entry or a record of a key.
 	Knows(slot Slot, key string) bool
@@ -44,32 +47,29 @@ type Store interface {
 	// about limit bytes, but at least one key's; n is how many keys that are. Of
 	// keys that are not there, nothing comes. They are good until the next call.
 	Items(slot Slot, keys []string, limit int) (items []Entry, n int)
-	// Merge takes in an entry or a record from elsewhere, unless there is an entry
-	// or a record of that key that is as new, and adopts its clock.
-	Merge(slot Slot, e *Entry) Merged
-	// Remove drops the entry and the record of a key without a trace.
-	Remove(slot Slot, key string)
+	// Merge takes in entries and records from elsewhere, each unless there is an
+	// entry or a record of its key that is as new, and adopts their clocks. It
+	// counts what became of the entries.
+	Merge(slot Slot, items []Entry) Merged
+	// Remove drops the entries and the records of keys without a trace.
+	Remove(slot Slot, keys []string)
 	// Drop drops all entries and records of a slot, and says how many entries.
 	Drop(slot Slot) int
-	// Empty reports whether a slot has neither entries nor records.
-	Empty(slot Slot) bool
 	// Floor is the highest term of a key of the slot that went and for which there
 	// was no room to keep a record, 0 for none.
 	Floor(slot Slot) uint32
-	// Clock is the hybrid logical clock of a slot. Adopt makes all later versions
-	// get higher clocks.
-	Clock(slot Slot) uint64
+	// Clock is a hybrid logical clock that this node has seen. Adopt makes all
+	// later versions get higher clocks.
+	Clock() uint64
 	Adopt(clock uint64)
 	// Flush drops all entries and records of all slots.
 	Flush()
 }
 
-// Merged is what became of an entry from elsewhere.
-type Merged uint8
-
-const (
-	MergeApplied Merged = 0
-	MergeOlder   Merged = 1 // what is here is as new, or newer
-	MergeTooOld  Merged = 2 // the memory is full of younger entries
-	MergeFailed  Merged = 3 // it does not fit, or is not what an entry can be
-)
+// Merged counts what became of entries from elsewhere.
+type Merged struct {
+	Applied int
+	Older   int // what is here is as new, or newer
+	TooOld  int // the memory is full of younger entries
+	Failed  int // it does not fit, or is not what an entry can be
+}

@@ -89,10 +89,6 @@ type Machine struct {
 	serving []Member // those that slots are placed on
 	owners  func(slot Slot) int
 	owning  []*node // of serving
-	// heirs is the placement without this node: who has its slots if it has just
-	// come.
-	heirs   func(slot Slot) int
-	heiring []*node
 
 	slots  []slot
 	active []uint64 // a bit for each slot that Tick has to look at
@@ -138,8 +134,8 @@ type Stats struct {
 	Misplaced atomic.Int64
 	// Entries that were sent and acknowledged; received; and of these, taken in,
 	// refused because what is here is as new, refused because the memory is full
-	// of younger ones, refused for another reason.
-	Sent, Received, Applied, Older, TooOld, Failed atomic.Uint64
+	// of younger ones, refused for another reason, expired on the way.
+	Sent, Received, Applied, Older, TooOld, Failed, Expired atomic.Uint64
 	// Dropped counts entries that this node had to let go because others have
 	// overtaken them, or may have.
 	Dropped atomic.Uint64
@@ -298,7 +294,7 @@ func (m *Machine) Tick(now time.Duration) {
 	for _, p := range m.peers {
 		p.quiet += min(now-m.last, blame)
 	}
-	m.budget = min(m.budget+int(int64(m.cfg.Rate)*int64(now-m.last)/int64(time.Second)), m.cfg.Rate/8)
+	m.budget = min(m.budget+int(float64(m.cfg.Rate)*(now-m.last).Seconds()), m.cfg.Rate/8)
 	m.last = now
 	if now-m.round >= retry {
 		m.round, m.taking, m.claiming, m.offered = now, 0, 0, 0

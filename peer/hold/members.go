@@ -136,20 +136,14 @@ func (m *Machine) place() bool {
 		return a.Name == b.Name && a.Weight == b.Weight
 	})
 	m.serving = serving
-	others := slices.DeleteFunc(slices.Clone(serving), func(o Member) bool { return o.Name == m.self.Name })
-	m.owning, m.heiring = m.nodesOf(serving), m.nodesOf(others)
+	m.owning = m.owning[:0]
+	for i := range serving {
+		m.owning = append(m.owning, m.node(serving[i].ID))
+	}
 	if !same {
-		m.owners, m.heirs = m.cfg.Place(serving), m.cfg.Place(others)
+		m.owners = m.cfg.Place(serving)
 	}
 	return true
-}
-
-func (m *Machine) nodesOf(list []Member) []*node {
-	nodes := make([]*node, len(list))
-	for i := range list {
-		nodes[i] = m.node(list[i].ID)
-	}
-	return nodes
 }
 
 // owner gives the member that a slot belongs to: placement over those that serve.
@@ -159,17 +153,6 @@ func (m *Machine) owner(s Slot) *node {
 	}
 	if i := m.owners(s); i >= 0 {
 		return m.owning[i]
-	}
-	return nil
-}
-
-// heir gives the member that a slot would belong to if this node were not there.
-func (m *Machine) heir(s Slot) *node {
-	if len(m.heiring) == 0 {
-		return nil
-	}
-	if i := m.heirs(s); i >= 0 {
-		return m.heiring[i]
 	}
 	return nil
 }

@@ -79,7 +79,7 @@ type Message struct {
 	Sources []Source
 	Seq     uint32
 	Key     string
-	Items   []Entry // entries, and records of keys that are gone
+	Items   []Entry // entries, and records of keys that are gone; the receiver's
 	Found   bool
 	Done    bool
 	Empty   bool

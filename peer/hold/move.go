@@ -74,7 +74,7 @@ func (m *Machine) tickSource(n Slot, s *slot) {
 		}
 	case !src.started && src.to.alive:
 		m.send(src.to.ID, &Message{
-			Kind: MsgGrant, Slot: n, Term: src.term, Elder: src.elder, Clock: m.d.Clock(n), Empty: m.d.Empty(n),
+			Kind: MsgGrant, Slot: n, Term: src.term, Elder: src.elder,
 		})
 	}
 }
@@ -94,10 +94,8 @@ func (m *Machine) doubt(n Slot, s *slot) {
 func (m *Machine) rebind(n Slot, s *slot, to *node, term uint32) {
 	src := s.source
 	if src.to != to && src.to != nil && m.cfg.off != keepHanded {
-		for _, key := range sortedKeys(src.handed) {
-			m.d.Remove(n, key)
-			m.stats.Dropped.Add(1)
-		}
+		m.d.Remove(n, sortedKeys(src.handed))
+		m.stats.Dropped.Add(uint64(len(src.handed)))
 	}
 	if src.to != to {
 		src.handed = map[string]bool{}
@@ -125,7 +123,7 @@ func (m *Machine) dropSource(n Slot, s *slot) {
 func (m *Machine) onTaken(msg *Message) {
 	s := &m.slots[msg.Slot]
 	if src := s.source; src != nil && src.to == m.node(msg.From.ID) && src.term == msg.Term {
-		m.dropSource(msg.Slot, s)
+		m.setSource(msg.Slot, s, nil) // there was nothing, and nothing has come since
 	}
 }
 
@@ -178,9 +176,7 @@ func (m *Machine) onPull(msg *Message) {
 		Kind: MsgBatch, Slot: msg.Slot, Term: msg.Term, Seq: src.seq, Items: items, Done: last,
 	})
 	if m.cfg.off == dropUnacknowledged {
-		for _, key := range src.sent {
-			m.d.Remove(msg.Slot, key)
-		}
+		m.d.Remove(msg.Slot, src.sent)
 	}
 	if last { // if the answer is lost, the importer is told that the source is closed
 		m.setSource(msg.Slot, s, nil)
@@ -190,9 +186,7 @@ func (m *Machine) onPull(msg *Message) {
 
 // acknowledged drops what the importer has.
 func (m *Machine) acknowledged(n Slot, src *source) {
-	for _, key := range src.sent {
-		m.d.Remove(n, key)
-	}
+	m.d.Remove(n, src.sent)
 	m.stats.Sent.Add(uint64(src.entries))
 	src.sent, src.entries = nil, 0
 }
@@ -203,8 +197,8 @@ func (m *Machine) onBatch(msg *Message) {
 		if im.from.ID != msg.From.ID || im.done || im.seq != msg.Seq || msg.Term != s.term {
 			continue
 		}
+		m.take(msg, im.first)
 		for i := range msg.Items {
-			m.take(msg, &msg.Items[i], im.first)
 			im.settled[string(msg.Items[i].Key)] = true
 		}
 		im.seq++
@@ -219,38 +213,36 @@ func (m *Machine) onBatch(msg *Message) {
 	}
 }
 
-// take puts an item in, unless this node knows something later of the key. What it
-// has left to live counts from when it was first asked for: the source has said
-// it after that, so it never lives too long.
-func (m *Machine) take(msg *Message, it *Entry, asked time.Duration) {
-	m.budget -= len(it.Key) + len(it.Value)
-	if !it.Gone {
-		m.stats.Received.Add(1)
+// take puts the items of a message in. What they have left to live counts from
+// when they were first asked for: the source has said it after that, so they never
+// live too long.
+func (m *Machine) take(msg *Message, asked time.Duration) {
+	entries := 0
+	for i := range msg.Items {
+		it := &msg.Items[i]
+		m.budget -= len(it.Key) + len(it.Value)
+		if it.Gone {
+			continue
+		}
+		entries++
+		if it.Meta.Remaining == Forever {
+			continue
+		}
+		if it.Meta.Remaining -= m.now - asked; it.Meta.Remaining <= 0 {
+			*it = Entry{Key: it.Key, Gone: true, Meta: Meta{Version: it.Meta.Version}}
+		}
 	}
+	m.stats.Received.Add(uint64(entries))
 	if msg.Flushes < m.flushes {
-		m.stats.Older.Add(1)
+		m.stats.Older.Add(uint64(entries))
 		return // from before the flush
 	}
-	if e := *it; !e.Gone {
-		if e.Meta.Remaining != Forever {
-			if e.Meta.Remaining -= m.now - asked; e.Meta.Remaining <= 0 {
-				e.Gone, e.Value = true, nil
-				e.Meta = Meta{Version: e.Meta.Version}
-			}
-		}
-		switch m.d.Merge(msg.Slot, &e) {
-		case MergeApplied:
-			m.stats.Applied.Add(1)
-		case MergeOlder:
-			m.stats.Older.Add(1)
-		case MergeTooOld:
-			m.stats.TooOld.Add(1)
-		case MergeFailed:
-			m.stats.Failed.Add(1)
-		}
-		return
-	}
-	m.d.Merge(msg.Slot, it)
+	got := m.d.Merge(msg.Slot, msg.Items)
+	m.stats.Applied.Add(uint64(got.Applied))
+	m.stats.Older.Add(uint64(got.Older))
+	m.stats.TooOld.Add(uint64(got.TooOld))
+	m.stats.Failed.Add(uint64(got.Failed))
+	m.stats.Expired.Add(uint64(max(entries-got.Applied-got.Older-got.TooOld-got.Failed, 0)))
 }
 
 // unsettled counts the sources that must be asked before this node may say that
@@ -308,7 +300,7 @@ func (m *Machine) onFetched(msg *Message) {
 		im.settled[msg.Key] = true
 		m.stats.Fetches.Add(1)
 		if msg.Found {
-			m.take(msg, &msg.Items[0], f.first)
+			m.take(msg, f.first)
 		}
 	}
 	if f != nil && m.unsettled(s, msg.Key) == 0 {

@@ -272,7 +272,10 @@ func (n *simNode) Serve(until time.Duration) { n.until = until }
 func (n *simNode) Send(to ID, msg *Message) {
 	s := n.sim
 	m := *msg
-	m.Members = slices.Clone(m.Members)
+	m.Members, m.Items = slices.Clone(m.Members), slices.Clone(m.Items)
+	if m.Kind == MsgGrant {
+		m.Clock, m.Empty = n.clock, n.empty(m.Slot)
+	}
 	copies := 1
 	if s.rng.Float64() < s.loss {
 		copies = 0
@@ -301,6 +304,7 @@ func (n *simNode) Send(to ID, msg *Message) {
 				return
 			}
 			copied := m
+			copied.Items = slices.Clone(m.Items) // the machine may change them
 			if m.Kind > MsgMembers && m.Slot == s.watch {
 				s.trace("%v %v->%v kind %d term %d seq %d key %s items %v done %v elder %d empty %v",
 					s.now, m.From.ID, to, m.Kind, m.Term, m.Seq, m.Key, m.Items, m.Done, m.Elder, m.Empty)

@@ -22,7 +22,7 @@ type slot struct {
 	told      role
 	remembers bool
 	dirty     bool
-	guessed   bool // its heir was asked, and is not the holder
+	guessed   bool // whoever most likely holds it was asked for it
 	toldTerm  uint32
 	route     *node // what Driver.Route was told last
 	routeTerm uint32
@@ -159,7 +159,7 @@ func (m *Machine) publish(n Slot, s *slot) {
 		s.told, s.toldTerm = s.role, s.term
 		m.d.Hold(n, s.term, s.role == roleImporting)
 	}
-	if to := m.holderOf(s, n); to != s.route || s.routeTerm != s.holderTerm {
+	if to := m.routeOf(s, n); to != s.route || s.routeTerm != s.holderTerm {
 		s.route, s.routeTerm = to, s.holderTerm
 		switch {
 		case to == nil:
@@ -184,10 +184,28 @@ func (m *Machine) holderOf(s *slot, n Slot) *node {
 		return owner
 	case s.holder != nil && s.holder.alive && s.holder != m.me:
 		return s.holder
-	case s.holder == nil:
-		return m.heir(n) // this node has just come
 	}
 	return nil
+}
+
+// routeOf gives the node to send operations on a slot to. Where the holder is not
+// known, it most likely still is whom the slot belonged to before the member list
+// changed.
+func (m *Machine) routeOf(s *slot, n Slot) *node {
+	if s.holderTerm == 0 && s.role == roleNone && s.route != nil && s.route.alive && s.route != m.me {
+		return s.route
+	}
+	return m.holderOf(s, n)
+}
+
+// unroute forgets that operations on a slot go to a node, which does not hold it.
+func (s *slot) unroute(from ID) {
+	if s.holder != nil && s.holder.sameRun(from) {
+		s.holder, s.holderTerm = nil, 0
+	}
+	if s.route != nil && s.route.sameRun(from) {
+		s.route = nil
+	}
 }
 
 // tickSlot does what is due, and reports whether there is more to come, and
@@ -229,8 +247,7 @@ func (m *Machine) acquire(n Slot, s *slot) {
 	}
 	holder := s.holder
 	if holder == nil && !s.guessed && s.source == nil && s.claim == nil {
-		// Most likely the one that the slot belonged to before this node came.
-		holder = m.heir(n)
+		holder = m.routeOf(s, n)
 	}
 	if holder != nil && holder != m.me && holder.alive {
 		s.claim = nil
@@ -314,7 +331,7 @@ func (m *Machine) onClaim(msg *Message) {
 	m.promise(s, from, msg.Term)
 	s.holder, s.holderTerm = from, 0 // promised, not known to hold
 	s.claim = nil
-	answer := &Message{Kind: MsgClaimOK, Slot: msg.Slot, Term: msg.Term, Clock: m.d.Clock(msg.Slot), Elder: s.seen}
+	answer := &Message{Kind: MsgClaimOK, Slot: msg.Slot, Term: msg.Term, Clock: m.d.Clock(), Elder: s.seen}
 	if m.dropUnvouched(msg.Slot, s); s.source != nil {
 		m.rebind(msg.Slot, s, from, msg.Term)
 		answer.Sources = []Source{{m.self.ID, s.source.since}}
@@ -501,9 +518,8 @@ func (m *Machine) Moved(now time.Duration, slot Slot, from, holder ID, term uint
 	}
 	m.mark(slot)
 	s := &m.slots[slot]
-	if s.role == roleNone && s.holder != nil && s.holder.sameRun(from) {
-		// It is not the holder, or not yet; the owner will know.
-		s.holder, s.holderTerm = nil, 0
+	if s.role == roleNone { // it is not the holder, or not yet; the owner will know
+		s.unroute(from)
 	}
 	if holder.Name != "" && holder.Name != m.self.Name {
 		m.learn(s, holder, term)
@@ -515,8 +531,8 @@ func (m *Machine) onMoved(msg *Message) {
 	s := &m.slots[msg.Slot]
 	if msg.Node.Name == "" {
 		// Nobody that the sender knows of.
-		if s.role == roleNone && s.holder == m.node(msg.From.ID) {
-			s.holder, s.holderTerm = nil, 0
+		if s.role == roleNone {
+			s.unroute(msg.From.ID)
 		}
 		s.term, s.next = max(s.term, msg.Term), 0
 		m.taking = max(m.taking-1, 0)

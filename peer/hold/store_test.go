@@ -118,20 +118,34 @@ func (n *simNode) Items(slot Slot, keys []string, limit int) (items []Entry, too
 }
 
 // Merge is Driver's.
-func (n *simNode) Merge(slot Slot, it *Entry) Merged {
+func (n *simNode) Merge(slot Slot, items []Entry) (got Merged) {
+	for i := range items {
+		applied := n.merge(slot, &items[i])
+		switch {
+		case items[i].Gone:
+		case applied:
+			got.Applied++
+		default:
+			got.Older++
+		}
+	}
+	return got
+}
+
+func (n *simNode) merge(slot Slot, it *Entry) bool {
 	s, key, v := &n.data[slot], string(it.Key), it.Meta.Version
 	n.Adopt(v.Clock)
 	have, ok := n.lookup(slot, key) // first: if it has expired, that leaves a record
 	if ok && !have.version.Less(v) && n.sim.off != lastWins {
-		return MergeOlder
+		return false
 	}
 	if r, ok := s.records[key]; ok && !r.Less(v) && n.sim.off != noRecords {
-		return MergeOlder
+		return false
 	}
 	if it.Gone {
 		delete(s.entries, key)
 		s.bury(key, v)
-		return MergeApplied
+		return true
 	}
 	e := kept{value: string(it.Value), version: v}
 	if it.Meta.Remaining != Forever {
@@ -139,13 +153,15 @@ func (n *simNode) Merge(slot Slot, it *Entry) Merged {
 	}
 	delete(s.records, key)
 	s.entries[key] = e
-	return MergeApplied
+	return true
 }
 
 // Remove is Driver's.
-func (n *simNode) Remove(slot Slot, key string) {
-	delete(n.data[slot].entries, key)
-	delete(n.data[slot].records, key)
+func (n *simNode) Remove(slot Slot, keys []string) {
+	for _, key := range keys {
+		delete(n.data[slot].entries, key)
+		delete(n.data[slot].records, key)
+	}
 }
 
 // Drop is Driver's.
@@ -156,8 +172,8 @@ func (n *simNode) Drop(slot Slot) int {
 	return dropped
 }
 
-// Empty is Driver's.
-func (n *simNode) Empty(slot Slot) bool {
+// empty reports whether a slot has neither entries nor records.
+func (n *simNode) empty(slot Slot) bool {
 	return len(n.data[slot].entries)+len(n.data[slot].records) == 0
 }
 
@@ -165,7 +181,7 @@ func (n *simNode) Empty(slot Slot) bool {
 func (n *simNode) Floor(Slot) uint32 { return 0 }
 
 // Clock is Driver's.
-func (n *simNode) Clock(Slot) uint64 { return n.clock }
+func (n *simNode) Clock() uint64 { return n.clock }
 
 // Adopt is Driver's.
 func (n *simNode) Adopt(clock uint64) { n.clock = max(n.clock, clock) }

@@ -1,0 +1,222 @@
+package engine
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/smache/smache/proto"
+)
+
+const meshKeys = 20_000
+
+// What moves is counted at both ends, and the counts add up.
+func TestMeshJoinMovesEntries(t *testing.T) {
+	m := startMesh(t, 1)
+	m.fill(meshKeys, "v1")
+	m.start("n01", 100, 0)
+	m.settle()
+	if right, missing, wrong := m.count(meshKeys, "v1"); right != meshKeys {
+		t.Errorf("after a join %d keys are right, %d missing, %d wrong", right, missing, wrong)
+	}
+	moved := float64(m.nodes[1].store.Len())
+	if moved < meshKeys*4/10 || moved > meshKeys*6/10 {
+		t.Errorf("%.0f of %d entries have moved", moved, meshKeys)
+	}
+	for _, name := range []string{"sent", "received", "applied"} {
+		if n := m.metric("smache_move_" + name + "_entries_total"); n != moved {
+			t.Errorf("%.0f entries were %s, and %.0f have moved", n, name, moved)
+		}
+	}
+	for _, name := range []string{"refused_older", "refused_age", "failed", "dropped"} {
+		if n := m.metric("smache_move_" + name + "_entries_total"); n != 0 {
+			t.Errorf("%.0f entries %s", n, name)
+		}
+	}
+}
+
+func TestMeshLeaveAndCrash(t *testing.T) {
+	m := startMesh(t, 4)
+	m.fill(meshKeys, "v1")
+	m.leave(m.nodes[3])
+	m.settle()
+	if right, missing, wrong := m.count(meshKeys, "v1"); right != meshKeys {
+		t.Errorf("after a leave %d keys are right, %d missing, %d wrong", right, missing, wrong)
+	}
+	lost := m.nodes[2].store.Len()
+	m.crash(m.nodes[2])
+	m.settle()
+	if right, missing, wrong := m.count(meshKeys, "v1"); missing != lost || wrong != 0 {
+		t.Errorf("after a crash %d keys are right, %d missing, %d wrong; the node had %d", right, missing, wrong, lost)
+	}
+	m.fill(meshKeys, "v2")
+	if right, missing, wrong := m.count(meshKeys, "v2"); right != meshKeys {
+		t.Errorf("written again, %d keys are right, %d missing, %d wrong", right, missing, wrong)
+	}
+}
+
+func TestMeshFlush(t *testing.T) {
+	m := startMesh(t, 3)
+	m.fill(3000, "v1")
+	var wait sync.WaitGroup
+	for _, n := range m.nodes { // all at once: they overtake each other
+		wait.Go(func() {
+			applied, members, err := n.Flush()
+			if applied != 3 || members != 3 || err != nil {
+				t.Errorf("%s: flushed at %d of %d, %v", n.name, applied, members, err)
+			}
+		})
+	}
+	wait.Wait()
+	if right, missing, wrong := m.count(3000, "v1"); missing != 3000 {
+		t.Errorf("after a flush %d keys are right, %d missing, %d wrong", right, missing, wrong)
+	}
+	m.fill(3000, "v2")
+	m.start("n03", 100, 0) // it has not heard of the flush
+	m.settle()
+	if right, missing, wrong := m.count(3000, "v2"); right != 3000 {
+		t.Errorf("written again, %d keys are right, %d missing, %d wrong", right, missing, wrong)
+	}
+}
+
+// The later write wins, whatever the clocks say.
+func TestMeshClocksApart(t *testing.T) {
+	m := &mesh{t: t}
+	await(t, "it serves", m.start("n00", 100, 30*time.Second).Ready)
+	m.fill(2000, "v1")
+	second, third := m.start("n01", 100, -30*time.Second), m.start("n02", 100, 0)
+	await(t, "they serve", func() bool { return second.Ready() && third.Ready() })
+	for round := range 5 {
+		m.fill(2000, fmt.Sprint("w", round))
+		if right, missing, wrong := m.count(2000, fmt.Sprint("w", round)); right != 2000 {
+			t.Fatalf("%d keys are right, %d missing, %d wrong", right, missing, wrong)
+		}
+	}
+	m.settle()
+	m.leave(m.nodes[0])
+	m.settle()
+	if right, missing, wrong := m.count(2000, "w4"); right != 2000 {
+		t.Errorf("at the end %d keys are right, %d missing, %d wrong", right, missing, wrong)
+	}
+}
+
+// Nodes come and go while keys are counted up: no count is ever lost, and none
+// comes back. Operations that are refused are done again: here everything runs on
+// the same few cores, so that none may be in time.
+func TestMeshUnderLoad(t *testing.T) {
+	m := startMesh(t, 2)
+	stop := make(chan struct{})
+	var wait sync.WaitGroup
+	var done, refused atomic.Int64
+	first, second := m.nodes[0], m.nodes[1] // these stay
+	try := func(n *meshNode, code proto.Opcode, key, value string) *proto.Op {
+		for range 200 {
+			op := n.do(code, key, value)
+			runtime.Gosched() // as a request does when it waits for its client
+			done.Add(1)
+			if op.Status != proto.StatusBusy && op.Status != proto.StatusUnreachable {
+				return op
+			}
+			refused.Add(1)
+		}
+		t.Errorf("%s is refused through %s again and again", key, n.name)
+		return &proto.Op{Status: proto.StatusBusy}
+	}
+	for worker := range 8 {
+		wait.Go(func() {
+			for count := 1; ; count++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				for key := range 20 {
+					name, node := fmt.Sprint("w", worker, "-", key), first
+					if (count+key)%2 == 0 {
+						node = second
+					}
+					if count > 1 {
+						op := try(node, proto.OpGet, name, "")
+						if want := fmt.Sprint(count - 1); op.Status != proto.StatusOK || string(op.Out) != want {
+							t.Errorf("%s through %s is %q (%v), want %s", name, node.name, op.Out, op.Status, want)
+							return
+						}
+					}
+					if op := try(node, proto.OpSet, name, fmt.Sprint(count)); op.Status != proto.StatusOK {
+						t.Errorf("%s through %s is not written: %v", name, node.name, op.Status)
+						return
+					}
+				}
+			}
+		})
+	}
+	for round := range 3 {
+		a := m.start(fmt.Sprint("a", round), 100, 0)
+		b := m.start(fmt.Sprint("b", round), 200, 0)
+		m.settle()
+		var leaving sync.WaitGroup
+		leaving.Go(func() { m.leave(a) })
+		leaving.Go(func() { m.leave(b) })
+		leaving.Wait()
+		m.settle()
+	}
+	close(stop)
+	wait.Wait()
+	t.Logf("%d operations, %d of them refused", done.Load(), refused.Load())
+}
+
+func TestMeshOfThirtyTwo(t *testing.T) {
+	m := startMesh(t, 32)
+	m.fill(3200, "v1")
+	if right, missing, wrong := m.count(3200, "v1"); right != 3200 {
+		t.Errorf("%d keys are right, %d missing, %d wrong", right, missing, wrong)
+	}
+	for _, n := range m.nodes {
+		if share := n.View().Members[0].Slots; share < proto.Slots/32/2 || share > proto.Slots/32*2 {
+			t.Errorf("a node has %d slots", share)
+		}
+	}
+}
+
+// A thousand nodes come and go. They get no slots, so that it does not take long;
+// everything else is as ever.
+func TestMeshLeaksNothing(t *testing.T) {
+	m := startMesh(t, 2)
+	cycle := func(n int) {
+		var wait sync.WaitGroup
+		for i := range 10 {
+			wait.Go(func() {
+				node := m.start(fmt.Sprint("x", n, "-", i), 0, 0)
+				await(t, "it serves", node.Ready)
+				m.leave(node)
+			})
+		}
+		wait.Wait()
+	}
+	cycle(0)
+	m.settle()
+	goroutines, heap := runtime.NumGoroutine(), liveHeap()
+	for n := range 100 {
+		cycle(n + 1)
+	}
+	m.settle()
+	await(t, "the goroutines end", func() bool { return runtime.NumGoroutine() <= goroutines+5 })
+	if grown := int64(liveHeap()) - int64(heap); grown > 24<<20 {
+		t.Errorf("after 1000 joins and leaves the heap has grown by %d bytes", grown)
+	}
+	if n := strings.Count(string(m.nodes[0].AppendMetrics(nil)), "\n"); n > 5000 {
+		t.Errorf("the metrics have %d lines", n)
+	}
+}
+
+func liveHeap() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var s runtime.MemStats
+	runtime.ReadMemStats(&s)
+	return s.HeapAlloc
+}
