@@ -3,7 +3,6 @@ package engine
 import (
 	"fmt"
 	"runtime"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -167,56 +166,4 @@ func TestMeshUnderLoad(t *testing.T) {
 	close(stop)
 	wait.Wait()
 	t.Logf("%d operations, %d of them refused", done.Load(), refused.Load())
-}
-
-func TestMeshOfThirtyTwo(t *testing.T) {
-	m := startMesh(t, 32)
-	m.fill(3200, "v1")
-	if right, missing, wrong := m.count(3200, "v1"); right != 3200 {
-		t.Errorf("%d keys are right, %d missing, %d wrong", right, missing, wrong)
-	}
-	for _, n := range m.nodes {
-		if share := n.View().Members[0].Slots; share < proto.Slots/32/2 || share > proto.Slots/32*2 {
-			t.Errorf("a node has %d slots", share)
-		}
-	}
-}
-
-// A thousand nodes come and go. They get no slots, so that it does not take long;
-// everything else is as ever.
-func TestMeshLeaksNothing(t *testing.T) {
-	m := startMesh(t, 2)
-	cycle := func(n int) {
-		var wait sync.WaitGroup
-		for i := range 10 {
-			wait.Go(func() {
-				node := m.start(fmt.Sprint("x", n, "-", i), 0, 0)
-				await(t, "it serves", node.Ready)
-				m.leave(node)
-			})
-		}
-		wait.Wait()
-	}
-	cycle(0)
-	m.settle()
-	goroutines, heap := runtime.NumGoroutine(), liveHeap()
-	for n := range 100 {
-		cycle(n + 1)
-	}
-	m.settle()
-	await(t, "the goroutines end", func() bool { return runtime.NumGoroutine() <= goroutines+5 })
-	if grown := int64(liveHeap()) - int64(heap); grown > 24<<20 {
-		t.Errorf("after 1000 joins and leaves the heap has grown by %d bytes", grown)
-	}
-	if n := strings.Count(string(m.nodes[0].AppendMetrics(nil)), "\n"); n > 5000 {
-		t.Errorf("the metrics have %d lines", n)
-	}
-}
-
-func liveHeap() uint64 {
-	runtime.GC()
-	runtime.GC()
-	var s runtime.MemStats
-	runtime.ReadMemStats(&s)
-	return s.HeapAlloc
 }

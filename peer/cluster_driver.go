@@ -122,7 +122,7 @@ func (o *outbox) append(m *hold.Message) {
 	o.buf = o.w.Append(o.buf, &msg)
 	for _, s := range m.Sources[:min(len(m.Sources), proto.MaxSources)] {
 		o.buf = o.w.Source(o.buf, &proto.SlotSource{
-			Node: []byte(s.Name), Incarnation: s.Incarnation, Since: s.Since,
+			Node: []byte(s.Name), Incarnation: s.Incarnation, Since: s.Since, Elder: s.Elder,
 		})
 	}
 	for i := range m.Items {
@@ -208,7 +208,7 @@ func (k *keeper) receiveSlots(now time.Duration, e *event) {
 		var source proto.SlotSource
 		for msg.Sources.Next(&source) {
 			m.Sources = append(m.Sources, hold.Source{
-				ID: hold.ID{Name: string(source.Node), Incarnation: source.Incarnation}, Since: source.Since,
+				ID: hold.ID{Name: string(source.Node), Incarnation: source.Incarnation}, Since: source.Since, Elder: source.Elder,
 			})
 		}
 		k.received = k.received[:0]

@@ -124,7 +124,7 @@ func (r random) message() (m slotMessage) {
 	case SlotClaimOK:
 		m.Elder, m.Clock = r.Uint32(), r.Uint64()
 		for range r.IntN(5) {
-			m.Sources = append(m.Sources, SlotSource{r.name(), r.Uint64(), r.Uint32()})
+			m.Sources = append(m.Sources, SlotSource{r.name(), r.Uint64(), r.Uint32(), r.Uint32()})
 		}
 	case SlotPull:
 		m.Seq = r.Uint32()

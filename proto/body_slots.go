@@ -40,8 +40,8 @@ import "encoding/binary"
 //	claim_ok              4   elder
 //	                      8   clock
 //	                      2   number of sources, at most 64
-//	                      …   sources: incarnation (8), since (4), length of the
-//	                          name (1), name
+//	                      …   sources: incarnation (8), since (4), elder (4),
+//	                          length of the name (1), name
 //	pull                  4   seq
 //	batch                 4   seq
 //	                      2   number of entries
@@ -55,7 +55,7 @@ import "encoding/binary"
 const (
 	slotsHeadLen   = 32
 	slotMessageLen = 8
-	slotSourceLen  = 13
+	slotSourceLen  = 17
 
 	// MaxSlotMessages is the most messages in one frame.
 	MaxSlotMessages = 4096
@@ -206,6 +206,8 @@ type SlotSource struct {
 	Node        []byte
 	Incarnation uint64
 	Since       uint32
+	// Elder is the term from which on what others have may be added to it.
+	Elder uint32
 }
 
 // SlotSources iterates over the sources of a claim_ok.
@@ -229,13 +231,14 @@ func (l *SlotSources) Next(s *SlotSource) bool {
 // read reads the source at the front of b, and gives its length, 0 if b is
 // shorter.
 func (s *SlotSource) read(b []byte) int {
-	if len(b) < slotSourceLen || len(b) < slotSourceLen+int(b[12]) {
+	if len(b) < slotSourceLen || len(b) < slotSourceLen+int(b[16]) {
 		return 0
 	}
-	end := slotSourceLen + int(b[12])
+	end := slotSourceLen + int(b[16])
 	*s = SlotSource{
 		Node:        b[slotSourceLen:end:end],
-		Incarnation: binary.LittleEndian.Uint64(b), Since: binary.LittleEndian.Uint32(b[8:]),
+		Incarnation: binary.LittleEndian.Uint64(b),
+		Since:       binary.LittleEndian.Uint32(b[8:]), Elder: binary.LittleEndian.Uint32(b[12:]),
 	}
 	return end
 }

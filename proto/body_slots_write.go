@@ -120,6 +120,7 @@ func (w *SlotsWriter) Source(dst []byte, s *SlotSource) []byte {
 	binary.LittleEndian.PutUint16(dst[w.message+sourceCountAt:], uint16(w.parts))
 	dst = binary.LittleEndian.AppendUint64(dst, s.Incarnation)
 	dst = binary.LittleEndian.AppendUint32(dst, s.Since)
+	dst = binary.LittleEndian.AppendUint32(dst, s.Elder)
 	return append(append(dst, byte(len(s.Node))), s.Node...)
 }
 

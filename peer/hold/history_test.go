@@ -24,7 +24,7 @@ const historySlots = 4
 func (s *sim) client(every time.Duration) {
 	names := s.names()
 	n := s.nodes[names[s.rng.IntN(len(names))]]
-	if n.up && !n.leaving && n.m.self.State == StateServing {
+	if !s.quiet && n.up && !n.leaving && n.m.self.State == StateServing {
 		op := &clientOp{key: fmt.Sprintf("%c%d", 'a'+s.rng.IntN(s.slots), s.rng.IntN(6))}
 		op.slot = slotOf(op.key, s.slots)
 		switch p := s.rng.IntN(20); {
@@ -149,13 +149,41 @@ func (n *simNode) hasHeir() bool {
 }
 
 // heal ends the cut, and waits until the sides have agreed; then every node must
-// give the same.
+// give the same, and something must be left.
 func (s *sim) heal() {
 	s.trace("%v heal", s.now)
+	s.quiet = true
+	s.run(time.Second)
+	before := s.values()
 	s.cut = map[[2]string]bool{}
 	s.run(15 * time.Second)
 	s.check.forget()
+	kept, after := 0, s.values()
+	s.quiet = false
+	for key := range before {
+		if after[key] {
+			kept++
+		}
+	}
+	if len(before) >= 8 && kept == 0 {
+		s.check.fail("of %d keys %d are left after healing", len(before), kept)
+	}
 	s.run(3 * time.Second)
+}
+
+// values are the keys with entries, of no limited life, at nodes that hold them.
+func (s *sim) values() map[string]bool {
+	keys := map[string]bool{}
+	for _, n := range s.nodes {
+		for i := range n.data {
+			for key, e := range n.data[i].entries {
+				if n.up && n.data[i].role != roleNone && e.expiry == 0 {
+					keys[key] = true
+				}
+			}
+		}
+	}
+	return keys
 }
 
 func TestHistories(t *testing.T) {

@@ -60,6 +60,9 @@ const (
 	// recordTime is how long the record of a key that went is kept at least: more
 	// than it takes to find out that a peer is cut off.
 	recordTime = 5 * time.Second
+	// grace is how long a node that has come back leaves slots without a holder to
+	// others who may come back too: with them, what it holds can be vouched for.
+	grace = 2500 * time.Millisecond
 	// healTime is how long records are kept for a silent member; one that comes
 	// back later brings nothing with it.
 	healTime = 10 * time.Minute
@@ -104,6 +107,8 @@ type Machine struct {
 	// before is the member list as it was when this node was counted dead, until
 	// everything that it held then is in good hands.
 	before []Member
+	// back is when this node came back last.
+	back time.Duration
 	// unheard is when a member was last silent that may come back with entries of
 	// its own: records are kept for it, and a while longer.
 	unheard   time.Duration

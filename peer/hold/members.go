@@ -164,6 +164,7 @@ func (m *Machine) comeBack(dead uint64) {
 	m.self.Incarnation = max(m.self.Incarnation, dead) + 1
 	m.me = m.node(m.self.ID)
 	m.lease, m.pinged = 0, m.now-pingEvery // ask at the next tick
+	m.back = m.now
 	if m.before == nil {
 		m.before = slices.Clone(m.list)
 	}
@@ -210,6 +211,12 @@ func (m *Machine) disowned() bool {
 		o := m.member(b.Name)
 		return b.Alive() && (o == nil || !o.sameRun(b.ID) || o.State == StateGone)
 	})
+}
+
+// hopes reports whether what this node holds in doubt may soon be vouched for: after
+// a partition the nodes of both sides come back, each when it hears of it.
+func (m *Machine) hopes() bool {
+	return m.before != nil && m.now-m.back < grace && !m.vouched() && !m.disowned()
 }
 
 // watchPeers asks all live peers whether they are there, and counts as dead who

@@ -85,11 +85,12 @@ type Message struct {
 	Empty   bool
 }
 
-// Source names a node that has entries of a slot which nobody has asked for, and
-// the term up to which they are right.
+// Source names a node that has entries of a slot which nobody has asked for, the
+// term up to which they are right, and the one from which on others' may be added
+// to them: see slot.elder.
 type Source struct {
 	ID
-	Since uint32
+	Since, Elder uint32
 }
 
 // ID names one run of one node.

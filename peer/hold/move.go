@@ -27,7 +27,7 @@ func (m *Machine) tickImports(n Slot, s *slot) {
 		case im.done:
 		case !im.from.alive:
 			// A source that is dead has taken what it had with it.
-			im.done = true
+			im.done, s.broken = true, true
 		case im.asked == 0 || m.now-im.asked >= retry:
 			m.pull(n, s, im)
 			all = false
@@ -54,7 +54,7 @@ func (m *Machine) tickImports(n Slot, s *slot) {
 			m.askSources(n, s, key, f)
 		}
 	}
-	if all {
+	if all && !m.nextImport(n, s) {
 		s.imports = nil
 		m.setRole(n, s, roleHolding)
 	}
@@ -85,7 +85,7 @@ func (m *Machine) doubt(n Slot, s *slot) {
 	m.setSource(n, s, &source{
 		term: s.term, since: s.holderTerm, elder: max(s.elder, m.d.Floor(n)), doubt: true, handed: map[string]bool{},
 	})
-	s.imports, s.holder, s.holderTerm = nil, nil, 0
+	s.imports, s.pending, s.holder, s.holderTerm = nil, nil, nil, 0
 	m.refuseWaiting(s)
 }
 

@@ -24,6 +24,7 @@ type sim struct {
 
 	lastFault    time.Duration
 	loss, double float64
+	quiet        bool // clients do nothing
 	cut          map[[2]string]bool
 	check        *checker
 	trace        func(format string, args ...any)

@@ -1,6 +1,7 @@
 package hold
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -32,11 +33,10 @@ type slot struct {
 	// holder is who holds the slot under holderTerm, as far as this node knows.
 	holder     *node
 	holderTerm uint32
-	// seen is the highest term that anybody is known to have held, or may have:
-	// was promised, but not to promised, who was promised last, promisedTerm.
-	seen         uint32
-	promisedTerm uint32
-	promised     *node
+	// seen is the highest term that anybody is known to have held. promises are
+	// terms that others may have held: this node has agreed to it.
+	seen     uint32
+	promises []promise
 	// elder is, for the holder, the highest term that what it has may not
 	// include: entries, and the records of those that went. Whoever held the slot
 	// under that term or later may bring what it has; what is older has been
@@ -45,11 +45,24 @@ type slot struct {
 
 	claim   *claim
 	imports []*imported
+	// pending are sources to import from when the imports are complete; broken says
+	// that one of them was not.
+	pending []*node
+	broken  bool
 	source  *source
 	fetches map[string]*fetching
 	next    time.Duration // when to ask again
 	settled time.Duration // when the last import was complete
 }
+
+// promise is a term that a node was allowed to hold a slot under.
+type promise struct {
+	to   *node
+	term uint32
+}
+
+// maxPromises bounds the promises of a slot that are kept apart.
+const maxPromises = 8
 
 // claim is the attempt to hold a slot whose holder is dead.
 type claim struct {
@@ -260,7 +273,11 @@ func (m *Machine) acquire(n Slot, s *slot) {
 		m.send(holder.ID, &Message{Kind: MsgTake, Slot: n})
 		return
 	}
-	if m.others > 0 && m.claiming >= claimFactor*m.cfg.Window {
+	if m.others > 0 && m.claiming >= claimFactor*m.cfg.Window*4/max(m.others, 4) {
+		m.postpone(n, s)
+		return
+	}
+	if s.source != nil && s.source.doubt && m.hopes() {
 		m.postpone(n, s)
 		return
 	}
@@ -269,7 +286,8 @@ func (m *Machine) acquire(n Slot, s *slot) {
 }
 
 // claimFactor is how many more slots a node claims at a time than it takes: nobody
-// serves them meanwhile.
+// serves them meanwhile. Each costs a message to every member, so that in a larger
+// cluster it is fewer.
 const claimFactor = 8
 
 // postpone leaves a slot to the next tick, which begins with it.
@@ -287,9 +305,9 @@ func (m *Machine) pressClaim(n Slot, s *slot) {
 		s.claim = &claim{term: s.term}
 		m.promise(s, m.me, s.term)
 		if m.dropUnvouched(n, s); s.source != nil {
-			s.claim.sources = append(s.claim.sources, Source{m.self.ID, s.source.since})
+			s.claim.sources = append(s.claim.sources, Source{m.self.ID, s.source.since, s.source.elder})
 		}
-		s.claim.elder = s.seen
+		s.claim.elder = m.elderOf(s)
 		for _, o := range m.alivePeers() {
 			s.claim.waiting = append(s.claim.waiting, o.ID)
 		}
@@ -310,7 +328,8 @@ func (m *Machine) pressClaim(n Slot, s *slot) {
 func (m *Machine) onClaim(msg *Message) {
 	s := &m.slots[msg.Slot]
 	from := m.node(msg.From.ID)
-	if msg.Epoch != m.epoch || m.owner(msg.Slot) != from || !m.fenced() {
+	if msg.Epoch != m.epoch || m.owner(msg.Slot) != from || !m.fenced() ||
+		s.source != nil && s.source.doubt && m.hopes() {
 		m.send(msg.From.ID, &Message{Kind: MsgClaimNo, Slot: msg.Slot, Term: s.term})
 		return
 	}
@@ -328,25 +347,41 @@ func (m *Machine) onClaim(msg *Message) {
 		m.send(msg.From.ID, &Message{Kind: MsgClaimNo, Slot: msg.Slot, Term: s.term})
 		return
 	}
+	answer := &Message{Kind: MsgClaimOK, Slot: msg.Slot, Term: msg.Term, Clock: m.d.Clock(), Elder: m.elderOf(s)}
 	m.promise(s, from, msg.Term)
 	s.holder, s.holderTerm = from, 0 // promised, not known to hold
 	s.claim = nil
-	answer := &Message{Kind: MsgClaimOK, Slot: msg.Slot, Term: msg.Term, Clock: m.d.Clock(), Elder: s.seen}
 	if m.dropUnvouched(msg.Slot, s); s.source != nil {
 		m.rebind(msg.Slot, s, from, msg.Term)
-		answer.Sources = []Source{{m.self.ID, s.source.since}}
+		answer.Sources = []Source{{m.self.ID, s.source.since, s.source.elder}}
 	}
 	m.send(msg.From.ID, answer)
 }
 
 // promise notes that a node may hold the slot under term, from now on.
 func (m *Machine) promise(s *slot, to *node, term uint32) {
-	// What this node has promised itself it knows to have come to nothing, unless
-	// it has held the slot; then it is in seen.
-	if s.promised != to && s.promised != nil && !s.promised.sameRun(m.self.ID) {
-		s.seen = max(s.seen, s.promisedTerm)
+	s.term = term
+	if to == m.me {
+		return // whether this node has held the slot it knows
 	}
-	s.term, s.promised, s.promisedTerm = term, to, term
+	s.promises = slices.DeleteFunc(s.promises, func(p promise) bool { return p.to == to })
+	if s.promises = append(s.promises, promise{to, term}); len(s.promises) > maxPromises {
+		s.seen = max(s.seen, s.promises[0].term)
+		s.promises = slices.Delete(s.promises, 0, 1)
+	}
+}
+
+// elderOf gives the highest term that somebody may have held a slot under, as far
+// as this node can say. Whoever was promised one and lives says for itself whether
+// anything came of it: it is asked for the same claim.
+func (m *Machine) elderOf(s *slot) uint32 {
+	elder := s.seen
+	for _, p := range s.promises {
+		if o := m.member(p.to.Name); o == nil || !o.Alive() || !o.sameRun(p.to.ID) {
+			elder = max(elder, p.term)
+		}
+	}
+	return elder
 }
 
 func (m *Machine) onClaimAnswer(msg *Message) {
@@ -384,25 +419,57 @@ func (m *Machine) finishClaim(n Slot, s *slot) {
 	s.claim = nil
 	m.hold(n, s)
 	m.stats.Claimed.Add(1)
-	s.elder = elder
-	if s.source != nil { // this node's own leftovers are where they belong
+	slices.SortStableFunc(sources, func(a, b Source) int { return cmp.Compare(b.Since, a.Since) })
+	own := s.source != nil // this node's own leftovers are where they belong
+	if own {
 		m.rebind(n, s, m.me, s.term)
-		if s.source.since < elder && m.cfg.off != returnKeeps {
-			m.dropSource(n, s)
-		} else {
-			m.setSource(n, s, nil)
-		}
 	}
 	for _, src := range sources {
-		if src.ID == m.self.ID {
-			continue
-		}
-		if src.Since < elder && m.cfg.off != returnKeeps {
+		switch {
+		case src.ID == m.self.ID && len(s.pending) > 0 && m.cfg.off != returnKeeps:
+			// It is right only together with what is still to come, and this node
+			// would serve it before.
+			own = false
+			m.dropSource(n, s)
+		case src.Since >= elder || m.cfg.off == returnKeeps:
+			// What came after it is all known: here, or at sources before it.
+			elder = min(elder, src.Elder)
+			if src.ID != m.self.ID {
+				s.pending = append(s.pending, m.node(src.ID))
+			}
+		case src.ID == m.self.ID:
+			own = false
+			m.dropSource(n, s)
+		default:
 			m.send(src.ID, &Message{Kind: MsgStale, Slot: n, Term: s.term, Done: true})
-		} else {
-			m.openImport(n, s, m.node(src.ID))
 		}
 	}
+	if own {
+		m.setSource(n, s, nil)
+	}
+	s.elder, s.broken = elder, false
+	m.nextImport(n, s)
+}
+
+// nextImport opens the import that is next: what a source has that is not the
+// latest is only right together with all that is later. It reports whether there
+// is one.
+func (m *Machine) nextImport(n Slot, s *slot) bool {
+	for len(s.pending) > 0 {
+		from := s.pending[0]
+		s.pending = s.pending[1:]
+		if s.broken {
+			m.send(from.ID, &Message{Kind: MsgStale, Slot: n, Term: s.term, Done: true})
+			continue
+		}
+		if from.alive {
+			m.openImport(n, s, from)
+			return true
+		}
+		s.broken = true
+	}
+	s.pending = nil
+	return false
 }
 
 // hold makes this node the holder under s.term.
