@@ -31,7 +31,7 @@ func TestMeshJoinMovesEntries(t *testing.T) {
 			t.Errorf("%.0f entries were %s, and %.0f have moved", n, name, moved)
 		}
 	}
-	for _, name := range []string{"refused_older", "refused_age", "failed", "dropped"} {
+	for _, name := range []string{"refused_older", "expired", "failed", "dropped"} {
 		if n := m.metric("smache_move_" + name + "_entries_total"); n != 0 {
 			t.Errorf("%.0f entries %s", n, name)
 		}

@@ -257,9 +257,9 @@ func TestFullTaker(t *testing.T) {
 	taker := f.nodes[1]
 	given, received := f.nodes[0].metric("smache_move_sent_entries_total"), taker.metric("smache_move_received_entries_total")
 	applied, failed := taker.metric("smache_move_applied_entries_total"), taker.metric("smache_move_failed_entries_total")
-	old, evicted := taker.metric("smache_move_refused_age_entries_total"), taker.metric("smache_evictions_total")
+	old, evicted := taker.metric("smache_merge_age_total"), taker.metric("smache_evictions_total")
 	t.Logf("given %v, received %v: applied %v, too old %v, failed %v; evicted %v", given, received, applied, old, failed, evicted)
-	if given != received || received != applied+old+failed+taker.metric("smache_move_refused_older_entries_total") {
+	if given != received || received != applied+failed+taker.metric("smache_move_refused_older_entries_total")+taker.metric("smache_move_expired_entries_total") {
 		t.Error("the counts do not add up")
 	}
 	if evicted+old+failed == 0 {

@@ -69,7 +69,6 @@ type Store interface {
 // Merged counts what became of entries from elsewhere.
 type Merged struct {
 	Applied int
-	Older   int // what is here is as new, or newer
-	TooOld  int // the memory is full of younger entries
+	Older   int // what is here is as new, or newer, or memory is full of younger entries
 	Failed  int // it does not fit, or is not what an entry can be
 }

@@ -138,9 +138,9 @@ type Stats struct {
 	// the last tick; those that it imports and that others import from it included.
 	Misplaced atomic.Int64
 	// Entries that were sent and acknowledged; received; and of these, taken in,
-	// refused because what is here is as new, refused because the memory is full
-	// of younger ones, refused for another reason, expired on the way.
-	Sent, Received, Applied, Older, TooOld, Failed, Expired atomic.Uint64
+	// refused because what is here is as new, or the memory full of younger ones,
+	// refused for another reason, expired on the way.
+	Sent, Received, Applied, Older, Failed, Expired atomic.Uint64
 	// Dropped counts entries that this node had to let go because others have
 	// overtaken them, or may have.
 	Dropped atomic.Uint64

@@ -69,7 +69,9 @@ func (m *Machine) tickSource(n Slot, s *slot) {
 		m.dropSource(n, s)
 	case src.to == nil:
 		// In doubt, or refused: whoever holds the slot now may want it.
-		if to := m.holderOf(s, n); to != nil && to != m.me && to.alive && (!src.doubt || m.vouched()) {
+		to := m.holderOf(s, n)
+		if to != nil && to != m.me && to.alive && m.offered < 4*m.cfg.Window && (!src.doubt || m.vouched()) {
+			m.offered++
 			m.send(to.ID, &Message{Kind: MsgOffer, Slot: n, Term: src.term, Elder: src.since, Done: true})
 		}
 	case !src.started && src.to.alive:
@@ -240,9 +242,8 @@ func (m *Machine) take(msg *Message, asked time.Duration) {
 	got := m.d.Merge(msg.Slot, msg.Items)
 	m.stats.Applied.Add(uint64(got.Applied))
 	m.stats.Older.Add(uint64(got.Older))
-	m.stats.TooOld.Add(uint64(got.TooOld))
 	m.stats.Failed.Add(uint64(got.Failed))
-	m.stats.Expired.Add(uint64(max(entries-got.Applied-got.Older-got.TooOld-got.Failed, 0)))
+	m.stats.Expired.Add(uint64(max(entries-got.Applied-got.Older-got.Failed, 0)))
 }
 
 // unsettled counts the sources that must be asked before this node may say that
