@@ -290,19 +290,29 @@ func TestForwardHolderDies(t *testing.T) {
 	write := begin(a.f, newOp(proto.OpSet, key, "v"))
 	<-asked
 	give(nodes, slot, c, 2)
-	if err := b.links.Close(); err != nil {
-		t.Error(err)
-	}
+	b.links.Link("a").fail(proto.ErrLinkSlow)
 	if op := write.wait(t); op.Status != proto.StatusUnreachable {
 		t.Error(describe(op))
 	}
 	if op := read.wait(t); op.Status != proto.StatusMiss || op.Node != "c" {
 		t.Error(describe(op))
 	}
+	// What a holder that leaves has not answered it has not carried out.
+	give(nodes, slot, b, 3)
+	eventually(t, "the link comes back", func() bool { return a.links.Link("b").Connected() })
+	write = begin(a.f, newOp(proto.OpSet, key, "w"))
+	<-asked
+	give(nodes, slot, c, 4)
+	if err := b.links.Close(); err != nil {
+		t.Error(err)
+	}
+	if op := write.wait(t); op.Status != proto.StatusOK || op.Node != "c" {
+		t.Error(describe(op))
+	}
 	// A holder that is known and has no link is waited for.
-	a.dir.set(slot, "b", 3)
+	a.dir.set(slot, "b", 5)
 	o := begin(a.f, newOp(proto.OpSet, key, "v"))
-	a.dir.set(slot, "c", 4)
+	a.dir.set(slot, "c", 6)
 	if op := o.wait(t); op.Status != proto.StatusOK || op.Node != "c" {
 		t.Error(describe(op))
 	}

@@ -206,10 +206,19 @@ func take(op *proto.Op, a *proto.Answer, from *Link) {
 	op.Node = from.Name()
 }
 
+// leftInOrder reports whether a link has ended because its peer has left. What such
+// a node has not answered it has not carried out: it says farewell when it has held
+// nothing for a while.
+func leftInOrder(why error) bool {
+	var remote *remoteError
+	return errors.Is(why, ErrForgotten) || errors.As(why, &remote) && remote.Reason == proto.CloseDone
+}
+
 // lost goes on when there is no answer, for whatever reason. A write may have been
-// applied; a read is repeated, if there is time.
+// applied, unless the peer has left in good order; a read is repeated, if there is
+// time.
 func (t *trip) lost(why error) {
-	if t.op.Code == proto.OpGet && errors.Is(why, ErrLinkLost) {
+	if errors.Is(why, ErrLinkLost) && (t.op.Code == proto.OpGet || leftInOrder(why)) {
 		t.pause(retryAfter)
 		return
 	}

@@ -1,0 +1,262 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/smache/smache/cmd/smache/internal/history"
+)
+
+// A lab is a fleet whose nodes have a network namespace each. What they say to each
+// other passes through a namespace with two bridges: a node plugged into the other
+// one is cut off, and nobody tells it so. Clients reach them by another network.
+type lab struct {
+	fleet
+	id     string // begins the names of all that is made
+	subnet int    // 198.18.subnet.0 is the nodes' network, subnet+1 the clients'
+}
+
+// newLab makes a lab for n nodes. It returns nil where that is not possible, which
+// is a failure where CI runs the tests.
+func newLab(t *testing.T, n int) *lab {
+	id := fmt.Sprintf("sm%d", os.Getpid()%100_000)
+	l := &lab{fleet: fleet{t: t, ports: make([]string, n), nodes: make([]*process, n), up: make([]bool, n)}, id: id, subnet: os.Getpid() % 127 * 2}
+	for place := range l.ports {
+		l.ports[place] = fmt.Sprintf("-%d", place)
+	}
+	try := func(args ...string) error {
+		output, err := exec.Command("ip", args...).CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("ip %s: %w: %s", strings.Join(args, " "), err, output)
+		}
+		return nil
+	}
+	if err := try("netns", "add", id+"sw"); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatalf("CI must be able to make network namespaces, as root with iproute2: %v", err)
+		}
+		t.Logf("NOT TESTED: network namespaces need root and iproute2: %v", err)
+		return nil
+	}
+	t.Cleanup(func() {
+		_ = try("netns", "del", id+"sw")
+		_ = try("link", "del", id+"br")
+		for place := range n {
+			_ = try("netns", "del", l.space(place))
+		}
+	})
+	do := func(command string, args ...any) {
+		t.Helper()
+		if err := try(strings.Fields(fmt.Sprintf(command, args...))...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for bridge := range 2 {
+		do("-n %ssw link add br%d type bridge", id, bridge)
+		do("-n %ssw link set br%d up", id, bridge)
+	}
+	do("link add %sbr type bridge", id)
+	do("address add %s/24 dev %sbr", l.address(1, 253), id)
+	do("link set %sbr up", id)
+	for place := range n {
+		space := l.space(place)
+		do("netns add %s", space)
+		do("-n %s link set lo up", space)
+		do("-n %s link add peers type veth peer name port%d netns %ssw", space, place, id)
+		do("-n %ssw link set port%d master br0 up", id, place)
+		do("-n %s address add %s/24 dev peers", space, l.address(0, place))
+		do("-n %s link set peers up", space)
+		do("-n %s link add clients type veth peer name %sv%d netns 1", space, id, place)
+		do("link set %sv%d master %sbr up", id, place, id)
+		do("-n %s address add %s/24 dev clients", space, l.address(1, place))
+		do("-n %s link set clients up", space)
+	}
+	return l
+}
+
+func (l *lab) space(place int) string { return fmt.Sprintf("%sn%d", l.id, place) }
+
+// address gives that of a node in the nodes' network, 0, or the clients', 1.
+func (l *lab) address(network, place int) string {
+	return fmt.Sprintf("198.18.%d.%d", l.subnet+network, place+1)
+}
+
+// plug connects nodes to a bridge.
+func (l *lab) plug(bridge int, places ...int) {
+	l.t.Helper()
+	for _, place := range places {
+		args := []string{"-n", l.id + "sw", "link", "set", fmt.Sprintf("port%d", place), "master", fmt.Sprintf("br%d", bridge)}
+		if output, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
+			l.t.Fatalf("ip %q: %v: %s", args, err, output)
+		}
+	}
+}
+
+// launch starts the node at a place, which joins all others.
+func (l *lab) launch(place int) {
+	l.t.Helper()
+	var join []string
+	for other := range l.nodes {
+		join = append(join, l.address(0, other)+":4000")
+	}
+	p := launch(l.t, exec.Command("ip", "netns", "exec", l.space(place), binary, "serve",
+		"--name", l.name(place), "--listen", l.address(1, place)+":4000", "--memory", "160MiB",
+		"--peer-listen", l.address(0, place)+":14000", "--gossip-listen", l.address(0, place)+":24000",
+		"--join", strings.Join(join, ",")), "SMACHE_SECRET="+aSecret)
+	l.nodes[place], l.up[place] = p, true
+	l.describeAtEnd()
+	address, ok := p.await("serving")["address"].(string)
+	if !ok {
+		l.t.Fatal("the log line names no address")
+	}
+	p.address = address
+}
+
+// TestPartition cuts a cluster in two. Both sides go on, and each side by itself
+// keeps P1. Then they come together: all nodes say the same of every key, and what
+// both sides have deleted or overwritten does not come back, nor what a side has,
+// unless the other one has written it.
+func TestPartition(t *testing.T) {
+	t.Run("two and two", func(t *testing.T) { partition(t, []int{0, 1}, []int{2, 3}) })
+	t.Run("three and one", func(t *testing.T) { partition(t, []int{0, 1, 2}, []int{3}) })
+}
+
+func partition(t *testing.T, sides ...[]int) {
+	f := newLab(t, 4)
+	if f == nil {
+		return
+	}
+	for place := range f.nodes {
+		f.launch(place)
+	}
+	for place := range f.nodes {
+		f.ready(place)
+	}
+	f.settle()
+	before := newLoad(t, "cut", &f.lb, 400, 150)
+	before.timeout = clumsy
+	before.fill()
+	before.run(clients)
+	before.await(1000)
+	before.stop()
+	f.audit(before)
+	before.mustNotFail()
+	before.check()
+
+	f.plug(1, sides[1]...)
+	cut := before.now()
+	parts := make([]*load, len(sides))
+	faults := make([][]history.Fault, len(sides))
+	for i, side := range sides {
+		nodes := &balancer{}
+		for _, place := range side {
+			nodes.add(f.nodes[place].address)
+		}
+		for _, place := range sides[1-i] {
+			fault := f.fault(before, place)
+			fault.At = cut
+			faults[i] = append(faults[i], fault)
+		}
+		parts[i] = before.part(fmt.Sprintf("side%d-", i), nodes)
+		parts[i].run(clients / 2)
+	}
+	for i, part := range parts {
+		// Some keys are written by one side only, some by both.
+		if took := recovery(part, part.busy[i*50:i*50+50]); took > soon {
+			t.Errorf("side %d takes %v until its keys are writable", i, took)
+		}
+	}
+	for _, part := range parts {
+		part.await(500)
+	}
+	for i, part := range parts {
+		part.stop()
+		part.check(faults[i]...)
+	}
+
+	f.plug(0, sides[1]...)
+	t.Logf("settled %v after the cut was mended", f.settle())
+	after := before.part("after-", &f.lb)
+	said := f.agree(after)
+	for i, part := range parts {
+		// What the nodes say now is held against what each side knows of it.
+		var known []history.Op
+		wrote := part.wrote()
+		for _, o := range said {
+			if o.Outcome == history.Done && wrote[o.Seen] {
+				known = append(known, o)
+			}
+		}
+		t.Logf("side %d knows of %d values, of %d keys", i, len(known), len(said))
+		part.log.Add(known...)
+		for _, v := range history.Check(part.log.Ops(), faults[i]) {
+			// What a side had not, while it was cut off, may be there again.
+			if v.Rule != history.RuleMiss && v.Rule != history.RuleUnmet {
+				t.Error(v.String())
+			}
+		}
+	}
+	// From here on the promises are whole again.
+	again := before.part("again-", &f.lb)
+	again.log = &history.Log{}
+	for _, o := range said {
+		if o.Outcome == history.Done {
+			again.log.Add(history.Op{Kind: history.Set, Outcome: history.Done, Key: o.Key, Wrote: o.Seen, Begin: o.Begin, End: o.End, Note: "was there"})
+		}
+	}
+	again.run(clients)
+	again.await(1000)
+	again.stop()
+	f.audit(again)
+	again.mustNotFail()
+	for i, place := range f.nodes {
+		if status, _ := place.get("/readyz"); status != http.StatusOK {
+			t.Errorf("%s is not ready", f.name(i))
+		}
+	}
+	f.mustNotEvict()
+}
+
+// agree reads every key through every node, which must say the same, and gives what
+// they say.
+func (f *lab) agree(l *load) (said []history.Op) {
+	f.t.Helper()
+	from := l.now()
+	f.audit(l)
+	ops := map[string]history.Op{}
+	for _, o := range l.log.Ops() {
+		if o.Kind != history.Get || o.Begin < from {
+			continue
+		}
+		if first, ok := ops[o.Key]; !ok {
+			ops[o.Key] = o
+			said = append(said, o)
+		} else if first.Seen != o.Seen {
+			f.t.Errorf("key %s:\n%s\n%s", o.Key, first.String(), o.String())
+		}
+	}
+	return said
+}
+
+// part makes a load on the same keys for other nodes. Its history begins as that
+// of l is now, and goes its own way; its values are its own.
+func (l *load) part(label string, nodes *balancer) *load {
+	part := l.like(nodes)
+	part.label = label
+	part.log = &history.Log{}
+	part.log.Add(l.log.Ops()...)
+	return part
+}
+
+// wrote gives the values that the history knows of.
+func (l *load) wrote() map[string]bool {
+	values := map[string]bool{}
+	for _, o := range l.log.Ops() {
+		values[o.Wrote] = true
+	}
+	return values
+}

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// TestGrow is P4: a cluster grows from one node to four under load.
+func TestGrow(t *testing.T) {
+	f := newFleet(t, 4)
+	f.begin(0)
+	f.settle()
+	l := newLoad(t, "grow", &f.lb, quietKeys, busyKeys)
+	l.fill()
+	l.run(clients)
+	for place := 1; place < 4; place++ {
+		l.await(1000)
+		f.begin(place)
+	}
+	t.Logf("settled %v after the last was ready", f.settle())
+	l.await(1000)
+	l.stop()
+	f.audit(l)
+	l.mustNotFail()
+	l.check()
+	f.mustNotEvict()
+}
+
+// TestRollingRestart is P4: four nodes are restarted one after the other, under
+// load.
+func TestRollingRestart(t *testing.T) {
+	f := newFleet(t, 4)
+	f.begin(0, 1, 2, 3)
+	f.settle()
+	l := newLoad(t, "rolling", &f.lb, quietKeys, busyKeys)
+	l.fill()
+	l.run(clients)
+	for place := range 4 {
+		l.await(500)
+		f.leave(place)
+		l.await(200)
+		f.begin(place)
+		f.settle()
+	}
+	l.await(500)
+	l.stop()
+	f.audit(l)
+	l.mustNotFail()
+	l.check()
+	f.mustNotEvict()
+}
+
+// TestOverlap is P4: nodes join and leave without waiting for each other.
+func TestOverlap(t *testing.T) {
+	f := newFleet(t, 6)
+	f.begin(0, 1, 2)
+	f.settle()
+	l := newLoad(t, "overlap", &f.lb, quietKeys, busyKeys)
+	l.fill()
+	l.run(clients)
+	l.await(500)
+	f.launch(3)
+	f.launch(4)
+	f.ready(3)
+	f.nodes[0].signal(syscall.SIGTERM)
+	f.ready(4)
+	f.launch(5)
+	f.nodes[1].signal(syscall.SIGTERM)
+	f.left(0)
+	f.ready(5)
+	f.left(1)
+	f.begin(0)
+	f.settle()
+	l.await(500)
+	l.stop()
+	f.audit(l)
+	l.mustNotFail()
+	l.check()
+	f.mustNotEvict()
+}
+
+// TestTenTogether: nodes that are started at the same time find each other.
+func TestTenTogether(t *testing.T) {
+	f := newFleet(t, 10)
+	join := "127.0.0.1:" + strings.Join(f.ports, ",127.0.0.1:")
+	for place := range f.ports {
+		f.launch(place, "--join", join)
+	}
+	for place := range f.ports {
+		f.ready(place)
+	}
+	t.Logf("settled after %v", f.settle())
+	l := newLoad(t, "ten", &f.lb, 500, 10)
+	l.fill()
+	f.audit(l)
+	l.mustNotFail()
+	l.check()
+	for _, p := range f.nodes {
+		if c := p.members(); len(c.Members) != 10 {
+			t.Errorf("%s sees %d members", c.Node, len(c.Members))
+		}
+	}
+}
+
+// leave ends the node at a place by SIGTERM. Clients go on asking it until it is
+// gone.
+func (f *fleet) leave(place int) {
+	f.t.Helper()
+	f.nodes[place].signal(syscall.SIGTERM)
+	f.left(place)
+}
+
+// left waits for the end of a node that was told to leave.
+func (f *fleet) left(place int) {
+	f.t.Helper()
+	p := f.nodes[place]
+	if code := p.exit(); code != exitOK {
+		f.t.Errorf("%s exits with %d", f.name(place), code)
+	}
+	f.lb.remove(p.address)
+	f.up[place] = false
+}
