@@ -2,6 +2,7 @@ package peer
 
 import (
 	"strconv"
+	"time"
 
 	"github.com/smache/smache/peer/hold"
 	"github.com/smache/smache/proto"
@@ -35,10 +36,16 @@ func (c *Cluster) View() View {
 	k := c.keeper
 	v := View{Epoch: k.epochs.Load()}
 	counts := map[string]int{}
-	for i := range k.routes {
-		t, _ := k.target(proto.Slot(i))
-		counts[t.id.Name]++
-	}
+	k.wait(func(time.Duration) {
+		for i := range k.routes {
+			// Where the holder is not known, it ought to be the owner.
+			if t, term := k.target(proto.Slot(i)); t.self || term > 0 {
+				counts[t.id.Name]++
+			} else {
+				counts[k.m.Owner(proto.Slot(i)).Name]++
+			}
+		}
+	})
 	v.Moving = int(k.m.Stats().Misplaced.Load())
 	for _, o := range k.seen.Load().members {
 		if o.State == hold.StateGone {
