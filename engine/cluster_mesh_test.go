@@ -11,7 +11,7 @@ import (
 	"github.com/smache/smache/proto"
 )
 
-const meshKeys = 20_000
+const meshKeys = 10_000
 
 // What moves is counted at both ends, and the counts add up.
 func TestMeshJoinMovesEntries(t *testing.T) {
@@ -125,7 +125,7 @@ func TestMeshUnderLoad(t *testing.T) {
 		t.Errorf("%s is refused through %s again and again", key, n.name)
 		return &proto.Op{Status: proto.StatusBusy}
 	}
-	for worker := range 8 {
+	for worker := range 4 {
 		wait.Go(func() {
 			for count := 1; ; count++ {
 				select {
@@ -153,7 +153,7 @@ func TestMeshUnderLoad(t *testing.T) {
 			}
 		})
 	}
-	for round := range 3 {
+	for round := range 2 {
 		a := m.start(fmt.Sprint("a", round), 100, 0)
 		b := m.start(fmt.Sprint("b", round), 200, 0)
 		m.settle()
