@@ -1,4 +1,4 @@
-//go:build many
+//go:build many && !race
 
 package engine
 
