@@ -84,7 +84,7 @@ type event struct {
 
 // maxMail bounds the bytes of frames that wait for the machine. Each peer waits for
 // answers to what it has sent, so that only many of them can reach it.
-const maxMail = 64 << 20
+const maxMail = 12 << 20 // half of what engine's plan of the memory has for a cluster
 
 // snapshot is what was last published of the member list.
 type snapshot struct {

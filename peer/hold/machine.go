@@ -4,72 +4,8 @@ import (
 	"math"
 	"math/bits"
 	"slices"
-	"sync/atomic"
 	"time"
 )
-
-// Config is what a machine is told once.
-type Config struct {
-	// Self is this run of this node.
-	Self ID
-	// Weight is this node's share of the slots, in proportion.
-	Weight uint32
-	// Slots is how many slots there are: proto.Slots, fewer in tests.
-	Slots int
-	// Alone is how long a node that was told to join others waits for them
-	// before it goes on alone. Zero: it was told of none.
-	Alone time.Duration
-	// Place gives, for members in order of their names, the index of the one that
-	// each slot belongs to, below zero for none.
-	Place func(members []Member) func(slot Slot) int
-	// Batch bounds the bytes that a source sends at once for a slot.
-	Batch int
-	// Window is how many slots a node takes or imports at a time.
-	Window int
-	// Rate bounds the bytes a second that a node imports; 0: no bound.
-	Rate int
-	// MaxWaiting bounds the operations that wait for keys to be fetched.
-	MaxWaiting int
-	// off switches rules off, to show that the tests would notice.
-	off mutant
-}
-
-// The times of the protocol. docs/CLUSTER.md derives P5's five seconds from them.
-const (
-	// pingEvery is how often each peer is asked.
-	pingEvery = 200 * time.Millisecond
-	// silence is how long a peer may leave pings unanswered before it is counted
-	// dead. Only time that this node was awake for counts, see blame.
-	silence = 2500 * time.Millisecond
-	// blame is the most that the time between two ticks counts as a peer's silence:
-	// where this node gets little of its processor, so may its peers.
-	blame = 2 * TickEvery
-	// lease is how long after a ping was sent its answer lets a node serve.
-	lease = 2 * time.Second
-	// fence is how long after a node's last answer to a silent member nobody
-	// serves on the strength of that answer: the lease, and one part in fifty for
-	// clocks that run at different speeds.
-	fence = lease + lease/50
-	// frozen is a gap between two ticks after which this node, not its peers,
-	// must have been the silent one.
-	frozen = 500 * time.Millisecond
-	// retry is how often what was not answered is asked again.
-	retry = 100 * time.Millisecond
-	// opTime is how long an operation waits for its key, at the most.
-	opTime = 240 * time.Millisecond
-	// recordTime is how long the record of a key that went is kept at least: more
-	// than it takes to find out that a peer is cut off.
-	recordTime = 5 * time.Second
-	// grace is how long a node that has come back leaves slots without a holder to
-	// others who may come back too: with them, what it holds can be vouched for.
-	grace = 2500 * time.Millisecond
-	// healTime is how long records are kept for a silent member; one that comes
-	// back later brings nothing with it.
-	healTime = 10 * time.Minute
-)
-
-// TickEvery is how often Tick is to be called.
-const TickEvery = 50 * time.Millisecond
 
 // Machine is one node's part in deciding who holds which slot.
 type Machine struct {
@@ -126,28 +62,6 @@ type Machine struct {
 	budget    int // bytes that may be imported
 	waiting   int // operations that wait for keys
 	others    int // live peers
-}
-
-// Stats are counts of a machine. Any goroutine may read them.
-type Stats struct {
-	// Held, Importing and Sources are numbers of slots: those that this node
-	// holds; those of them that it still imports; those that others still import
-	// from it.
-	Held, Importing, Sources atomic.Int64
-	// Misplaced is how many slots this node has yet to take, or to give away, as of
-	// the last tick; those that it imports and that others import from it included.
-	Misplaced atomic.Int64
-	// Entries that were sent and acknowledged; received; and of these, taken in,
-	// refused because what is here is as new, or the memory full of younger ones,
-	// refused for another reason, expired on the way.
-	Sent, Received, Applied, Older, Failed, Expired atomic.Uint64
-	// Dropped counts entries that this node had to let go because others have
-	// overtaken them, or may have.
-	Dropped atomic.Uint64
-	// Granted, Taken and Claimed count slots.
-	Granted, Taken, Claimed atomic.Uint64
-	// Fetches counts keys that were fetched from a source ahead of their turn.
-	Fetches atomic.Uint64
 }
 
 // peer is what a node keeps of another run of a node.
