@@ -299,7 +299,7 @@ func TestForwardHolderDies(t *testing.T) {
 	}
 	// What a holder that leaves has not answered it has not carried out.
 	give(nodes, slot, b, 3)
-	eventually(t, "the link comes back", func() bool { return a.links.Link("b").Connected() })
+	eventually(t, "the link comes back", func() bool { return linked(a.links, "b") })
 	write = begin(a.f, newOp(proto.OpSet, key, "w"))
 	<-asked
 	give(nodes, slot, c, 4)

@@ -237,7 +237,7 @@ func TestSlowReader(t *testing.T) {
 		n := start(t, "a", func(c *Config) { c.OutboxBytes, c.WriteTimeout = outbox, 300*time.Millisecond })
 		r := dialRaw(t, n)
 		r.greet("b", proto.RoleNode)
-		eventually(t, "linked", func() bool { return n.Link("b") != nil && n.Link("b").Connected() })
+		eventually(t, "linked", func() bool { return linked(n.Links, "b") })
 		link := n.Link("b")
 		var done, sent, full, most int
 		results := make(chan error, 1000)

@@ -77,7 +77,7 @@ func TestForget(t *testing.T) {
 		t.Error(e.Err)
 	}
 	b.Connect("a", a.Addr().String())
-	eventually(t, "linked by the other end", func() bool { return a.Link("b") != nil && a.Link("b").Connected() })
+	eventually(t, "linked by the other end", func() bool { return linked(a.Links, "b") })
 }
 
 // brokenListener fails to accept now and then, as when there are no descriptors

@@ -127,10 +127,16 @@ func connect(t testing.TB, a, b *node) *Link {
 	t.Helper()
 	link := a.Connect(b.cfg.Node, b.Addr().String())
 	eventually(t, "a link in both directions", func() bool {
-		back := b.Link(a.cfg.Node)
-		return link.Connected() && back != nil && back.Connected()
+		return link.Connected() && linked(b.Links, a.cfg.Node)
 	})
 	return link
+}
+
+// linked reports whether there is a connection to a peer. Of one that only dials
+// this end there is no Link at all while there is none.
+func linked(l *Links, name string) bool {
+	link := l.Link(name)
+	return link != nil && link.Connected()
 }
 
 // ask sends one request and waits for its answer.

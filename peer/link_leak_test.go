@@ -52,7 +52,7 @@ func TestCloseAnyTime(t *testing.T) {
 		a.Connect("b", b.Addr().String())
 		b.Connect("a", a.Addr().String())
 		if i%2 == 0 {
-			eventually(t, "linked", func() bool { return a.Link("b").Connected() })
+			eventually(t, "linked", func() bool { return linked(a.Links, "b") })
 		}
 		_ = a.Close()
 		_ = a.Close()

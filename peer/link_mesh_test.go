@@ -37,7 +37,7 @@ func TestMesh(t *testing.T) {
 				return false
 			}
 			for _, b := range nodes {
-				if a != b && !a.Link(b.cfg.Node).Connected() {
+				if a != b && !linked(a.Links, b.cfg.Node) {
 					return false
 				}
 			}
