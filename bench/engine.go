@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/smache/smache/proto"
@@ -28,13 +30,15 @@ const (
 	DefaultRounds  = 11
 	// MaxRecords bounds what RunEngine holds in memory beside the target.
 	MaxRecords = 10_000_000
+	// MaxGoroutines bounds how many share the records.
+	MaxGoroutines = 1024
 )
 
 // ErrEngine says that a target gave a wrong answer.
 var ErrEngine = errors.New("bench: the engine gave a wrong answer")
 
-// EngineConfig is a measurement without a network: records written one after
-// the other by one goroutine, then read back and compared.
+// EngineConfig is a measurement without a network: records written, then read back
+// and compared.
 type EngineConfig struct {
 	// Target is what is measured. Required.
 	Target Target
@@ -45,6 +49,10 @@ type EngineConfig struct {
 	Rounds int
 	// ValueSize is as in HTTPConfig.
 	ValueSize int
+	// Goroutines is how many share the records, by slot: as nodes share them, and so
+	// that goroutines need not meet at one writer of the target. Zero means one for
+	// each core that the process may use.
+	Goroutines int
 }
 
 func (c EngineConfig) withDefaults() (EngineConfig, error) {
@@ -54,6 +62,9 @@ func (c EngineConfig) withDefaults() (EngineConfig, error) {
 	if c.Rounds == 0 {
 		c.Rounds = DefaultRounds
 	}
+	if c.Goroutines == 0 {
+		c.Goroutines = runtime.GOMAXPROCS(0)
+	}
 	switch {
 	case c.Target == nil:
 		return c, fmt.Errorf("%w: no target", ErrConfig)
@@ -62,17 +73,21 @@ func (c EngineConfig) withDefaults() (EngineConfig, error) {
 	case c.Rounds < 0 || c.Rounds > 100_000:
 		return c, fmt.Errorf("%w: --rounds must be 1 to 100000", ErrConfig)
 	}
+	if c.Goroutines < 0 || c.Goroutines > MaxGoroutines {
+		return c, fmt.Errorf("%w: --goroutines must be 1 to %d", ErrConfig, MaxGoroutines)
+	}
 	return c, checkValueSize(c.ValueSize)
 }
 
 // EngineResult is what RunEngine measured, in milliseconds.
 type EngineResult struct {
-	Records   int    `json:"records"`
-	Rounds    int    `json:"rounds"`
-	ValueSize int    `json:"value_bytes"`
-	Write     Spread `json:"write_ms"`
-	Read      Spread `json:"read_ms"`
-	Both      Spread `json:"both_ms"`
+	Records    int    `json:"records"`
+	Rounds     int    `json:"rounds"`
+	ValueSize  int    `json:"value_bytes"`
+	Goroutines int    `json:"goroutines"`
+	Write      Spread `json:"write_ms"`
+	Read       Spread `json:"read_ms"`
+	Both       Spread `json:"both_ms"`
 }
 
 // Spread sums up one figure over the rounds.
@@ -82,33 +97,40 @@ type Spread struct {
 	Max    float64 `json:"max"`
 }
 
-// engineRun is one call of RunEngine.
+// engineRun is one call of RunEngine. While the workers run they only read it.
 type engineRun struct {
-	cfg    EngineConfig
-	keys   Keys
-	texts  []byte // of all keys, one after the other
-	values []byte // of the present round, one after the other
-	size   int    // of one value
-	op     proto.Op
-	done   chan struct{}
-	key    []byte
-	out    []byte
+	cfg     EngineConfig
+	keys    Keys
+	texts   []byte // of all keys, one after the other
+	values  []byte // of the present round, one after the other
+	size    int    // of one value
+	workers []*engineWorker
+}
+
+// engineWorker is the part of one goroutine.
+type engineWorker struct {
+	run     *engineRun
+	records []uint32
+	op      proto.Op
+	done    chan struct{}
+	key     []byte
+	out     []byte
+	err     error
 }
 
 // RunEngine carries out the configuration. What is measured is, for each record,
 // making its key canonical, finding its slot and the operation, with the check
-// of its answer; the texts are made beforehand. The errors wrap ErrConfig,
-// ErrEngine or ErrInterrupted.
+// of its answer, and starting the goroutines; the texts are made beforehand. The
+// errors wrap ErrConfig, ErrEngine or ErrInterrupted.
 func RunEngine(ctx context.Context, cfg EngineConfig) (*EngineResult, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	r := &engineRun{cfg: cfg, keys: Keys{Prefix: DefaultPrefix}, done: make(chan struct{}, 1)}
-	for i := range cfg.Records {
-		r.texts = r.keys.AppendKey(r.texts, uint64(i))
+	r := &engineRun{cfg: cfg, keys: Keys{Prefix: DefaultPrefix}}
+	if err := r.share(); err != nil {
+		return nil, err
 	}
-	r.op.Done = func(*proto.Op) { r.done <- struct{}{} }
 	var writes, reads, both []float64
 	for round := range cfg.Rounds {
 		if ctx.Err() != nil {
@@ -129,9 +151,30 @@ func RunEngine(ctx context.Context, cfg EngineConfig) (*EngineResult, error) {
 		both = append(both, ms(end.Sub(begin)))
 	}
 	return &EngineResult{
-		Records: cfg.Records, Rounds: cfg.Rounds, ValueSize: r.size,
+		Records: cfg.Records, Rounds: cfg.Rounds, ValueSize: r.size, Goroutines: cfg.Goroutines,
 		Write: spread(writes), Read: spread(reads), Both: spread(both),
 	}, nil
+}
+
+// share makes the keys and the workers, and deals the records out.
+func (r *engineRun) share() error {
+	for range r.cfg.Goroutines {
+		w := &engineWorker{run: r, done: make(chan struct{}, 1)}
+		w.op.Done = func(*proto.Op) { w.done <- struct{}{} }
+		r.workers = append(r.workers, w)
+	}
+	var key []byte
+	for i := range r.cfg.Records {
+		begin := len(r.texts)
+		r.texts = r.keys.AppendKey(r.texts, uint64(i))
+		var err error
+		if key, err = proto.AppendKey(key[:0], r.texts[begin:]); err != nil {
+			return fmt.Errorf("%w: %w", ErrEngine, err)
+		}
+		w := r.workers[int(proto.SlotOf(key))%len(r.workers)]
+		w.records = append(w.records, uint32(i))
+	}
+	return nil
 }
 
 // fill makes the values of a round.
@@ -145,31 +188,50 @@ func (r *engineRun) fill(round int) {
 	}
 }
 
-// pass writes or reads every record once.
+// pass writes or reads every record once. The error is that of the first worker
+// that has one.
 func (r *engineRun) pass(code proto.Opcode) error {
+	var others sync.WaitGroup
+	for _, w := range r.workers[1:] {
+		others.Go(func() { w.err = w.pass(code) })
+	}
+	err := r.workers[0].pass(code)
+	others.Wait()
+	for _, w := range r.workers[1:] {
+		if err == nil {
+			err = w.err
+		}
+	}
+	return err
+}
+
+// pass writes or reads every record of a worker once.
+func (w *engineWorker) pass(code proto.Opcode) error {
+	r := w.run
 	width := len(r.keys.Prefix) + keyDigits
-	for i := range r.cfg.Records {
+	for _, record := range w.records {
+		i := int(record)
 		value := r.values[i*r.size : (i+1)*r.size]
 		var err error
-		if r.key, err = proto.AppendKey(r.key[:0], r.texts[i*width:(i+1)*width]); err != nil {
+		if w.key, err = proto.AppendKey(w.key[:0], r.texts[i*width:(i+1)*width]); err != nil {
 			return fmt.Errorf("%w: %w", ErrEngine, err)
 		}
-		op := &r.op
+		op := &w.op
 		op.Reset()
-		op.Code, op.Key, op.Slot = code, r.key, proto.SlotOf(r.key)
+		op.Code, op.Key, op.Slot = code, w.key, proto.SlotOf(w.key)
 		if code == proto.OpSet {
 			op.Value, op.TTL = value, proto.Forever
 		} else {
-			op.Out = r.out[:0]
+			op.Out = w.out[:0]
 		}
 		if !r.cfg.Target.Submit(op) {
-			<-r.done
+			<-w.done
 		}
 		if op.Status != proto.StatusOK {
 			return fmt.Errorf("%w: record %d, operation %d: status %d", ErrEngine, i, code, op.Status)
 		}
 		if code == proto.OpGet {
-			if r.out = op.Out; !bytes.Equal(r.out, value) {
+			if w.out = op.Out; !bytes.Equal(w.out, value) {
 				return fmt.Errorf("%w: record %d: another value than the one written", ErrEngine, i)
 			}
 		}
@@ -181,7 +243,8 @@ func (r *engineRun) pass(code proto.Opcode) error {
 // that of w.
 func (r *EngineResult) WriteText(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d records of %d bytes written, then read, without HTTP, %d times\n\n", r.Records, r.ValueSize, r.Rounds)
+	fmt.Fprintf(&b, "%d records of %d bytes written, then read, without HTTP, by %d goroutines, %d times\n\n",
+		r.Records, r.ValueSize, r.Goroutines, r.Rounds)
 	fmt.Fprintf(&b, "%-12s%12s%12s%12s\n", "ms in total", "median", "min", "max")
 	for _, row := range []struct {
 		name string

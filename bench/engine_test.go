@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"sync"
 	"testing"
 
 	"github.com/smache/smache/proto"
@@ -12,6 +13,7 @@ import (
 // A fakeTarget is a map. If it is asynchronous, every other operation is
 // completed by another goroutine.
 type fakeTarget struct {
+	mu     sync.Mutex
 	values map[string][]byte
 	async  bool
 	wrong  func(op *proto.Op, n int) // spoils an answer
@@ -21,6 +23,8 @@ type fakeTarget struct {
 }
 
 func (f *fakeTarget) Submit(op *proto.Op) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.ops++
 	op.Begin()
 	switch op.Code {
@@ -57,14 +61,14 @@ func (f *fakeTarget) Submit(op *proto.Op) bool {
 func TestRunEngine(t *testing.T) {
 	for _, async := range []bool{false, true} {
 		f := &fakeTarget{values: map[string][]byte{}, async: async}
-		r, err := RunEngine(context.Background(), EngineConfig{Target: f, Records: 100, Rounds: 3, ValueSize: 40})
+		r, err := RunEngine(context.Background(), EngineConfig{Target: f, Records: 100, Rounds: 3, ValueSize: 40, Goroutines: 3})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if f.ops != 600 || f.writes != 300 || f.equal != 0 || len(f.values) != 100 {
 			t.Errorf("%d operations, %d writes, %d of them equal, %d keys", f.ops, f.writes, f.equal, len(f.values))
 		}
-		if r.Records != 100 || r.Rounds != 3 || r.ValueSize != 40 || r.Both.Min > r.Both.Median || r.Both.Median > r.Both.Max {
+		if r.Records != 100 || r.Rounds != 3 || r.ValueSize != 40 || r.Goroutines != 3 || r.Both.Min > r.Both.Median || r.Both.Median > r.Both.Max {
 			t.Errorf("%+v", r)
 		}
 	}
@@ -89,7 +93,7 @@ func TestRunEngineFails(t *testing.T) {
 		},
 	} {
 		f := &fakeTarget{values: map[string][]byte{}, wrong: wrong}
-		if r, err := RunEngine(context.Background(), EngineConfig{Target: f, Records: 10}); !errors.Is(err, ErrEngine) || r != nil {
+		if r, err := RunEngine(context.Background(), EngineConfig{Target: f, Records: 10, Goroutines: 1}); !errors.Is(err, ErrEngine) || r != nil {
 			t.Errorf("%s: %v, %v", name, r, err)
 		}
 	}
@@ -100,6 +104,8 @@ func TestRunEngineFails(t *testing.T) {
 		"too many records": {Target: f, Records: MaxRecords + 1},
 		"negative rounds":  {Target: f, Rounds: -1},
 		"value too small":  {Target: f, ValueSize: 1},
+		"no goroutines":    {Target: f, Goroutines: -1},
+		"many goroutines":  {Target: f, Goroutines: MaxGoroutines + 1},
 	} {
 		if _, err := RunEngine(context.Background(), cfg); !errors.Is(err, ErrConfig) {
 			t.Errorf("%s: %v", name, err)
@@ -114,7 +120,7 @@ func TestRunEngineFails(t *testing.T) {
 
 func TestEngineReportGolden(t *testing.T) {
 	r := &EngineResult{
-		Records: 10_000, Rounds: 11, ValueSize: 58,
+		Records: 10_000, Rounds: 11, ValueSize: 58, Goroutines: 2,
 		Write: spread([]float64{3, 1, 2}), Read: spread([]float64{1.5, .5}), Both: spread([]float64{4}),
 	}
 	var text, line bytes.Buffer

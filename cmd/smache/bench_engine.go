@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"runtime"
 
 	"github.com/smache/smache/bench"
 	"github.com/smache/smache/engine/store"
@@ -14,6 +15,7 @@ type benchEngineConfig struct {
 	rounds    intValue
 	valueSize sizeValue
 	arena     sizeValue
+	workers   intValue
 	json      boolValue
 }
 
@@ -23,12 +25,23 @@ func newBenchEngineConfig() *benchEngineConfig {
 
 func (c *benchEngineConfig) settings() []setting {
 	return withoutVariables([]setting{
-		{name: "records", unit: "COUNT", value: &c.records, about: "Records written, then read, by one goroutine"},
+		{name: "records", unit: "COUNT", value: &c.records, about: "Records written, then read"},
+		{name: "goroutines", unit: "COUNT", value: &c.workers, about: "How many goroutines share the records; 0 is one for each core"},
 		{name: "rounds", unit: "COUNT", value: &c.rounds, about: "How often that is done, each time with other values"},
 		{name: "value-size", unit: "SIZE", value: &c.valueSize, about: fmt.Sprintf("Size of the values, %d bytes to 16MiB; 0 is a position of 58 bytes", bench.MinValueSize)},
 		{name: "arena", unit: "SIZE", value: &c.arena, about: "Memory for the values, a multiple of 32MiB"},
 		{name: "json", value: &c.json, about: "Print one JSON object, in place of text"},
 	})
+}
+
+// writers gives each goroutine a writer of its own, as far as the arena goes; 0, the
+// store's default, if it is no arena.
+func (c *benchEngineConfig) writers() int {
+	n := min(int(c.workers), int(c.arena/store.ArenaUnit))
+	for n&(n-1) != 0 {
+		n &= n - 1
+	}
+	return max(n, 0)
 }
 
 // runBenchEngine measures a store of this process. The first argument is the
@@ -46,13 +59,16 @@ func runBenchEngine(inv invocation) int {
 	if err != nil {
 		return usageError(inv, "bench", err)
 	}
-	s, err := store.New(store.Config{ArenaBytes: int64(cfg.arena)})
+	if cfg.workers == 0 {
+		cfg.workers = intValue(runtime.GOMAXPROCS(0))
+	}
+	s, err := store.New(store.Config{ArenaBytes: int64(cfg.arena), Writers: cfg.writers()})
 	if err != nil {
 		fmt.Fprintf(inv.stderr, "smache bench: %v; see --arena\n", err)
 		return exitUsage
 	}
 	result, err := bench.RunEngine(inv.ctx, bench.EngineConfig{
-		Target: s, Records: int(cfg.records), Rounds: int(cfg.rounds), ValueSize: int(cfg.valueSize),
+		Target: s, Records: int(cfg.records), Rounds: int(cfg.rounds), ValueSize: int(cfg.valueSize), Goroutines: int(cfg.workers),
 	})
 	if closing := s.Close(); err == nil {
 		err = closing
