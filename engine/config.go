@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/smache/smache/engine/store"
 )
 
 // Config is what a node is built from. The zero value of a field means its
@@ -86,6 +88,10 @@ type Config struct {
 	Advertise string
 	// Cluster makes the node one of several. Nil: it is alone.
 	Cluster *ClusterConfig
+
+	// Clock is where the store takes its time from. For tests; the cluster keeps to
+	// the machine's. Default: store.SystemClock.
+	Clock store.Clock
 
 	// Logger takes the node's log. Default: slog.Default.
 	Logger *slog.Logger

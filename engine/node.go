@@ -88,6 +88,7 @@ func build(cfg Config, join func(*Config, *store.Store, string) (members, error)
 		MaxValue:   cfg.MaxValue,
 		QueueLen:   cfg.Queue,
 		Writers:    cfg.Writers,
+		Clock:      cfg.Clock,
 		Node:       cfg.Name,
 
 		Cluster:     cfg.Cluster != nil,

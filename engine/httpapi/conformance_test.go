@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -10,27 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/smache/smache/engine/internal/conversation"
 	"github.com/smache/smache/proto"
 )
-
-// The files in testdata/api are conversations: requests as they go over the wire
-// and the answers to them, over one connection to a fresh server.
-//
-//	= title          a new exchange
-//	@setting value   a setting of the server, before the first exchange, or of the cache
-//	> line           a line of the request; lines end in CRLF. Behind the empty
-//	                 line comes the body, joined by LF. {len} is its length.
-//	< line           the status, then headers, then, behind an empty line, the body
-//
-// In an answer … stands for any text, and "Name: (none)" for a header that is
-// not there. Headers that are not listed are not looked at.
-type exchange struct {
-	place    string
-	title    string
-	settings [][2]string
-	request  []string
-	answer   []string
-}
 
 func TestConformance(t *testing.T) {
 	files, err := filepath.Glob("testdata/api/*.txt")
@@ -39,151 +20,34 @@ func TestConformance(t *testing.T) {
 	}
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			converse(t, parseConversation(t, file))
+			converse(t, file)
 		})
 	}
 }
 
-func parseConversation(t *testing.T, file string) []exchange {
-	t.Helper()
-	text, err := os.ReadFile(file)
+// converse plays a conversation with an API in front of a fake.
+func converse(t *testing.T, file string) {
+	all, err := conversation.Parse(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var all []exchange
-	for i, line := range strings.Split(strings.TrimSuffix(string(text), "\n"), "\n") {
-		kind, rest, _ := strings.Cut(line, " ")
-		place := fmt.Sprintf("%s:%d", filepath.Base(file), i+1)
-		if kind == "=" {
-			all = append(all, exchange{place: place, title: rest})
-			continue
-		}
-		if kind == "" || kind == "#" {
-			continue
-		}
-		if len(all) == 0 {
-			all = append(all, exchange{place: place, title: "settings"})
-		}
-		last := &all[len(all)-1]
-		switch {
-		case kind[0] == '@':
-			last.settings = append(last.settings, [2]string{kind[1:], rest})
-		case kind == ">":
-			last.request = append(last.request, rest)
-		case kind == "<":
-			last.answer = append(last.answer, rest)
-		default:
-			t.Fatalf("%s: %q", place, line)
-		}
-	}
-	return all
-}
-
-func converse(t *testing.T, all []exchange) {
 	cache := newFake()
 	ready := true
 	s := newServer(t, cache, func(c *Config) {
 		c.Ready = func() bool { return ready }
-		for _, set := range all[0].settings {
-			configure(t, c, set[0], set[1])
+		for _, set := range all[0].Settings {
+			configure(t, c, set.Name, set.Value)
 		}
 	})
-	address := serve(t, s)
-	c := dial(t, address)
-	for i, x := range all {
-		for _, set := range x.settings {
-			if i > 0 {
-				adjustCache(t, cache, &ready, set[0], set[1])
-			}
-		}
-		if len(x.request) == 0 {
-			continue
-		}
-		got := c.send(requestText(x.request))
-		for _, problem := range compareAnswer(got, x.answer) {
-			t.Errorf("%s %s: %s", x.place, x.title, problem)
-		}
+	conversation.Play(t, serve(t, s), all[1:], func(x *conversation.Exchange) bool {
 		cache.mu.Lock()
+		defer cache.mu.Unlock()
 		cache.override = nil
-		cache.mu.Unlock()
-		if got.close {
-			c = dial(t, address)
+		for _, set := range x.Settings {
+			adjustCache(t, cache, &ready, set.Name, set.Value)
 		}
-	}
-}
-
-func requestText(lines []string) string {
-	head := len(lines)
-	for i, line := range lines {
-		if line == "" {
-			head = i
-			break
-		}
-	}
-	body := ""
-	if head < len(lines) {
-		body = strings.Join(lines[head+1:], "\n")
-	}
-	body = strings.ReplaceAll(body, "␍", "\r")
-	text := strings.Join(lines[:head], "\r\n")
-	return strings.ReplaceAll(text, "{len}", strconv.Itoa(len(body))) + "\r\n\r\n" + body
-}
-
-func compareAnswer(got answerText, want []string) (problems []string) {
-	if status := strconv.Itoa(got.status); status != want[0] {
-		problems = append(problems, fmt.Sprintf("status %s, should be %s", status, want[0]))
-	}
-	body, inBody := []string(nil), false
-	for _, line := range want[1:] {
-		switch {
-		case inBody:
-			body = append(body, line)
-		case line == "":
-			inBody = true
-		default:
-			name, value, _ := strings.Cut(line, ": ")
-			have, ok := got.header[httpName(name)]
-			switch {
-			case value == "(none)" && ok:
-				problems = append(problems, fmt.Sprintf("%s is %q, should not be there", name, have))
-			case value != "(none)" && (len(have) != 1 || !matches(have[0], value)):
-				problems = append(problems, fmt.Sprintf("%s is %q, should be %q", name, have, value))
-			}
-		}
-	}
-	if inBody && !matches(got.body, strings.Join(body, "\n")) {
-		problems = append(problems, fmt.Sprintf("body is\n\t%s\nshould be\n\t%s", got.body, strings.Join(body, "\n")))
-	}
-	return problems
-}
-
-// matches reports whether text is what pattern says, in which … is any text.
-func matches(text, pattern string) bool {
-	parts := strings.Split(pattern, "…")
-	if len(parts) == 1 {
-		return text == pattern
-	}
-	if !strings.HasPrefix(text, parts[0]) {
-		return false
-	}
-	text = text[len(parts[0]):]
-	for _, part := range parts[1 : len(parts)-1] {
-		i := strings.Index(text, part)
-		if i < 0 {
-			return false
-		}
-		text = text[i+len(part):]
-	}
-	return strings.HasSuffix(text, parts[len(parts)-1])
-}
-
-// httpName is the form in which net/http keeps a header's name.
-func httpName(name string) string {
-	parts := strings.Split(strings.ToLower(name), "-")
-	for i, p := range parts {
-		parts[i] = strings.ToUpper(p[:1]) + p[1:]
-	}
-	return strings.Join(parts, "-")
+		return true
+	})
 }
 
 func configure(t *testing.T, c *Config, name, value string) {
@@ -215,11 +79,9 @@ var statusNames = map[string]proto.Status{
 	"closed": proto.StatusClosed, "too-large": proto.StatusTooLarge, "stale": proto.StatusStale, "unknown": 200,
 }
 
-// adjustCache changes the cache for the exchange that follows.
+// adjustCache changes the cache, whose lock is held, for the exchange that follows.
 func adjustCache(t *testing.T, cache *fake, ready *bool, name, value string) {
 	t.Helper()
-	cache.mu.Lock()
-	defer cache.mu.Unlock()
 	switch name {
 	case "advance":
 		d, err := time.ParseDuration(value)
