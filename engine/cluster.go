@@ -36,7 +36,7 @@ func (a alone) Flush() (applied, members int, err error) {
 // of their names.
 func (n *Node) Cluster() httpapi.Cluster {
 	if n.members != nil {
-		return n.describe(n.members.View())
+		return n.describe(n.members.View(), false)
 	}
 	self := httpapi.Member{
 		Name:    n.cfg.Name,
@@ -61,10 +61,10 @@ func (n *Node) Cluster() httpapi.Cluster {
 }
 
 // describe turns a view into the answer of /cluster, which has no nodes that have
-// fallen silent: the metrics count those. The node itself is leaving from the first
+// fallen silent: the metrics count those, and /stats shows them. The node itself is leaving from the first
 // moment of its drain on, even though the others are not told before the drain
 // delay is over.
-func (n *Node) describe(view peer.View) httpapi.Cluster {
+func (n *Node) describe(view peer.View, silent bool) httpapi.Cluster {
 	c := httpapi.Cluster{
 		Node:    n.cfg.Name,
 		Epoch:   fmt.Sprintf("%016x", view.Epoch),
@@ -72,7 +72,7 @@ func (n *Node) describe(view peer.View) httpapi.Cluster {
 		Members: make([]httpapi.Member, 0, len(view.Members)),
 	}
 	for _, m := range view.Members {
-		if m.State == memberSilent {
+		if m.State == memberSilent && !silent {
 			continue
 		}
 		if m.Name == n.cfg.Name && n.state.Load() >= stateLeaving {

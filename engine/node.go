@@ -35,10 +35,16 @@ type Node struct {
 	store   *store.Store
 	api     *httpapi.Server
 	members members // nil: the node is alone
+	history *history
+	looking chan struct{} // a place for each who asks the members for their samples
 
 	state   atomic.Uint32
 	address atomic.Pointer[string] // advertised, once it serves
 	failed  chan error             // takes what ends Serve before Drain does
+
+	sampling time.Duration // from one sample to the next
+	sampler  sync.WaitGroup
+	enough   chan struct{} // closed to end the sampler
 
 	drainOnce sync.Once
 	drained   chan struct{} // closed when the drain is over
@@ -52,7 +58,7 @@ type Node struct {
 func New(cfg Config) (*Node, error) { return build(cfg, newMembers) }
 
 // build is New with a cluster of the caller's making.
-func build(cfg Config, join func(*Config, *store.Store, string) (members, error)) (*Node, error) {
+func build(cfg Config, join joining) (*Node, error) {
 	if err := proto.CheckName(cfg.Name); err != nil {
 		return nil, fmt.Errorf("%w: it is %q", ErrName, cfg.Name)
 	}
@@ -79,8 +85,13 @@ func build(cfg Config, join func(*Config, *store.Store, string) (members, error)
 		started: time.Now(),
 		failed:  make(chan error, 1),
 		drained: make(chan struct{}),
+		looking: make(chan struct{}, maxLooking),
+		enough:  make(chan struct{}),
+
+		sampling: sampleEvery,
 	}
 	n.incarnation = uint64(n.started.UnixNano())
+	n.history = &history{run: n.incarnation}
 
 	n.store, err = store.New(store.Config{
 		ArenaBytes: plan.Arena,
@@ -110,7 +121,7 @@ func build(cfg Config, join func(*Config, *store.Store, string) (members, error)
 	}
 	var cache httpapi.Cache = alone{n.store}
 	if cfg.Cluster != nil {
-		if n.members, err = join(&cfg, n.store, n.build.Version); err != nil {
+		if n.members, err = join(&cfg, n.store, n.history.last, n.build.Version); err != nil {
 			return nil, errors.Join(err, n.store.Close())
 		}
 		cache = n.members
@@ -119,6 +130,7 @@ func build(cfg Config, join func(*Config, *store.Store, string) (members, error)
 		Cache:                    cache,
 		Node:                     cfg.Name,
 		Cluster:                  n.Cluster,
+		Stats:                    n.Stats,
 		Metrics:                  n.AppendMetrics,
 		Ready:                    n.Ready,
 		Logger:                   cfg.Logger,
@@ -182,6 +194,7 @@ func (n *Node) Start(l net.Listener) error {
 	}
 	address := Advertised(l.Addr(), n.cfg.Advertise)
 	n.address.Store(&address)
+	n.sampler.Go(func() { n.sample(n.enough) })
 	if n.members != nil {
 		if err := n.members.Start(); err != nil {
 			n.state.Store(stateLeaving)
@@ -254,8 +267,11 @@ func (n *Node) drain(ctx context.Context) (err error) {
 	return err
 }
 
-// closeParts closes what is below the API, the store last: the cluster works on it.
+// closeParts ends the sampler, and closes what is below the API, the store last: the
+// cluster works on it.
 func (n *Node) closeParts() (err error) {
+	close(n.enough)
+	n.sampler.Wait()
 	if n.members != nil {
 		if err = n.members.Close(); err != nil {
 			err = fmt.Errorf("engine: closing the cluster: %w", err)

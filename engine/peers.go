@@ -108,13 +108,21 @@ type members interface {
 	// Close ends all links. It is called when no request is under way.
 	Close() error
 	View() peer.View
+	// AskStats asks the others for their samples; Load gives what this one's have of
+	// the cluster.
+	AskStats(last int, within time.Duration) []peer.PeerStats
+	Load() (forwarded uint64, moving int)
 	AppendMetrics(dst []byte) []byte
 }
+
+// joining makes the cluster of a node, over its store; stats gives the node's last
+// samples to the others.
+type joining func(cfg *Config, s *store.Store, stats func(last int) proto.Stats, version string) (members, error)
 
 // newMembers opens the peer port and makes the cluster of a node's Config. The
 // memory has been touched by then: a port that is open and silent makes the
 // others wait for this node, and a closed one does not.
-func newMembers(cfg *Config, s *store.Store, version string) (members, error) {
+func newMembers(cfg *Config, s *store.Store, stats func(last int) proto.Stats, version string) (members, error) {
 	c := cfg.Cluster
 	var config net.ListenConfig
 	listener, err := config.Listen(context.Background(), "tcp", c.PeerListen)
@@ -139,6 +147,7 @@ func newMembers(cfg *Config, s *store.Store, version string) (members, error) {
 		Join:            c.Join,
 		Weight:          c.Weight,
 		MoveRate:        c.MoveRate,
+		Stats:           stats,
 		Store:           s,
 		Logger:          cfg.Logger,
 	})

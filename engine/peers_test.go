@@ -24,6 +24,7 @@ type fakeMembers struct {
 	leave    func(context.Context) error
 	onClose  func()
 	view     peer.View
+	ask      func(last int) []peer.PeerStats
 }
 
 // note records a call.
@@ -79,6 +80,15 @@ func (f *fakeMembers) Close() error {
 
 func (f *fakeMembers) View() peer.View { return f.view }
 
+func (f *fakeMembers) Load() (forwarded uint64, moving int) { return 0, f.view.Moving }
+
+func (f *fakeMembers) AskStats(last int, _ time.Duration) []peer.PeerStats {
+	if f.ask == nil {
+		return nil
+	}
+	return f.ask(last)
+}
+
 func (f *fakeMembers) AppendMetrics(dst []byte) []byte {
 	return appendSingle(dst, "smache_fake", "gauge", "A metric of the cluster.", 1)
 }
@@ -113,7 +123,7 @@ func buildFake(t *testing.T, fake *fakeMembers, change func(*Config)) *Node {
 	if change != nil {
 		change(&cfg)
 	}
-	node, err := build(cfg, func(*Config, *store.Store, string) (members, error) { return fake, nil })
+	node, err := build(cfg, func(*Config, *store.Store, func(int) proto.Stats, string) (members, error) { return fake, nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -275,7 +285,7 @@ func TestStartFails(t *testing.T) {
 // TestNewClusterFails: what cannot be built is not left behind.
 func TestNewClusterFails(t *testing.T) {
 	wrong := errors.New("no such thing")
-	_, err := build(clustered("n"), func(*Config, *store.Store, string) (members, error) { return nil, wrong })
+	_, err := build(clustered("n"), func(*Config, *store.Store, func(int) proto.Stats, string) (members, error) { return nil, wrong })
 	if !errors.Is(err, wrong) {
 		t.Errorf("build: %v", err)
 	}

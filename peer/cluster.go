@@ -51,6 +51,9 @@ type ClusterConfig struct {
 	// MoveRate bounds the bytes of entries that this node takes over in a second.
 	// Default 64 MiB.
 	MoveRate int
+	// Stats gives the last samples of this node's figures, for others to show. It is
+	// called on an event loop and must not block. Nil: they are told to come again.
+	Stats func(last int) proto.Stats
 	// Store is what this node keeps. Required; it is not closed.
 	Store Store
 	// Logger gets a line for what an operator should know. Default: none.

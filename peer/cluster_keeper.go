@@ -334,6 +334,9 @@ func (k *keeper) publish() {
 func (k *keeper) ServeFrame(r Request, reply Reply) {
 	h := r.Header
 	switch h.Op {
+	case proto.FrameStats:
+		k.serveStats(r, reply)
+		return
 	case proto.FrameSlots, proto.FrameFlush:
 		if r.Role != proto.RoleNode {
 			break

@@ -26,8 +26,9 @@ type Links struct {
 
 	incarnation atomic.Uint64
 
-	strangers *Link // counts for connections that have not said hello
-	clients   *Link // counts for clients
+	strangers *Link         // counts for connections that have not said hello
+	forgotten atomic.Uint64 // operations that were sent to peers since forgotten
+	clients   *Link         // counts for clients
 
 	working sync.WaitGroup // acceptor and dials
 	ticking sync.WaitGroup
@@ -198,6 +199,13 @@ func (l *Links) Link(name string) *Link {
 // Name is the peer's name; of a client's link, empty.
 func (p *Link) Name() string { return p.name }
 
+// Has reports whether there is a connection to a peer that says in its hello that it
+// has a feature.
+func (p *Link) Has(feature uint64) bool {
+	k := p.conn.Load()
+	return k != nil && k.features&feature != 0
+}
+
 // Connected reports whether there is a connection.
 func (p *Link) Connected() bool { return p.conn.Load() != nil }
 
@@ -218,6 +226,7 @@ func (l *Links) dropIfIdle(p *Link) {
 		return
 	}
 	delete(l.peers, p.name)
+	l.forgotten.Add(p.forward.sent.Load())
 	for label, n := range p.closes {
 		l.strangers.closes[label] += n
 	}

@@ -37,6 +37,7 @@ type conn struct {
 	deadline int64     // of the handshake; set before the conn is registered
 
 	incarnation uint64 // the peer's; set before ready
+	features    uint64 // the peer's; set before ready
 
 	phase   phase
 	shake   *secure.Handshake

@@ -26,7 +26,7 @@ func (l *Links) ownHello() proto.Hello {
 	return proto.Hello{
 		Lowest: proto.FrameVersion, Highest: proto.FrameVersion, Role: proto.RoleNode,
 		Credits: uint32(l.cfg.MaxInFlight), Incarnation: l.incarnation.Load(),
-		Cluster: proto.ClusterHash(l.cfg.Cluster),
+		Cluster: proto.ClusterHash(l.cfg.Cluster), Features: proto.FeatureStats,
 	}
 }
 
@@ -139,6 +139,6 @@ func (l *Links) contest(p *Link, old *conn, h *proto.Hello) error {
 
 // open makes k a link of p. On k's loop.
 func (k *conn) open(p *Link, h *proto.Hello) {
-	k.link, k.phase, k.incarnation = p, phaseOpen, h.Incarnation
+	k.link, k.phase, k.incarnation, k.features = p, phaseOpen, h.Incarnation, h.Features
 	k.ready.Store(true)
 }

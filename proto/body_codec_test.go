@@ -32,6 +32,8 @@ type flushBody uint32
 
 type flushAnswer uint32
 
+type statsAsk int
+
 // nothing is the body of an answer that has none.
 type nothing struct{}
 
@@ -121,6 +123,14 @@ func decodeCluster(h *Header, answer bool, b []byte) (any, error) {
 		}
 		number, err := DecodeFlush(b)
 		return flushBody(number), err
+	case FrameStats:
+		if answer {
+			var v Stats
+			err := DecodeStats(b, &v)
+			return v, err
+		}
+		last, err := DecodeStatsAsk(b)
+		return statsAsk(last), err
 	case FrameSlots:
 		if answer {
 			return nothing{}, DecodeEmpty(b)
@@ -189,6 +199,10 @@ func encodeBody(dst []byte, h *Header, v any) []byte {
 		return AppendFlush(dst, uint32(v))
 	case flushAnswer:
 		return AppendFlushAnswer(dst, uint32(v))
+	case statsAsk:
+		return AppendStatsAsk(dst, int(v))
+	case Stats:
+		return AppendStats(dst, &v)
 	case slotsBody:
 		return encodeSlots(dst, &v)
 	}

@@ -204,6 +204,12 @@ func (r random) body(h *Header) any {
 			return flushAnswer(r.Uint32() | 1)
 		}
 		return flushBody(1 + r.Uint32()>>1)
+	case FrameStats:
+		if !answer {
+			return statsAsk(1 + r.IntN(1<<16-1))
+		}
+		figures := 1 + r.IntN(maxFigures)
+		return Stats{r.Uint64(), time.Duration(r.Uint32()) * time.Millisecond, figures, r.bytes(figureLen * figures * r.IntN(MaxSamples+1))}
 	case FrameSlots:
 		return r.slots()
 	}

@@ -42,7 +42,7 @@ func TestProtocolDocument(t *testing.T) {
 			t.Errorf("section %q lists %d, there are %d", title, listed, len(rows))
 		}
 	}
-	var ops, statuses, reasons, kinds []string
+	var ops, statuses, reasons, kinds, figures []string
 	for _, op := range FrameOps() {
 		ops = append(ops, fmt.Sprintf("| %d | `%v` |", op, op))
 	}
@@ -59,6 +59,10 @@ func TestProtocolDocument(t *testing.T) {
 	for _, k := range SlotKinds() {
 		kinds = append(kinds, fmt.Sprintf("| %d | `%v` |%s |", k, k, flagName(k.form().flags)))
 	}
+	for f := range FigureLatency + 1 {
+		figures = append(figures, fmt.Sprintf("| %d | `%v` |", f, f))
+	}
+	hold("Stats", figures)
 	hold("Opcodes", ops)
 	hold("Statuses", statuses)
 	hold("Closing", reasons)
@@ -68,7 +72,7 @@ func TestProtocolDocument(t *testing.T) {
 	for name, n := range map[string]int{
 		"MaxFrame": MaxFrame, "MaxValueLen": MaxValueLen, "MaxCanonicalLen": MaxCanonicalLen, "MaxTags": MaxTags,
 		"MaxItems": MaxItems, "MaxSlotMessages": MaxSlotMessages, "MaxSources": MaxSources, "MaxMembers": MaxMembers,
-		"MaxNameLen": MaxNameLen, "MaxHello": MaxHello, "MaxGoodbyeText": MaxGoodbyeText,
+		"MaxNameLen": MaxNameLen, "MaxHello": MaxHello, "MaxGoodbyeText": MaxGoodbyeText, "MaxSamples": MaxSamples,
 	} {
 		said := false
 		for line := range strings.Lines(limits) {

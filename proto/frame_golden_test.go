@@ -2,6 +2,7 @@ package proto
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"os"
 	"path/filepath"
@@ -83,6 +84,31 @@ func gMerge(key string) Request {
 
 func gRequest(key, value string, ttl time.Duration) Request {
 	return Request{Key: []byte(key), Value: []byte(value), TTL: ttl}
+}
+
+// gBefore and gLatest are samples in which no figure is that of another.
+var gBefore, gLatest = gSample(1), gSample(2)
+
+func gSample(n uint64) (s Sample) {
+	for i := range s {
+		s[i] = n<<8 | uint64(i)
+	}
+	return s
+}
+
+func gSeries(samples ...Sample) Stats {
+	s := Stats{Run: gStart, Age: 250 * time.Millisecond, Figures: FigureCount}
+	for i := range samples {
+		s.Samples = AppendSample(s.Samples, &samples[i])
+	}
+	return s
+}
+
+func gWords(words ...uint64) (b []byte) {
+	for _, w := range words {
+		b = binary.LittleEndian.AppendUint64(b, w)
+	}
+	return b
 }
 
 func gFailed(status Status) Answer { return Answer{Status: status} }
@@ -171,6 +197,8 @@ var golden = map[string]goldenFrame{
 
 	"hello/request": {Header{Op: FrameHello, ID: 1},
 		Hello{1, 1, RoleNode, 1024, gStart, ClusterHash("smache"), 0, []byte(gA), nil}},
+	"hello/request with features": {Header{Op: FrameHello, ID: 1},
+		Hello{1, 1, RoleNode, 1024, gStart, ClusterHash("smache"), FeatureStats, []byte(gA), nil}},
 	"hello/answer of a later version": {Header{Op: FrameHello, ID: 1, Flags: FlagAnswer},
 		Hello{1, 2, RoleNode, 1024, gStart + 1, ClusterHash("smache"), 0, []byte(gB), []byte{0xaa, 0xbb}}},
 	"hello/request of a client": {Header{Op: FrameHello, ID: 1},
@@ -184,6 +212,10 @@ var golden = map[string]goldenFrame{
 	"members/answer":                   {Header{Op: FrameMembers, Flags: FlagAnswer}, []Member{gOne, gGone, gNext}},
 	"flush/request":                    {Header{Op: FrameFlush}, flushBody(3)},
 	"flush/answer":                     {Header{Op: FrameFlush, Flags: FlagAnswer}, flushAnswer(4)},
+	"stats/request":                    {Header{Op: FrameStats}, statsAsk(2)},
+	"stats/answer":                     {Header{Op: FrameStats, Flags: FlagAnswer}, gSeries(gBefore, gLatest)},
+	"stats/answer with fewer figures":  {Header{Op: FrameStats, Flags: FlagAnswer}, Stats{Run: gStart, Figures: 2, Samples: gWords(7, 1000)}},
+	"stats/no sample yet":              {Header{Op: FrameStats, Flags: FlagAnswer}, gSeries()},
 
 	"slots/ping and pong": gSlots(
 		slotMessage{SlotMessage: SlotMessage{Kind: SlotPing, Time: 123456789}},

@@ -23,6 +23,8 @@ const (
 	FrameGoodbye FrameOp = 34
 	FrameMembers FrameOp = 35 // body_members.go
 	FrameFlush   FrameOp = 36 // body_link.go
+	// FrameStats goes only to nodes whose hello has FeatureStats.
+	FrameStats FrameOp = 37 // body_stats.go
 
 	FrameSlots FrameOp = 48 // body_slots.go
 
@@ -64,6 +66,7 @@ var frameRules = [...]frameRule{
 	FrameGoodbye: {name: "goodbye", request: 1 + MaxGoodbyeText, oneWay: true},
 	FrameMembers: {name: "members", request: MaxBody, answer: MaxBody},
 	FrameFlush:   {name: "flush", request: flushLen, answer: flushLen},
+	FrameStats:   {name: "stats", request: statsAskLen, answer: statsLen + MaxSamples*maxFigures*figureLen},
 
 	FrameSlots: {name: "slots", request: MaxBody},
 }

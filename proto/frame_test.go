@@ -153,7 +153,7 @@ func TestFrameOps(t *testing.T) {
 			t.Errorf("%v: is an operation: %v", op, ok)
 		}
 	}
-	if len(names) != 16 || FrameOp(0).String() != "unknown" || FrameOp(255).String() != "unknown" {
+	if len(names) != 17 || FrameOp(0).String() != "unknown" || FrameOp(255).String() != "unknown" {
 		t.Errorf("%d opcodes", len(names))
 	}
 }

@@ -75,6 +75,10 @@ type Config struct {
 	// Cluster gives the answer of GET /cluster. Nil: a cluster of this node
 	// alone. Called on any goroutine.
 	Cluster func() Cluster
+	// Stats gives the answer of GET /stats, with the last samples of each member;
+	// false if too many ask at once. Nil: a cluster of this node alone, which has no
+	// samples. Called on any goroutine; it may take as long as other nodes need.
+	Stats func(last int) (Stats, bool)
 	// Metrics appends the answer of GET /metrics, Prometheus text. Nil: this
 	// package's own. Called on any goroutine.
 	Metrics func(dst []byte) []byte

@@ -15,7 +15,7 @@ import (
 // newServer makes a Server over cache, quiet, with the changes of adjust.
 func newServer(tb testing.TB, cache Cache, adjust func(*Config)) *Server {
 	tb.Helper()
-	config := Config{Cache: cache, Node: "smache@test", Version: "test", Logger: slog.New(slog.DiscardHandler)}
+	config := Config{Cache: cache, Node: "smache@test", Version: "test", Stats: fakeStats, Logger: slog.New(slog.DiscardHandler)}
 	if adjust != nil {
 		adjust(&config)
 	}

@@ -27,9 +27,7 @@ func statusPlace(status int) int {
 // bounds are the upper bounds of the latency histogram's buckets, in
 // nanoseconds; bucketNames are the same in seconds, as Prometheus has them.
 var (
-	bounds = [...]int64{
-		5e3, 10e3, 25e3, 50e3, 100e3, 250e3, 500e3, 1e6, 2.5e6, 5e6, 10e6, 25e6, 50e6, 100e6, 250e6, 500e6, 1e9, 5e9,
-	}
+	bounds      = proto.LatencyBounds()
 	bucketNames = [...]string{
 		"5e-06", "1e-05", "2.5e-05", "5e-05", "0.0001", "0.00025", "0.0005", "0.001", "0.0025", "0.005", "0.01", "0.025",
 		"0.05", "0.1", "0.25", "0.5", "1", "5",

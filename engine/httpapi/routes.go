@@ -23,7 +23,8 @@ const (
 	routeMetrics route = 14
 	routeOpenAPI route = 15
 	routeOptions route = 16 // OPTIONS at any path
-	routeCount   route = 17
+	routeStats   route = 17
+	routeCount   route = 18
 )
 
 // The values of Allow.
@@ -58,6 +59,7 @@ var routes = [routeCount]struct {
 	routeMetrics: {label: "metrics", methods: "GET HEAD", paths: []string{"/metrics"}},
 	routeOpenAPI: {label: "openapi", methods: "GET HEAD", paths: []string{"/openapi.json"}},
 	routeOptions: {label: "options"},
+	routeStats:   {label: "stats", methods: "GET HEAD", paths: []string{"/stats"}},
 }
 
 // dispatch carries a request out. The two requests that matter for speed come
@@ -109,6 +111,8 @@ func (s *Server) dispatch(ctx *fasthttp.RequestCtx, r *request) {
 		s.metrics(ctx, r)
 	case routeOpenAPI:
 		s.openAPI(ctx)
+	case routeStats:
+		s.stats(ctx, r)
 	default:
 		panic("BUG: httpapi: a route without a handler")
 	}
@@ -130,6 +134,8 @@ func routeAt(path []byte) (rt route, allow string) {
 		return routeCluster, allowRead
 	case "/metrics":
 		return routeMetrics, allowRead
+	case "/stats":
+		return routeStats, allowRead
 	case "/openapi.json":
 		return routeOpenAPI, allowRead
 	case "/api/mget":

@@ -58,19 +58,22 @@ func appendCluster(dst []byte, c *Cluster) []byte {
 	dst = appendQuotedString(append(dst, `,"epoch":`...), c.Epoch)
 	dst = append(dst, `,"members":[`...)
 	for i := range c.Members {
-		m := &c.Members[i]
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = appendQuotedString(append(dst, `{"name":`...), m.Name)
-		dst = appendQuotedString(append(dst, `,"state":`...), m.State)
-		dst = strconv.AppendInt(append(dst, `,"slots":`...), int64(m.Slots), 10)
-		dst = appendQuotedString(append(dst, `,"http":`...), m.HTTP)
-		dst = appendQuotedString(append(dst, `,"peer":`...), m.Peer)
-		dst = appendQuotedString(append(dst, `,"version":`...), m.Version)
-		dst = append(dst, '}')
+		dst = appendMember(dst, &c.Members[i])
 	}
 	dst = strconv.AppendInt(append(dst, `],"moving":`...), int64(c.Moving), 10)
+	return append(dst, '}')
+}
+
+func appendMember(dst []byte, m *Member) []byte {
+	dst = appendQuotedString(append(dst, `{"name":`...), m.Name)
+	dst = appendQuotedString(append(dst, `,"state":`...), m.State)
+	dst = strconv.AppendInt(append(dst, `,"slots":`...), int64(m.Slots), 10)
+	dst = appendQuotedString(append(dst, `,"http":`...), m.HTTP)
+	dst = appendQuotedString(append(dst, `,"peer":`...), m.Peer)
+	dst = appendQuotedString(append(dst, `,"version":`...), m.Version)
 	return append(dst, '}')
 }
 
