@@ -20,6 +20,7 @@ func TestNoAllocations(t *testing.T) {
 }
 
 func testNoAllocations(t *testing.T, s *Store) {
+	runs := shorter(500, 20)
 	for _, size := range []int{60, s.inlineMax, 100_000} {
 		value := []byte(strings.Repeat("v", size))
 		other := []byte(strings.Repeat("w", size))
@@ -37,10 +38,10 @@ func testNoAllocations(t *testing.T, s *Store) {
 			}
 		}
 		run(proto.OpSet, value)
-		if n := testing.AllocsPerRun(500, func() { run(proto.OpGet, nil) }); n != 0 {
+		if n := testing.AllocsPerRun(runs, func() { run(proto.OpGet, nil) }); n != 0 {
 			t.Errorf("a read of %d bytes allocates %v times", size, n)
 		}
-		if n := testing.AllocsPerRun(500, func() { run(proto.OpSet, value) }); n != 0 {
+		if n := testing.AllocsPerRun(runs, func() { run(proto.OpSet, value) }); n != 0 {
 			t.Errorf("an equal write of %d bytes allocates %v times", size, n)
 		}
 		// The logs of the buckets grow until the ring has turned once.
@@ -48,7 +49,7 @@ func testNoAllocations(t *testing.T, s *Store) {
 			run(proto.OpSet, other)
 			run(proto.OpSet, value)
 		}
-		if n := testing.AllocsPerRun(500, func() { run(proto.OpSet, other); run(proto.OpSet, value) }); n != 0 {
+		if n := testing.AllocsPerRun(runs, func() { run(proto.OpSet, other); run(proto.OpSet, value) }); n != 0 {
 			t.Errorf("a write of %d bytes allocates %v times", size, n)
 		}
 	}

@@ -343,7 +343,7 @@ func (m *slotModel) merge(slot proto.Slot, k string) {
 // TestClusterModel drives stores of a cluster with random operations, merges,
 // changes of hands, sweeps, flushes and evictions.
 func TestClusterModel(t *testing.T) {
-	for seed := range uint64(6) {
+	for seed := range uint64(shorter(6, 2)) {
 		tight := seed%2 == 1
 		t.Run(fmt.Sprintf("%d,tight=%t", seed, tight), func(t *testing.T) {
 			m := newSlotModel(t, seed, tight)

@@ -9,6 +9,14 @@ import (
 	"github.com/smache/smache/proto"
 )
 
+// shorter gives full, or less if the race detector is on.
+func shorter(full, less int) int {
+	if raceEnabled {
+		return less
+	}
+	return full
+}
+
 // testClock is a clock that tests move.
 type testClock struct{ now, wall atomic.Int64 }
 

@@ -37,7 +37,7 @@ func slotKey(dst []byte, like string, n int) []byte {
 // A slot of very many keys is listed, given away and dropped.
 func TestHugeSlot(t *testing.T) {
 	slot := slotOf("a")
-	const n = 200_000
+	n := shorter(200_000, 40_000)
 	s := newClusterStore(t, Config{ArenaBytes: 4 * ArenaUnit, Writers: 1, MaxEntries: 1 << 20, RecordBytes: 64 << 20})
 	s.Remember(slot, true)
 	var k []byte
