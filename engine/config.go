@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/smache/smache/engine/httpapi"
 	"github.com/smache/smache/engine/store"
 )
 
@@ -76,6 +77,10 @@ type Config struct {
 	// AllowedHosts are the names, beside localhost and loopback addresses, that
 	// a request on a loopback listener may carry as Host.
 	AllowedHosts []string
+
+	// Tokens are the bearer tokens that the API takes; Node.SetTokens replaces
+	// them. None: everybody may do everything.
+	Tokens httpapi.Tokens
 
 	// Queue is the length of each writer queue. Default: the store's.
 	Queue int

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/smache/smache/engine/httpapi"
 	"github.com/smache/smache/engine/internal/conversation"
 )
 
@@ -83,6 +84,10 @@ func configureNode(t *testing.T, cfg *Config, set conversation.Setting) {
 		cfg.MaxAnswer = number
 	case "cors":
 		cfg.CORSOrigins = strings.Fields(set.Value)
+	case "tokens":
+		cfg.Tokens.All = conversationTokens(t, set.Value)
+	case "read-tokens":
+		cfg.Tokens.Read = conversationTokens(t, set.Value)
 	case "allowed-host":
 		cfg.AllowedHosts = strings.Fields(set.Value)
 	case "default-ttl":
@@ -90,4 +95,14 @@ func configureNode(t *testing.T, cfg *Config, set conversation.Setting) {
 	default:
 		t.Fatalf("no setting %q", set.Name)
 	}
+}
+
+// conversationTokens makes tokens of texts between spaces.
+func conversationTokens(t *testing.T, texts string) []httpapi.Token {
+	t.Helper()
+	tokens, err := httpapi.ParseTokens([]byte(strings.Join(strings.Fields(texts), "\n")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tokens
 }

@@ -42,7 +42,10 @@ func (n *Node) appendBuild(dst []byte) []byte {
 	if seconds, ok := processorSeconds(); ok {
 		dst = appendSingle(dst, "process_cpu_seconds_total", "counter", "Processor time of the process, user and system.", seconds)
 	}
-	return dst
+	const reloads = "smache_reloads_total"
+	dst = appendHead(dst, reloads, "counter", "Times that tokens, certificates or the access log were read or opened again, by how it went; where it failed the old ones stay.")
+	dst = append(strconv.AppendUint(append(dst, reloads+`{result="done"} `...), n.reloads[0].Load(), 10), '\n')
+	return append(strconv.AppendUint(append(dst, reloads+`{result="failed"} `...), n.reloads[1].Load(), 10), '\n')
 }
 
 // appendMemory appends the plan that --memory was divided by, and what the

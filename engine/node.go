@@ -40,6 +40,7 @@ type Node struct {
 
 	state   atomic.Uint32
 	address atomic.Pointer[string] // advertised, once it serves
+	reloads [2]atomic.Uint64       // of what the process reads again: done, failed
 	failed  chan error             // takes what ends Serve before Drain does
 
 	sampling time.Duration // from one sample to the next
@@ -149,6 +150,7 @@ func build(cfg Config, join joining) (*Node, error) {
 		IdleTimeout:              cfg.IdleTimeout,
 		CORSOrigins:              cfg.CORSOrigins,
 		AllowedHosts:             cfg.AllowedHosts,
+		Tokens:                   cfg.Tokens,
 		Version:                  n.build.Version,
 	})
 	if err != nil {
@@ -182,6 +184,20 @@ func (n *Node) MaxValue() int { return n.store.MaxValue() }
 // Limits gives the longest body and the longest answer in bytes: what the Config
 // says, or what the memory for large bodies and answers leaves of that.
 func (n *Node) Limits() (body, answer int) { return n.api.Limits() }
+
+// SetTokens replaces the tokens that the API takes. The errors are those of
+// httpapi's Server.SetTokens; the old ones then stay.
+func (n *Node) SetTokens(t httpapi.Tokens) error { return n.api.SetTokens(t) }
+
+// CountReload counts that something of the node's configuration was read again, or
+// could not be.
+func (n *Node) CountReload(err error) {
+	if err != nil {
+		n.reloads[1].Add(1)
+		return
+	}
+	n.reloads[0].Add(1)
+}
 
 // Start looks for the cluster, if there is one, and serves the API on l, which the
 // node owns from then on. It returns at once: until the node has joined, requests

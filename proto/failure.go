@@ -93,7 +93,9 @@ var (
 	FailTTL           = &Failure{"malformed_ttl", 400, RetryNever, "ttl must be null, or seconds above 0 and at most ten years"}
 	FailCondition     = &Failure{"malformed_condition", 400, RetryNever, "If-Match and If-None-Match take * or a list of ETags"}
 	FailRequest       = &Failure{"malformed_request", 400, RetryNever, "the request is not valid HTTP"}
+	FailUnauthorized  = &Failure{"unauthorized", 401, RetryNever, "this node takes requests with a bearer token that it knows; see --token"}
 	FailForeignOrigin = &Failure{"foreign_origin", 403, RetryNever, "the request comes from a foreign web page; see --cors-origin"}
+	FailReadOnly      = &Failure{"read_only_token", 403, RetryNever, "this token may only read; see --read-token"}
 	FailPath          = &Failure{"not_found", 404, RetryNever, "there is nothing at this path"}
 	FailMiss          = &Failure{"miss", 404, RetryNever, "there is no such entry"}
 	FailMethod        = &Failure{"method_not_allowed", 405, RetryNever, "this path does not take this method"}
@@ -121,7 +123,7 @@ var (
 func Failures() []*Failure {
 	return []*Failure{
 		FailJSON, FailUTF8, FailBody, FailQuery, FailKey, FailKeyTooLong, FailTTL, FailCondition, FailRequest,
-		FailForeignOrigin, FailPath, FailMiss, FailMethod, FailKeyNil, FailTimeout, FailPrecondition,
+		FailUnauthorized, FailForeignOrigin, FailReadOnly, FailPath, FailMiss, FailMethod, FailKeyNil, FailTimeout, FailPrecondition,
 		FailValueTooLarge, FailBodyTooLarge, FailBatchTooLarge, FailAnswerLarge, FailMediaType, FailMisdirected,
 		FailRate, FailHeaderLarge, FailInternal, FailQueueFull, FailOverloaded, FailConnections,
 		FailUnreachable, FailBusy, FailDraining,

@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,8 +19,11 @@ import (
 
 // clientConfig holds what all client subcommands were told.
 type clientConfig struct {
-	server  stringValue
-	timeout durationValue
+	server    stringValue
+	timeout   durationValue
+	token     listValue
+	tokenFile stringValue
+	ca        stringValue
 }
 
 func newClientConfig() *clientConfig {
@@ -30,13 +35,17 @@ func (c *clientConfig) settings() []setting {
 	return []setting{
 		{name: "server", unit: "ADDRESS", value: &c.server, about: "The node to ask: address and port, or a URL"},
 		{name: "timeout", unit: "DURATION", value: &c.timeout, about: "Longest to wait for its answer"},
+		{name: "token", unit: "TOKEN", value: &c.token, secret: true, about: "The bearer token to send; of several, as a node takes them, the first. Other users of the machine see flags: prefer the variable, or --token-file"},
+		{name: "token-file", unit: "FILE", value: &c.tokenFile, about: "A file with the token instead, in its first line"},
+		{name: "ca", unit: "FILE", value: &c.ca, about: "Certificates, PEM, that the node's must go back to, in place of those of the system; an address without http:// is then https"},
 	}
 }
 
 // A client speaks to one node.
 type client struct {
-	base string
-	http *http.Client
+	base  string
+	token string // empty: none
+	http  *http.Client
 }
 
 // newClient makes a client; the error is one of usage.
@@ -51,17 +60,56 @@ func newClient(cfg *clientConfig) (*client, error) {
 			host = "127.0.0.1"
 		}
 		base = net.JoinHostPort(host, port)
-		base = "http://" + base
+		scheme := "http://"
+		if cfg.ca != "" {
+			scheme = "https://"
+		}
+		base = scheme + base
 	}
 	u, err := url.Parse(base)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || strings.Trim(u.Path, "/") != "" {
 		return nil, fmt.Errorf("--server %q: must be an address and a port, or a URL: 127.0.0.1:4000, http://cache.internal:4000", string(cfg.server))
 	}
+	token, err := firstToken(&cfg.token, string(cfg.tokenFile))
+	if err != nil {
+		return nil, err
+	}
+	trust, err := cfg.tls()
+	if err != nil {
+		return nil, err
+	}
 	// No proxy: a node is asked directly or not at all.
 	return &client{
-		base: u.Scheme + "://" + u.Host,
-		http: &http.Client{Timeout: time.Duration(cfg.timeout), Transport: &http.Transport{}},
+		base:  u.Scheme + "://" + u.Host,
+		token: token,
+		http:  &http.Client{Timeout: time.Duration(cfg.timeout), Transport: &http.Transport{TLSClientConfig: trust}},
 	}, nil
+}
+
+// tls gives what the client trusts; nil is what the system trusts.
+func (c *clientConfig) tls() (*tls.Config, error) {
+	if c.ca == "" {
+		return nil, nil //nolint:nilnil // as in http.Transport
+	}
+	pool, err := readCertificates("ca", string(c.ca))
+	if err != nil {
+		return nil, err
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool}, nil
+}
+
+// readCertificates reads a file of certificates that others are judged by. The
+// errors name the flag.
+func readCertificates(flag, path string) (*x509.CertPool, error) {
+	text, _, err := readSecretFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("--%s: %w", flag, err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("--%s: there is no certificate in %s; it must be PEM", flag, path)
+	}
+	return pool, nil
 }
 
 // maxAnswer is the longest answer that the client reads.
@@ -85,6 +133,9 @@ func (c *client) do(ctx context.Context, method, path string, header http.Header
 	}
 	for name, values := range header {
 		request.Header[name] = values
+	}
+	if c.token != "" {
+		request.Header.Set("Authorization", "Bearer "+c.token)
 	}
 	if body != nil {
 		request.Header.Set("Content-Type", "application/json")

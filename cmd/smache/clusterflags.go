@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
-	"os"
 	"strconv"
 	"strings"
 
@@ -145,10 +143,11 @@ func (c *clusterFlags) readSecrets(env environment) error {
 		return errors.New("--secret and --secret-file exclude each other")
 	case c.secretFile != "":
 		c.secretsFrom = "--secret-file " + string(c.secretFile)
-		text, err := c.readSecretFile()
+		text, open, err := readSecretFile(string(c.secretFile))
 		if err != nil {
 			return fmt.Errorf("--secret-file: %w", err)
 		}
+		c.fileOpen = open
 		c.secrets = bytes.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' })
 		if len(c.secrets) == 0 {
 			return fmt.Errorf("%s: the file is empty", c.secretsFrom)
@@ -168,28 +167,6 @@ func (c *clusterFlags) readSecrets(env environment) error {
 		return fmt.Errorf("%s: %w", c.secretsFrom, err)
 	}
 	return nil
-}
-
-// maxSecretFile is more than two secrets have.
-const maxSecretFile = 16 << 10
-
-func (c *clusterFlags) readSecretFile() ([]byte, error) {
-	file, err := os.Open(string(c.secretFile))
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = file.Close() }()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, err
-	}
-	const others = 0o004
-	c.fileOpen = info.Mode().IsRegular() && info.Mode().Perm()&others != 0
-	text, err := io.ReadAll(io.LimitReader(file, maxSecretFile+1))
-	if err == nil && len(text) > maxSecretFile {
-		err = fmt.Errorf("%s is longer than a secret", c.secretFile)
-	}
-	return text, err
 }
 
 // engineConfig gives the cluster's part of the node's configuration, nil for a node

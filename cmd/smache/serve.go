@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/smache/smache/engine"
+	"github.com/smache/smache/engine/httpapi"
 )
 
 // runServe runs a node until a signal or a failure ends it.
@@ -31,6 +32,11 @@ func runServe(inv invocation) int {
 	if err == nil {
 		err = cfg.cluster.resolve(inv.env, string(cfg.listen))
 	}
+	changes := cfg.reloads() // before the files are read
+	var tokens httpapi.Tokens
+	if err == nil {
+		tokens, err = cfg.access.tokens()
+	}
 	if err != nil {
 		return usageError(inv, "serve", err)
 	}
@@ -41,18 +47,23 @@ func runServe(inv invocation) int {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
 
 	log.LogAttrs(inv.ctx, slog.LevelInfo, "configuration", logAttributes(settings)...)
 	for _, name := range unknownVariables(inv.env) {
 		log.Warn("an environment variable looks like a setting and is none; see smache serve --help", "variable", name)
 	}
 	cfg.cluster.warn(log)
-	node, closeAll, err := startNode(inv, cfg, log)
+	cfg.access.warn(log)
+	node, closeAll, err := startNode(inv, cfg, tokens, log)
 	if err != nil {
 		log.Error("the node did not start", "error", err)
 		return exitNo
 	}
 	defer closeAll()
+	defer keepReading(cfg, node, changes, hangups, log)()
 
 	select {
 	case err := <-node.Failed():
@@ -66,8 +77,26 @@ func runServe(inv invocation) int {
 	return stopNode(node, time.Duration(cfg.stopAfter), signals, log)
 }
 
+// keepReading reads files again when they change, and on SIGHUP, until the function
+// that it gives is called.
+func keepReading(cfg *serveConfig, node *engine.Node, changes []*reload, hangups <-chan os.Signal, log *slog.Logger) (end func()) {
+	cfg.access.set = node.SetTokens
+	r := &reloader{reloads: changes, log: log, count: node.CountReload}
+	stop, ended := make(chan struct{}), make(chan struct{})
+	ticker := time.NewTicker(reloadEvery)
+	go func() {
+		defer close(ended)
+		r.run(stop, ticker.C, hangups)
+	}()
+	return func() {
+		ticker.Stop()
+		close(stop)
+		<-ended
+	}
+}
+
 // startNode listens, builds the node and lets it serve.
-func startNode(inv invocation, cfg *serveConfig, log *slog.Logger) (*engine.Node, func(), error) {
+func startNode(inv invocation, cfg *serveConfig, tokens httpapi.Tokens, log *slog.Logger) (*engine.Node, func(), error) {
 	config := net.ListenConfig{}
 	listener, err := config.Listen(inv.ctx, "tcp", string(cfg.listen))
 	if err != nil {
@@ -79,6 +108,7 @@ func startNode(inv invocation, cfg *serveConfig, log *slog.Logger) (*engine.Node
 	}
 	engineCfg := cfg.engineConfig()
 	engineCfg.Logger = log
+	engineCfg.Tokens = tokens
 	engineCfg.OpenFiles = openFiles()
 	engineCfg.Cluster = cfg.cluster.engineConfig(listener.Addr())
 	if engineCfg.Name == "" {
@@ -107,10 +137,7 @@ func startNode(inv invocation, cfg *serveConfig, log *slog.Logger) (*engine.Node
 		"go_limit", engine.FormatBytes(limit), "max_entries", plan.MaxEntries,
 		"max_connections", plan.MaxConnections, "max_value", formatSize(int64(node.MaxValue())),
 		"max_body", formatSize(int64(maxBody)), "max_answer", formatSize(int64(maxAnswer)))
-	if !engine.IsLoopback(listener.Addr().String()) {
-		log.Warn("the API is open to everyone who reaches this address: there are no tokens yet; put a firewall in front, or see --listen",
-			"address", listener.Addr().String())
-	}
+	warnOfAddress(listener.Addr().String(), len(tokens.All) > 0, log)
 	if err := node.Start(listener); err != nil {
 		closeProfiles()
 		return nil, nil, errors.Join(err, node.Drain(inv.ctx))
@@ -119,6 +146,17 @@ func startNode(inv invocation, cfg *serveConfig, log *slog.Logger) (*engine.Node
 	log.Info("serving", "address", listener.Addr().String(), "name", engineCfg.Name,
 		"version", build.Version, "revision", build.Revision, "go", build.Go, "pid", os.Getpid())
 	return node, closeProfiles, nil
+}
+
+// warnOfAddress says who may use the API at an address.
+func warnOfAddress(address string, tokens bool, log *slog.Logger) {
+	switch {
+	case engine.IsLoopback(address):
+	case !tokens:
+		log.Warn("the API is open to everyone who reaches this address: see --token-file, put a firewall in front, or see --listen", "address", address)
+	default:
+		log.Info("tokens and entries pass this address in plain text: let TLS end in front of it", "address", address)
+	}
 }
 
 // stopNode drains the node; a second signal or the time-out ends the wait.

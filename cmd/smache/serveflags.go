@@ -14,6 +14,7 @@ import (
 // serveConfig holds what smache serve was told.
 type serveConfig struct {
 	cluster                            clusterFlags
+	access                             accessFlags
 	listen, name                       stringValue
 	memory                             sizeValue
 	defaultTTL                         durationValue
@@ -84,7 +85,7 @@ func (c *serveConfig) settings() []setting {
 		{name: "log-level", unit: "LEVEL", value: &c.logLevel, about: "Least level to log: `debug`, `info`, `warn` or `error`"},
 		{name: "pprof", unit: "ADDRESS", value: &c.pprof, about: "Loopback address for Go's profiles under `/debug/pprof/`; empty: none"},
 	}
-	return slices.Concat(first, c.cluster.settings(), rest)
+	return slices.Concat(first, c.cluster.settings(), c.access.settings(), rest)
 }
 
 // applyPort sets the port of the listener from PORT, as the system before this
@@ -142,6 +143,14 @@ func (c *serveConfig) check() error {
 		return fmt.Errorf("--pprof %q: must be a loopback address and a port: profiles show what is in memory", string(c.pprof))
 	}
 	return nil
+}
+
+// reloads are what a running node reads again.
+func (c *serveConfig) reloads() (all []*reload) {
+	if c.access.tokenFile != "" || c.access.readTokenFile != "" {
+		all = append(all, newReload("tokens", c.access.reload, string(c.access.tokenFile), string(c.access.readTokenFile)))
+	}
+	return all
 }
 
 // engineConfig gives the node's configuration; the name and what the process

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"net/url"
 	"strings"
 	"time"
 
@@ -137,6 +138,9 @@ type Config struct {
 	// https://map.example.org, or "*" for all: --cors-origin. Empty: pages of
 	// other origins are answered 403.
 	CORSOrigins []string
+	// Tokens are the bearer tokens that let a request in: --token, --read-token.
+	// Server.SetTokens replaces them. None: everybody may do everything.
+	Tokens Tokens
 	// AllowedHosts are names, host or host:port, under which a loopback
 	// listener may be addressed beside localhost and loopback addresses:
 	// --allowed-host.
@@ -212,11 +216,20 @@ func (c *Config) fill() error {
 		return fmt.Errorf("%w: --default-ttl is above ten years", ErrConfig)
 	}
 	for _, origin := range c.CORSOrigins {
-		if origin != "*" && !strings.Contains(origin, "://") {
+		if origin != "*" && !isOrigin(origin) {
 			return fmt.Errorf("%w: --cors-origin %q is neither * nor an origin such as https://map.example.org", ErrConfig, origin)
 		}
 	}
 	return nil
+}
+
+// isOrigin reports whether text is an origin as browsers send it, but for a slash
+// at its end: scheme, host and perhaps port. With a path, or with a star in the
+// host, it would never be equal to one.
+func isOrigin(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && u.Scheme != "" && u.Host != "" && u.User == nil && (u.Path == "" || u.Path == "/") &&
+		!strings.ContainsAny(text, "*?#")
 }
 
 // defaultTTL gives the time to live of a write that names none.

@@ -64,6 +64,10 @@ func configure(t *testing.T, c *Config, name, value string) {
 		c.MaxAnswer = number
 	case "cors":
 		c.CORSOrigins = strings.Fields(value)
+	case "tokens":
+		c.Tokens.All = parsedTokens(t, strings.Fields(value)...)
+	case "read-tokens":
+		c.Tokens.Read = parsedTokens(t, strings.Fields(value)...)
 	case "allowed-host":
 		c.AllowedHosts = strings.Fields(value)
 	case "default-ttl":

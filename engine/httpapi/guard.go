@@ -3,6 +3,7 @@ package httpapi
 import (
 	"bytes"
 	"strings"
+	"sync/atomic"
 
 	"github.com/valyala/fasthttp"
 
@@ -17,6 +18,8 @@ type guard struct {
 	origins    []string // allowed, lower case
 	allOrigins bool
 	hosts      []string // allowed, lower case
+	// tokens are those that let a request in; nil: none are needed.
+	tokens atomic.Pointer[Tokens]
 }
 
 var (
@@ -29,9 +32,9 @@ var (
 	corsAllowHeaders   = []byte("Access-Control-Allow-Headers")
 	corsAllowPrivate   = []byte("Access-Control-Allow-Private-Network")
 	corsMaxAge         = []byte("Access-Control-Max-Age")
-	corsExposed        = []byte("ETag, Smache-TTL, Smache-Age, Cache-Status, Retry-After")
+	corsExposed        = []byte("ETag, Smache-TTL, Smache-Age, Cache-Status, Retry-After, WWW-Authenticate")
 	corsMethods        = []byte("GET, HEAD, POST, DELETE")
-	corsHeaders        = []byte("Content-Type, If-Match, If-None-Match")
+	corsHeaders        = []byte("Authorization, Content-Type, If-Match, If-None-Match, Traceparent")
 	corsPreflightValid = []byte("600")
 	star               = []byte("*")
 	yes                = []byte("true")

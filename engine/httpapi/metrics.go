@@ -9,7 +9,7 @@ import (
 )
 
 // The HTTP statuses that are ever answered, in the order of their counters.
-var statuses = [...]int{200, 204, 304, 400, 403, 404, 405, 408, 412, 413, 415, 421, 429, 431, 500, 503}
+var statuses = [...]int{200, 204, 304, 400, 401, 403, 404, 405, 408, 412, 413, 415, 421, 429, 431, 500, 503}
 
 // statusPlace gives the place of a status in statuses.
 func statusPlace(status int) int {
@@ -47,7 +47,8 @@ type shard struct {
 	misses   atomic.Uint64
 	panics   atomic.Uint64
 	failures [failureCount]atomic.Uint64
-	_        [64]byte // the end of one shard and the start of the next share no cache line
+	tokens   [accessOpen][MaxTokens]atomic.Uint64 // requests, by the token's rights and place
+	_        [64]byte                             // the end of one shard and the start of the next share no cache line
 }
 
 // failureCount is room for the rows of the failure table.
@@ -147,8 +148,28 @@ func (s *Server) appendFailureMetrics(dst []byte) []byte {
 		dst = append(append(dst, f.Code...), `"}`...)
 		dst = appendNumber(dst, s.sum(func(m *shard) *atomic.Uint64 { return &m.failures[i] }))
 	}
+	dst = s.appendTokenMetrics(dst)
 	return appendMetric(dst, "smache_http_panics_total", "counter", "Panics in handlers; each is logged and answered 500.",
 		s.sum(func(m *shard) *atomic.Uint64 { return &m.panics }))
+}
+
+// appendTokenMetrics says how often each token is used: an old one whose count
+// stands still can go.
+func (s *Server) appendTokenMetrics(dst []byte) []byte {
+	tokens := s.guard.tokens.Load()
+	if tokens == nil {
+		return dst
+	}
+	const name = "smache_http_token_requests_total"
+	dst = appendHead(dst, name, "counter", "Requests with a known token, by its rights and its place among those of the same rights.")
+	for may, list := range [...][]Token{accessWrite: tokens.All, accessRead: tokens.Read} {
+		for i := range list {
+			dst = append(append(append(dst, name+`{rights="`...), accessNames[may]...), `",place="`...)
+			dst = append(strconv.AppendInt(dst, int64(i+1), 10), `"}`...)
+			dst = appendNumber(dst, s.sum(func(m *shard) *atomic.Uint64 { return &m.tokens[may][i] }))
+		}
+	}
+	return dst
 }
 
 func (s *Server) appendConnectionMetrics(dst []byte) []byte {

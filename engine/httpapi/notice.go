@@ -31,10 +31,12 @@ func (s *Server) countFailure(m *shard, f *proto.Failure) {
 }
 
 // isLimit reports whether a failure says that a limit of this node was reached,
-// or that a part of the cluster cannot be.
+// that a part of the cluster cannot be, or that somebody wants in.
 func isLimit(f *proto.Failure) bool {
 	switch f.HTTP {
 	case fasthttp.StatusRequestEntityTooLarge, fasthttp.StatusRequestHeaderFieldsTooLarge, fasthttp.StatusTooManyRequests:
+		return true
+	case fasthttp.StatusUnauthorized: // no limit, but somebody may be guessing
 		return true
 	case fasthttp.StatusServiceUnavailable:
 		return f != proto.FailDraining

@@ -215,3 +215,33 @@ func sameJSON(t *testing.T, a, b []byte) bool {
 	}
 	return reflect.DeepEqual(x, y)
 }
+
+// TestDescriptionOfAccess: what needs a token says so, and nothing else does.
+func TestDescriptionOfAccess(t *testing.T) {
+	var d struct {
+		Security []map[string][]string
+		Paths    map[string]map[string]json.RawMessage
+	}
+	if err := json.Unmarshal(openAPIText, &d); err != nil || len(d.Security) != 2 {
+		t.Fatalf("security is %v, %v", d.Security, err)
+	}
+	for path, methods := range d.Paths {
+		for method, raw := range methods {
+			if method == "description" {
+				continue
+			}
+			var op struct {
+				Security  *[]map[string][]string
+				Responses map[string]json.RawMessage
+			}
+			if err := json.Unmarshal(raw, &op); err != nil {
+				t.Fatal(err)
+			}
+			_, refuses := op.Responses["401"]
+			open := accessOf([]byte(path), []byte(strings.ToUpper(method))) == accessOpen
+			if refuses == open || open != (op.Security != nil && len(*op.Security) == 0) {
+				t.Errorf("%s %s: 401 is described: %v, open: %v, security %v", method, path, refuses, open, op.Security)
+			}
+		}
+	}
+}

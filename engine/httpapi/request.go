@@ -37,14 +37,16 @@ type request struct {
 type headers struct {
 	origin, site, encoding []byte
 	ifMatch, ifNoneMatch   []byte
+	authorization          []byte
 	given                  uint8 // of the bits below, those that are there
 }
 
 const (
-	givenOrigin      uint8 = 1
-	givenEncoding    uint8 = 2
-	givenIfMatch     uint8 = 4
-	givenIfNoneMatch uint8 = 8
+	givenOrigin        uint8 = 1
+	givenEncoding      uint8 = 2
+	givenIfMatch       uint8 = 4
+	givenIfNoneMatch   uint8 = 8
+	givenAuthorization uint8 = 16
 )
 
 // acquire makes a request ready for ctx.
@@ -106,9 +108,11 @@ func (r *request) read(h *fasthttp.RequestHeader) {
 			if string(name) == "If-Match" {
 				r.headers.take(&r.headers.ifMatch, value, givenIfMatch)
 			}
-		case len("If-None-Match"):
+		case len("If-None-Match"): // and of Authorization
 			if string(name) == "If-None-Match" {
 				r.headers.take(&r.headers.ifNoneMatch, value, givenIfNoneMatch)
+			} else if string(name) == "Authorization" {
+				r.headers.take(&r.headers.authorization, value, givenAuthorization)
 			}
 		case len("Sec-Fetch-Site"):
 			if string(name) == "Sec-Fetch-Site" {

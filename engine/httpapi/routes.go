@@ -41,25 +41,26 @@ var routes = [routeCount]struct {
 	label   string
 	methods string // between spaces
 	paths   []string
+	access  access // what it needs the right to, where tokens are set
 }{
-	routeNone:    {label: "other"},
-	routeGet:     {label: "get", methods: "GET HEAD", paths: []string{"/api", "/api/"}},
+	routeNone:    {label: "other", access: accessRead},
+	routeGet:     {label: "get", methods: "GET HEAD", paths: []string{"/api", "/api/"}, access: accessRead},
 	routePost:    {label: "post", methods: "POST", paths: []string{"/api", "/api/"}},
 	routeDelete:  {label: "delete", methods: "DELETE", paths: []string{"/api", "/api/"}},
-	routeMget:    {label: "mget", methods: "POST", paths: []string{"/api/mget"}},
+	routeMget:    {label: "mget", methods: "POST", paths: []string{"/api/mget"}, access: accessRead},
 	routeMset:    {label: "mset", methods: "POST", paths: []string{"/api/mset"}},
 	routeMdel:    {label: "mdel", methods: "POST", paths: []string{"/api/mdel"}},
 	routeTouch:   {label: "touch", methods: "POST", paths: []string{"/api/touch"}},
 	routeFlush:   {label: "flush", methods: "POST", paths: []string{"/api/flush"}},
-	routeRoot:    {label: "root", methods: "GET HEAD", paths: []string{"/"}},
-	routeHealth:  {label: "healthcheck", methods: "GET HEAD", paths: []string{"/healthcheck"}},
-	routeLive:    {label: "livez", methods: "GET HEAD", paths: []string{"/livez"}},
-	routeReady:   {label: "readyz", methods: "GET HEAD", paths: []string{"/readyz"}},
-	routeCluster: {label: "cluster", methods: "GET HEAD", paths: []string{"/cluster"}},
-	routeMetrics: {label: "metrics", methods: "GET HEAD", paths: []string{"/metrics"}},
-	routeOpenAPI: {label: "openapi", methods: "GET HEAD", paths: []string{"/openapi.json"}},
-	routeOptions: {label: "options"},
-	routeStats:   {label: "stats", methods: "GET HEAD", paths: []string{"/stats"}},
+	routeRoot:    {label: "root", methods: "GET HEAD", paths: []string{"/"}, access: accessRead},
+	routeHealth:  {label: "healthcheck", methods: "GET HEAD", paths: []string{"/healthcheck"}, access: accessOpen},
+	routeLive:    {label: "livez", methods: "GET HEAD", paths: []string{"/livez"}, access: accessOpen},
+	routeReady:   {label: "readyz", methods: "GET HEAD", paths: []string{"/readyz"}, access: accessOpen},
+	routeCluster: {label: "cluster", methods: "GET HEAD", paths: []string{"/cluster"}, access: accessRead},
+	routeMetrics: {label: "metrics", methods: "GET HEAD", paths: []string{"/metrics"}, access: accessRead},
+	routeOpenAPI: {label: "openapi", methods: "GET HEAD", paths: []string{"/openapi.json"}, access: accessRead},
+	routeOptions: {label: "options", access: accessOpen},
+	routeStats:   {label: "stats", methods: "GET HEAD", paths: []string{"/stats"}, access: accessRead},
 }
 
 // dispatch carries a request out. The two requests that matter for speed come

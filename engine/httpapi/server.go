@@ -75,6 +75,9 @@ func New(config Config) (*Server, error) {
 			interval: sweepInterval(&config), base: time.Now(), addresses: make(map[netip.Addr]int),
 		},
 	}
+	if err := s.SetTokens(config.Tokens); err != nil {
+		return nil, fmt.Errorf("%w: --token, --read-token: %w", ErrConfig, err)
+	}
 	s.registry.settle = s.settle
 	s.requests.New = s.newRequest
 	s.batches.New = newBatch
@@ -183,7 +186,11 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	r.stats.started.Add(1)
 	defer s.finish(ctx, r)
 	r.read(&ctx.Request.Header)
-	if why := s.guard.judge(ctx, r); why.refused() {
+	why := s.guard.judge(ctx, r)
+	if !why.refused() {
+		why = s.authorize(ctx, r)
+	}
+	if why.refused() {
 		s.fail(ctx, r, why)
 		return
 	}

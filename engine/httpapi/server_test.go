@@ -33,6 +33,9 @@ func TestConfigIsChecked(t *testing.T) {
 		"negative time-out":  func(c *Config) { c.ReadTimeout = -1 },
 		"long default ttl":   func(c *Config) { c.DefaultTTL = proto.MaxTTL + 1 },
 		"origin":             func(c *Config) { c.CORSOrigins = []string{"map.example"} },
+		"origin with a path": func(c *Config) { c.CORSOrigins = []string{"https://map.example/map"} },
+		"origin with a star": func(c *Config) { c.CORSOrigins = []string{"https://*.example"} },
+		"tokens to read":     func(c *Config) { c.Tokens.Read = make([]Token, 1) },
 	} {
 		bad := good
 		adjust(&bad)
