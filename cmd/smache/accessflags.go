@@ -24,7 +24,7 @@ type accessFlags struct {
 // settings are the rows of access in the table of smache serve.
 func (c *accessFlags) settings() []setting {
 	return []setting{
-		{name: "token", unit: "TOKENS", value: &c.token, secret: true, about: "Bearer tokens, separated by commas, without one of which only `/livez`, `/readyz` and `/healthcheck` are answered: `smache secret` makes one. Two during a rotation: both are accepted. Other users of the machine see flags: prefer the variable, or `--token-file`"},
+		{name: "token", unit: "TOKENS", value: &c.token, secret: true, about: "Bearer tokens, separated by commas, without one of which only `/livez`, `/readyz`, `/healthcheck` and the page `/ui`, which asks for one, are answered: `smache secret` makes one. Two during a rotation: both are accepted. Other users of the machine see flags: prefer the variable, or `--token-file`"},
 		{name: "token-file", unit: "FILE", value: &c.tokenFile, about: "A file with such tokens instead, one in each line. It is read again when it changes, and on SIGHUP"},
 		{name: "read-token", unit: "TOKENS", value: &c.readToken, secret: true, about: "Bearer tokens that may only read, beside those of `--token`"},
 		{name: "read-token-file", unit: "FILE", value: &c.readTokenFile, about: "A file with such tokens instead, as for `--token-file`"},

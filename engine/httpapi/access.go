@@ -17,8 +17,8 @@ const (
 	// accessRead is what changes nothing.
 	accessRead access = 1
 	// accessOpen is what anybody may ask: the probes of load balancers and
-	// supervisors, which have no token, and the preflights of browsers, which
-	// may not send one.
+	// supervisors, which have no token, the preflights of browsers, which may not
+	// send one, and the page at /ui, which asks for it.
 	accessOpen access = 2
 )
 

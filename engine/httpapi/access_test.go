@@ -30,7 +30,7 @@ const (
 // TestAccessOfRoutes: what each route needs, written out: a route that is added
 // must be judged here.
 func TestAccessOfRoutes(t *testing.T) {
-	open := "healthcheck livez readyz options"
+	open := "healthcheck livez readyz options ui"
 	read := "other get mget root cluster metrics openapi stats"
 	s := newServer(t, newFake(), func(c *Config) {
 		c.Tokens = Tokens{All: parsedTokens(t, writeToken), Read: parsedTokens(t, readToken)}

@@ -68,10 +68,16 @@ func (g *guard) judge(ctx *fasthttp.RequestCtx, r *request) refusal {
 	if r.headers.given&givenOrigin != 0 {
 		return g.judgeOrigin(ctx, r)
 	}
-	if r.crossSite() && !g.allOrigins {
+	if r.crossSite() && !g.allOrigins && !followsLink(ctx) {
 		return refuseOrigin
 	}
 	return refusal{}
+}
+
+// followsLink reports whether somebody goes to the page at /ui, from a runbook for
+// one: it tells nothing of the node, and cannot be shown inside another page.
+func followsLink(ctx *fasthttp.RequestCtx) bool {
+	return string(ctx.Path()) == "/ui" && ctx.IsGet() && string(ctx.Request.Header.Peek("Sec-Fetch-Mode")) == "navigate"
 }
 
 // crossSite reports whether a browser says that a page of another site asks.

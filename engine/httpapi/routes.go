@@ -24,7 +24,8 @@ const (
 	routeOpenAPI route = 15
 	routeOptions route = 16 // OPTIONS at any path
 	routeStats   route = 17
-	routeCount   route = 18
+	routeUI      route = 18
+	routeCount   route = 19
 )
 
 // The values of Allow.
@@ -60,6 +61,7 @@ var routes = [routeCount]struct {
 	routeMetrics: {label: "metrics", methods: "GET HEAD", paths: []string{"/metrics"}, access: accessRead},
 	routeOpenAPI: {label: "openapi", methods: "GET HEAD", paths: []string{"/openapi.json"}, access: accessRead},
 	routeOptions: {label: "options", access: accessOpen},
+	routeUI:      {label: "ui", methods: "GET HEAD", paths: []string{"/ui"}, access: accessOpen},
 	routeStats:   {label: "stats", methods: "GET HEAD", paths: []string{"/stats"}, access: accessRead},
 }
 
@@ -114,6 +116,8 @@ func (s *Server) dispatch(ctx *fasthttp.RequestCtx, r *request) {
 		s.openAPI(ctx)
 	case routeStats:
 		s.stats(ctx, r)
+	case routeUI:
+		s.ui(ctx, r)
 	default:
 		panic("BUG: httpapi: a route without a handler")
 	}
@@ -137,6 +141,8 @@ func routeAt(path []byte) (rt route, allow string) {
 		return routeMetrics, allowRead
 	case "/stats":
 		return routeStats, allowRead
+	case "/ui":
+		return routeUI, allowRead
 	case "/openapi.json":
 		return routeOpenAPI, allowRead
 	case "/api/mget":

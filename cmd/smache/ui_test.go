@@ -1,0 +1,366 @@
+package main
+
+import (
+	"compress/gzip"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// traffic sends requests to nodes until the returned function is called: half of the
+// reads find something.
+func traffic(t *testing.T, nodes ...*process) (stop func()) {
+	end, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		client := http.Client{Timeout: patience}
+		for i := 0; ; i++ {
+			select {
+			case <-end:
+				return
+			default:
+			}
+			url := "http://" + nodes[i/3%len(nodes)].address + "/api"
+			var response *http.Response
+			var err error
+			if i%3 == 0 {
+				response, err = client.Post(url, "application/json", strings.NewReader(fmt.Sprintf(`{"key":%d,"data":{"n":%d},"ttl":300}`, i/3%30, i)))
+			} else {
+				response, err = client.Get(fmt.Sprintf("%s?key=%d", url, i%60))
+			}
+			if err == nil {
+				_ = response.Body.Close()
+			}
+		}
+	}()
+	return func() {
+		close(end)
+		<-done
+	}
+}
+
+// threeNodes starts a cluster of three, and waits until it has settled.
+func threeNodes(t *testing.T) (nodes []*process) {
+	t.Helper()
+	ports := clusterPorts(t, 3)
+	for _, port := range ports {
+		nodes = append(nodes, serveOn(t, port, aSecret, "--join", "127.0.0.1:"+ports[0]))
+	}
+	awaitSettled(t, nodes...)
+	return nodes
+}
+
+// mustBeQuiet says that nothing has gone wrong in the page, and that it has asked for
+// nothing of any other host, nor for more than the page itself, figures and keys.
+func (b *browser) mustBeQuiet(node *process) {
+	b.t.Helper()
+	for _, text := range b.errors() {
+		b.t.Errorf("the page: %s", text)
+	}
+	for _, url := range b.loaded() {
+		path, ours := strings.CutPrefix(url, "http://"+node.address)
+		path, _, _ = strings.Cut(path, "?")
+		switch {
+		case strings.HasPrefix(url, "data:image/svg+xml,"), url == "about:blank":
+		case !ours || path != "/ui" && path != "/stats" && path != "/api":
+			b.t.Errorf("the page asks for %s", url)
+		}
+	}
+}
+
+// TestUI looks at a cluster of three nodes in a browser: its figures, a key that is
+// written, looked up, changed and deleted by the keyboard alone, in both themes and
+// on a phone.
+func TestUI(t *testing.T) {
+	b := startBrowser(t)
+	nodes := threeNodes(t)
+	stop := traffic(t, nodes...)
+	defer stop()
+	b.screen(1280, 900, "light")
+	b.visit("http://" + nodes[1].address + "/ui")
+
+	b.await("all members are shown with figures", `document.querySelectorAll("#rows tr").length === 3 &&
+		[...document.querySelectorAll("#rows tr")].every((r) => /%/.test(r.querySelector("[data-name=Hits]").innerText) && /s$/.test(r.querySelector("[data-name=p99]").innerText))`)
+	for i, p := range nodes {
+		row := b.text(fmt.Sprintf("#rows tr:nth-child(%d)", i+1))
+		if !strings.Contains(row, nodeName(p)) || !strings.Contains(row, "serving") || strings.Contains(row, "(asked)") != (i == 1) {
+			t.Errorf("row %d is %q", i, row)
+		}
+	}
+	if health := b.text("#health"); health != "3 nodes, all serving" {
+		t.Errorf("the health is %q", health)
+	}
+	b.await("the tiles have figures", `/^[\d.,]+k?\/s$/.test(document.querySelector("#tiles dd").innerText) && /\d%/.test(document.querySelectorAll("#tiles dd")[2].innerText)`)
+	b.await("lines are drawn", `document.querySelectorAll("#charts .chart").length === 4 && [...document.querySelectorAll("#charts .chart")].every((c) => c.querySelector("path"))`)
+	var arcs int
+	if b.eval(`document.querySelectorAll("#ring circle title").length`, &arcs); arcs != 3 {
+		t.Errorf("the ring has %d parts", arcs)
+	}
+
+	var paint, ready float64
+	b.eval(`performance.getEntriesByName("first-contentful-paint")[0].startTime`, &paint)
+	b.eval(`performance.getEntriesByType("navigation")[0].domComplete`, &ready)
+	t.Logf("first paint after %.0f ms, all there after %.0f", paint, ready)
+
+	// By the keyboard: the skip link is first; then the key is looked up.
+	b.press("Tab")
+	var focused string
+	if b.eval(`document.activeElement.className`, &focused); focused != "skip" {
+		t.Errorf("the first thing that the keyboard reaches is %q", focused)
+	}
+	b.press("Enter")
+	b.tabTo(`document.activeElement.closest("#write") && document.activeElement.name === "key"`)
+	b.enter(`line 7/"é"`)
+	b.press("Tab")
+	b.enter("120")
+	b.press("Tab")
+	b.eval(`document.activeElement.select()`, nil)
+	b.enter(`{"lat":52.5200,"big":12345678901234567890,"list":[1,{"a":"<b>"}]}`)
+	b.press("Tab", "Enter")
+	b.await("it is written", `/is written/.test(document.querySelector("#written").innerText)`)
+	b.await("it is shown", `document.querySelector("#found pre")`)
+	if shown := strings.Join(strings.Fields(b.text("#found pre")), ""); shown != `{"lat":52.5200,"big":12345678901234567890,"list":[1,{"a":"<b>"}]}` {
+		t.Errorf("the data is shown as %s", shown)
+	}
+	facts := b.text("#found dl")
+	if !strings.Contains(facts, "Held by") || !strings.Contains(facts, `ETag`) || !strings.Contains(facts, "1 min 59 s") && !strings.Contains(facts, "1 min 58 s") && !strings.Contains(facts, "2 min 0 s") {
+		t.Errorf("it is said %q", facts)
+	}
+	if status, text := nodes[0].get("/api?key=line%207/%22%C3%A9%22"); status != 200 || !strings.Contains(text, `"lat":52.5200,"big":12345678901234567890`) {
+		t.Errorf("the node has %d %s", status, text)
+	}
+	b.shoot("light")
+
+	// Somebody else changes it: the condition holds the write back.
+	if status, answer := post(nodes[2], `{"key":"line 7/\"é\"","data":{"other":1}}`); status != 200 {
+		t.Fatalf("%d %s", status, answer)
+	}
+	b.eval(`document.querySelector("#write button").click()`, nil)
+	b.await("it is refused", `/Not written: the entry is not the one that the condition names/.test(document.querySelector("#written").innerText)`)
+
+	b.excuse("412 (Precondition Failed)") // which the browser takes for an error
+
+	// Looked up again, and deleted: the first press asks, the second does it.
+	b.eval(`document.querySelector("#look [name=key]").focus()`, nil)
+	b.press("Enter")
+	b.await("it is shown", `/"other": 1/.test(document.querySelector("#found").innerText)`)
+	b.tabTo(`document.activeElement.className === "danger"`)
+	b.press("Enter")
+	b.await("it asks", `document.activeElement.innerText === "Delete for good?"`)
+	b.press("Enter")
+	b.await("it is deleted", `/is deleted/.test(document.querySelector("#found").innerText)`)
+	b.press("Enter")
+	b.await("it is gone", `/There is no entry/.test(document.querySelector("#found").innerText)`)
+
+	// The arrow keys go through a chart.
+	b.eval(`document.querySelector("#charts svg").focus()`, nil)
+	b.press("ArrowLeft", "ArrowLeft")
+	b.await("the values are of an earlier moment", `/ s ago$/.test(document.querySelector("#charts svg").getAttribute("aria-label"))`)
+	b.press("Escape")
+	b.await("they are the latest again", `!/ago$/.test(document.querySelector("#charts svg").getAttribute("aria-label"))`)
+
+	b.themes()
+	b.mustBeQuiet(nodes[1])
+}
+
+// tabTo presses the tabulator until a condition holds, from wherever the focus is.
+func (b *browser) tabTo(condition string) {
+	b.t.Helper()
+	for range 60 {
+		b.press("Tab")
+		var there bool
+		if b.eval("Boolean("+condition+")", &there); there {
+			return
+		}
+	}
+	b.t.Fatalf("the keyboard does not reach %s", condition)
+}
+
+// themes looks at the page in both themes, chosen by the system and by the button, and
+// on a phone: every text can be told from what is behind it, and nothing is wider than
+// the window.
+func (b *browser) themes() {
+	b.t.Helper()
+	b.eval(`document.querySelector("[name=window]").click()`, nil)
+	const back = `getComputedStyle(document.body).backgroundColor`
+	backs := map[string]string{}
+	for _, theme := range []string{"light", "dark"} {
+		for _, width := range []int{1280, 800, 360} {
+			b.screen(width, 800, theme)
+			b.await(fmt.Sprintf("the page fits %d", width), `innerWidth === `+fmt.Sprint(width)+` && document.documentElement.scrollWidth <= innerWidth`)
+			b.mustBeReadable()
+			if width != 800 {
+				b.shoot(fmt.Sprintf("%s-%d", theme, width))
+			}
+		}
+		var color string
+		b.eval(back, &color)
+		backs[theme] = color
+	}
+	if backs["light"] == backs["dark"] {
+		b.t.Errorf("both themes have %s", backs["light"])
+	}
+	b.screen(1280, 900, "dark")
+	for _, theme := range []string{"light", "dark"} {
+		b.eval(`document.querySelector("#theme").click()`, nil)
+		b.await("the button chooses "+theme, back+fmt.Sprintf(" === %q", backs[theme]))
+	}
+	b.call("Page.reload", nil, nil)
+	b.await("the choice is kept", `document.readyState === "complete" && document.querySelector("#theme").innerText === "Theme: dark"`)
+}
+
+// mustBeReadable computes the contrast of every text with what is behind it, as WCAG
+// 2.2 defines it: at least 4.5.
+func (b *browser) mustBeReadable() {
+	b.t.Helper()
+	var poor []string
+	b.eval(`(() => {
+		const channels = (color) => color.match(/[\d.]+/g).map(Number);
+		const light = (color) => {
+			const [r, g, b] = channels(color).map((v) => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+			return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+		};
+		const behind = (e) => {
+			for (; e; e = e.parentElement) {
+				const color = getComputedStyle(e).backgroundColor, c = channels(color);
+				if (c.length < 4 || c[3] > 0) return color;
+			}
+			return "rgb(255, 255, 255)";
+		};
+		const poor = new Set();
+		const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+		while (walk.nextNode()) {
+			const e = walk.currentNode.parentElement;
+			if (!walk.currentNode.data.trim() || e.closest("script, style, noscript") || !e.getClientRects().length) continue;
+			const style = getComputedStyle(e);
+			const a = light(e.closest("svg") ? style.fill : style.color), b = light(behind(e));
+			const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+			if (contrast < 4.5) poor.add(e.tagName + "." + e.className + " " + walk.currentNode.data.trim() + ": " + contrast.toFixed(2));
+		}
+		return [...poor];
+	})()`, &poor)
+	for _, text := range poor {
+		b.t.Errorf("the contrast is poor: %s", text)
+	}
+}
+
+// TestUIFrozenNode: a node that is frozen shows as such, and does not hold the figures
+// of the others up; when it is well again, it shows that too.
+func TestUIFrozenNode(t *testing.T) {
+	b := startBrowser(t)
+	nodes := threeNodes(t)
+	b.visit("http://" + nodes[0].address + "/ui")
+	row := fmt.Sprintf(`document.querySelector("[data-node='%s']").innerText`, nodeName(nodes[2]))
+	b.await("all three serve", `document.querySelectorAll("#rows .good").length === 3`)
+	nodes[2].signal(syscall.SIGSTOP)
+	defer nodes[2].signal(syscall.SIGCONT)
+	b.await("the frozen node shows", `/no answer|silent/.test(`+row+`) && document.querySelector("#health").innerText === "1 of 3 nodes not answering"`)
+	b.await("the others go on", `document.querySelectorAll("#rows .good").length === 2`)
+	b.shoot("frozen")
+	nodes[2].signal(syscall.SIGCONT)
+	b.await("it is back", `document.querySelectorAll("#rows .good").length === 3`)
+	b.mustBeQuiet(nodes[0])
+}
+
+// TestUIWeight: the page is one answer, small, with everything in it, which nothing
+// else can add to.
+func TestUIWeight(t *testing.T) {
+	p := serve(t, nil)
+	weigh := func(path, encoding string) (n int, text string, header http.Header) {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+p.address+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Accept-Encoding", encoding)
+		response, err := http.DefaultTransport.RoundTrip(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = response.Body.Close() }()
+		body, err := io.ReadAll(response.Body)
+		if err != nil || response.StatusCode != http.StatusOK {
+			t.Fatalf("%s: %s, %v", path, response.Status, err)
+		}
+		if encoding == "gzip" {
+			r, err := gzip.NewReader(strings.NewReader(string(body)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			plain, err := io.ReadAll(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return len(body), string(plain), response.Header
+		}
+		return len(body), string(body), response.Header
+	}
+	plain, page, header := weigh("/ui", "identity")
+	small, same, _ := weigh("/ui", "gzip")
+	t.Logf("/ui: %d bytes, %d compressed", plain, small)
+	if page != same || plain > 60_000 || small > 20_000 {
+		t.Errorf("/ui has %d bytes, %d compressed; the same: %t", plain, small, page == same)
+	}
+	policy := header.Get("Content-Security-Policy")
+	for _, part := range []string{"default-src 'none'", "script-src 'sha256-", "style-src 'sha256-", "connect-src 'self'", "frame-ancestors 'none'"} {
+		if !strings.Contains(policy, part) || strings.Contains(policy, "unsafe") {
+			t.Errorf("the policy is %q", policy)
+		}
+	}
+	for _, outside := range []string{"http://", "https://", "//cdn", "@import", "url("} {
+		if at := strings.Index(strings.ReplaceAll(page, "http://www.w3.org/2000/svg", ""), outside); at >= 0 {
+			t.Errorf("the page has %s in it", outside)
+		}
+	}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+p.address+"/ui", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("If-None-Match", header.Get("ETag"))
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	if response.StatusCode != http.StatusNotModified {
+		t.Errorf("the page that is known already is answered %s", response.Status)
+	}
+}
+
+// TestUIToken: where the node wants a token, the page asks for it, uses it for figures
+// and keys, and keeps it in its tab.
+func TestUIToken(t *testing.T) {
+	b := startBrowser(t)
+	const token, reader = "a-token-of-some-length", "one-that-may-only-read"
+	p := serve(t, []string{"SMACHE_TOKEN=" + token, "SMACHE_READ_TOKEN=" + reader})
+	b.screen(360, 740, "dark")
+	b.visit("http://" + p.address + "/ui")
+	b.await("it asks for a token, and is ready to take it", `!document.querySelector("#token").hidden && document.activeElement.name === "token"`)
+	b.shoot("token")
+	b.mustBeReadable()
+	b.enter("another-that-nobody-knows")
+	b.press("Enter")
+	b.await("it asks again", `!document.querySelector("#token").hidden && document.activeElement.value === ""`)
+	b.enter(reader)
+	b.press("Enter")
+	b.await("there are figures", `document.querySelector("#health").innerText === "One node, serving" && document.querySelector("#token").hidden && document.querySelector("#trouble").hidden`)
+	b.eval(`(() => { const form = document.querySelector("#write"); form.elements.key.value = "k"; form.querySelector("button").click(); })()`, nil)
+	b.await("the token does not suffice to write, which is said", `/Not written: this token may only read/.test(document.querySelector("#written").innerText)`)
+	b.await("another is asked for", `!document.querySelector("#token").hidden`)
+	b.eval(`document.querySelector("#token input").focus()`, nil)
+	b.enter(token)
+	b.press("Enter")
+	b.eval(`document.querySelector("#write button").click()`, nil)
+	b.await("a key is written", `/is written/.test(document.querySelector("#written").innerText)`)
+	var kept string
+	if b.eval(`sessionStorage.getItem("token") + " " + JSON.stringify(localStorage) + document.cookie`, &kept); kept != token+" {}" {
+		t.Errorf("kept is %s", kept)
+	}
+	for _, text := range b.errors() {
+		if !strings.Contains(text, "401 (Unauthorized)") && !strings.Contains(text, "403 (Forbidden)") {
+			t.Errorf("the page: %s", text)
+		}
+	}
+}
