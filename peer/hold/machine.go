@@ -37,6 +37,8 @@ type Machine struct {
 	// all that were in use anywhere a moment ago, that of a holder who has just
 	// died included.
 	terms uint32
+	// died is terms as it was when a member was last counted dead.
+	died uint32
 	// flushes is the number of the latest flush that this node has carried out.
 	// What comes from a node that has not carried it out is from before.
 	flushes uint32

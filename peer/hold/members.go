@@ -81,6 +81,9 @@ func (m *Machine) setList(list []Member) {
 		o := m.member(n.Name)
 		alive := o != nil && o.Incarnation == n.Incarnation && o.Alive()
 		changed = changed || alive != n.alive
+		if n.alive && !alive {
+			m.died = m.terms
+		}
 		n.alive = alive
 	}
 	m.others = 0
@@ -94,9 +97,6 @@ func (m *Machine) setList(list []Member) {
 		m.slots[i].claim = nil
 	}
 	if changed {
-		for i := range m.slots {
-			m.slots[i].guessed = false
-		}
 		m.markAll()
 	}
 	m.spreadMembers()

@@ -22,7 +22,6 @@ type slot struct {
 	told      role
 	remembers bool
 	dirty     bool
-	guessed   bool // whoever most likely holds it was asked for it
 	toldTerm  uint32
 	route     *node // what Driver.Route was told last
 	routeTerm uint32
@@ -241,7 +240,9 @@ func (m *Machine) acquire(n Slot, s *slot) {
 		return
 	}
 	holder := s.holder
-	if holder == nil && !s.guessed && s.source == nil && s.claim == nil {
+	if holder == nil && s.source == nil && s.claim == nil {
+		// Whoever most likely holds it, until that one says that it does not: a claim
+		// before the answer would make others refuse the grant that may be under way.
 		holder = m.routeOf(s, n)
 	}
 	if holder != nil && holder != m.me && holder.alive {
@@ -251,7 +252,6 @@ func (m *Machine) acquire(n Slot, s *slot) {
 			return
 		}
 		m.taking++
-		s.guessed = true
 		m.send(holder.ID, &Message{Kind: MsgTake, Slot: n})
 		return
 	}
@@ -388,7 +388,7 @@ func (m *Machine) Moved(now time.Duration, slot Slot, from, holder ID, term uint
 	}
 	m.mark(slot)
 	s := &m.slots[slot]
-	if s.role == roleNone { // it is not the holder, or not yet; the owner will know
+	if s.role == roleNone && !m.granted(s, from, term) { // it is not the holder; the owner will know
 		s.unroute(from)
 	}
 	if holder.Name != "" && holder.Name != m.self.Name {
@@ -396,12 +396,19 @@ func (m *Machine) Moved(now time.Duration, slot Slot, from, holder ID, term uint
 	}
 }
 
+// granted reports whether a node that says that it does not hold a slot, and knows
+// of no higher term than this one, only has not been reached by its grant yet. If
+// anybody was counted dead since, it may have been who granted it.
+func (m *Machine) granted(s *slot, id ID, known uint32) bool {
+	return s.holder != nil && s.holder.ID == id && s.holderTerm > max(known, m.died)
+}
+
 // onMoved learns who holds a slot. Terms only grow, so the highest is right.
 func (m *Machine) onMoved(msg *Message) {
 	s := &m.slots[msg.Slot]
 	if msg.Node.Name == "" {
 		// Nobody that the sender knows of.
-		if s.role == roleNone {
+		if s.role == roleNone && !m.granted(s, msg.From.ID, msg.Term) {
 			s.unroute(msg.From.ID)
 		}
 		s.term, s.next = max(s.term, msg.Term), 0
@@ -412,7 +419,8 @@ func (m *Machine) onMoved(msg *Message) {
 		if s.role == roleNone && msg.Term <= s.term {
 			// This node has turned the grant away, for a claim of its own under the
 			// same term that came to nothing. It has to claim again.
-			s.holder, s.holderTerm, s.guessed, s.next = nil, 0, true, 0
+			s.unroute(msg.From.ID)
+			s.holder, s.holderTerm, s.next = nil, 0, 0
 		}
 		return // else the grant is still on its way
 	}
@@ -441,7 +449,13 @@ func (m *Machine) onOffer(msg *Message) {
 		// Two holders, for each side of a partition went on; or one that has
 		// returned. This one takes the other's in, under a term above both.
 		m.send(msg.From.ID, &Message{Kind: MsgTake, Slot: msg.Slot, Done: true})
-	case s.role == roleNone && msg.Done: // in doubt: it claims nothing
+	case s.role == roleNone && msg.Done:
+		// It is left with entries, and does not hold the slot: it is not to be asked
+		// for it.
+		if msg.Term >= s.holderTerm {
+			s.unroute(msg.From.ID)
+			s.next = 0
+		}
 	case s.role == roleNone && m.owner(msg.Slot) == m.me && msg.Term >= s.holderTerm:
 		s.holder, s.holderTerm, s.next = m.node(msg.From.ID), max(msg.Term, 1), 0
 		s.seen = max(s.seen, msg.Term)
