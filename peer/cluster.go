@@ -246,6 +246,9 @@ func (c *Cluster) Close() (err error) {
 // Owner names the member that a slot belongs to; it may still be on its way there.
 // Empty: nobody, yet.
 func (c *Cluster) Owner(slot proto.Slot) (name string) {
-	c.keeper.wait(func(time.Duration) { name = c.keeper.m.Owner(slot).Name })
+	table := c.keeper.table.Load()
+	if owner := table.Owner(slot); owner >= 0 {
+		name = table.Members()[owner].Name
+	}
 	return name
 }

@@ -65,6 +65,7 @@ type keeper struct {
 	targets atomic.Pointer[[]*target]
 	byName  map[hold.ID]uint32 // places in targets; of the goroutine
 	routes  []atomic.Uint64
+	table   atomic.Pointer[placing.Table] // who ought to hold what
 	calls   sync.Pool
 
 	dropped atomic.Uint64 // frames that there was no room for
@@ -122,7 +123,7 @@ func newKeeper(cfg *ClusterConfig, incarnation uint64) *keeper {
 	if len(cfg.Join) == 0 {
 		alone = 0
 	}
-	table := placing.New(nil)
+	k.table.Store(placing.New(nil))
 	k.m = hold.New(hold.Config{
 		Self:   hold.ID{Name: cfg.Name, Incarnation: incarnation},
 		Weight: cfg.Weight, Slots: proto.Slots, Alone: alone,
@@ -131,7 +132,8 @@ func newKeeper(cfg *ClusterConfig, incarnation uint64) *keeper {
 			for i := range members {
 				list[i] = placing.Member{Name: members[i].Name, Weight: members[i].Weight}
 			}
-			table = table.Change(list)
+			table := k.table.Load().Change(list)
+			k.table.Store(table)
 			return table.Owner
 		},
 		Batch: moveBatch, Window: moveWindow, Rate: cfg.MoveRate, MaxWaiting: maxFetching,

@@ -2,7 +2,6 @@ package peer
 
 import (
 	"strconv"
-	"time"
 
 	"github.com/smache/smache/peer/hold"
 	"github.com/smache/smache/proto"
@@ -31,21 +30,12 @@ type ViewMember struct {
 	HTTP, Peer, Version string
 }
 
-// View describes the cluster. Any goroutine.
+// View describes the cluster. Any goroutine; that of the machine has no part in it,
+// for this is asked all the time.
 func (c *Cluster) View() View {
 	k := c.keeper
 	v := View{Epoch: k.epochs.Load()}
-	counts := map[string]int{}
-	k.wait(func(time.Duration) {
-		for i := range k.routes {
-			// Where the holder is not known, it ought to be the owner.
-			if t, term := k.target(proto.Slot(i)); t.self || term > 0 {
-				counts[t.id.Name]++
-			} else {
-				counts[k.m.Owner(proto.Slot(i)).Name]++
-			}
-		}
-	})
+	counts := k.countSlots()
 	v.Moving = int(k.m.Stats().Misplaced.Load())
 	for _, o := range k.seen.Load().members {
 		if o.State == hold.StateGone {
@@ -56,6 +46,38 @@ func (c *Cluster) View() View {
 		})
 	}
 	return v
+}
+
+// countSlots counts the slots that each node holds. Where the holder is not known,
+// it ought to be the owner.
+func (k *keeper) countSlots() (counts map[string]int) {
+	table := k.table.Load()
+	owned := make([]int, len(table.Members()))
+	var held []int
+	for i := range k.routes {
+		word := k.routes[i].Load()
+		at, term := int(word>>32), uint32(word)
+		if at == 0 || term == 0 && !(*k.targets.Load())[at].self {
+			if owner := table.Owner(proto.Slot(i)); owner >= 0 {
+				owned[owner]++
+			}
+			continue
+		}
+		for len(held) <= at {
+			held = append(held, 0)
+		}
+		held[at]++
+	}
+	counts = map[string]int{}
+	for i, n := range owned {
+		counts[table.Members()[i].Name] += n
+	}
+	for at, t := range *k.targets.Load() {
+		if at < len(held) {
+			counts[t.id.Name] += held[at]
+		}
+	}
+	return counts
 }
 
 // AppendMetrics appends the metrics of the cluster, its gossip, its links and what it
