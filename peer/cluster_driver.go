@@ -20,6 +20,12 @@ type outbox struct {
 	open  bool
 }
 
+// mailTo names an outbox: each peer has one for what is urgent.
+type mailTo struct {
+	name   string
+	urgent bool
+}
+
 // mailFrame is the length from which a frame is sent at once. An entry may make it
 // longer.
 const mailFrame = 256 << 10
@@ -62,27 +68,28 @@ func (k *keeper) Send(to hold.ID, m *hold.Message) {
 		k.grants = append(k.grants, grant{to, *m})
 		return
 	}
-	k.mailTo(to, m)
+	k.mailOut(to, m)
 }
 
-// mailTo puts a message into the outbox of a peer.
-func (k *keeper) mailTo(to hold.ID, m *hold.Message) {
+// mailOut puts a message into the outbox of a peer.
+func (k *keeper) mailOut(to hold.ID, m *hold.Message) {
 	link := k.links.Link(to.Name)
 	if link == nil || !link.Connected() {
 		k.unsent.Add(1)
 		return
 	}
-	o := k.mail[to.Name]
+	at := mailTo{to.Name, isUrgent(m.Kind)}
+	o := k.mail[at]
 	if o == nil {
 		o = &outbox{k: k, name: to.Name}
-		k.mail[to.Name] = o
+		k.mail[at] = o
 	}
 	if m.Kind == hold.MsgMembers {
 		o.flush()
 		o.sendFrame(proto.FrameMembers, m.Epoch, k.membersFrame())
 		return
 	}
-	beat := m.Kind == hold.MsgPing || m.Kind == hold.MsgPong
+	beat := isBeat(m.Kind)
 	if !beat && o.away.Load() > maxAway {
 		k.unsent.Add(1)
 		return
@@ -169,10 +176,21 @@ func (o *outbox) sendFrame(op proto.FrameOp, epoch uint64, body []byte) {
 
 // sendMail sends what has gathered.
 func (k *keeper) sendMail() {
-	for name, o := range k.mail {
+	for at, o := range k.mail {
 		o.flush()
-		if link := k.links.Link(name); link == nil || !link.Connected() {
-			delete(k.mail, name)
+		if link := k.links.Link(at.name); link == nil || !link.Connected() {
+			delete(k.mail, at)
+		}
+	}
+}
+
+// sendUrgent sends what is urgent ahead of the rest, once the roles of slots are what
+// it says: the end of a long line of events is not waited for.
+func (k *keeper) sendUrgent() {
+	k.settleRoles()
+	for at, o := range k.mail {
+		if at.urgent {
+			o.flush()
 		}
 	}
 }

@@ -29,7 +29,7 @@ type keeper struct {
 
 	m        *hold.Machine // of the goroutine, as is what follows
 	book     map[string]*contact
-	mail     map[string]*outbox
+	mail     map[mailTo]*outbox
 	next     []event // the events that are being handled
 	ticks    time.Duration
 	adopted  uint64         // the highest clock that the store was told of
@@ -50,7 +50,7 @@ type keeper struct {
 
 	mu      sync.Mutex
 	events  []event
-	urgent  []event // pings, and what else must not wait behind data
+	urgent  []event // what must not wait behind data, see event.urgent
 	hurry   atomic.Bool
 	bytes   int // in events
 	stopped bool
@@ -59,14 +59,16 @@ type keeper struct {
 	done    sync.WaitGroup
 
 	// What others may look at.
-	state   atomic.Uint32 // hold.State
-	epochs  atomic.Uint64
-	seen    atomic.Pointer[snapshot]
-	targets atomic.Pointer[[]*target]
-	byName  map[hold.ID]uint32 // places in targets; of the goroutine
-	routes  []atomic.Uint64
-	table   atomic.Pointer[placing.Table] // who ought to hold what
-	calls   sync.Pool
+	state  atomic.Uint32 // hold.State
+	epochs atomic.Uint64
+	seen   atomic.Pointer[snapshot]
+	// upsetUntil is until when the loss of a member is late, on the store's clock.
+	upsetUntil atomic.Int64
+	targets    atomic.Pointer[[]*target]
+	byName     map[hold.ID]uint32 // places in targets; of the goroutine
+	routes     []atomic.Uint64
+	table      atomic.Pointer[placing.Table] // who ought to hold what
+	calls      sync.Pool
 
 	dropped atomic.Uint64 // frames that there was no room for
 	unsent  atomic.Uint64 // messages that no link took
@@ -75,7 +77,8 @@ type keeper struct {
 
 // event is something for the machine: a frame, or something to do.
 type event struct {
-	do func(now time.Duration)
+	do   func(now time.Duration)
+	soon bool // do: a client waits for it
 
 	header proto.Header
 	body   []byte // its own
@@ -109,7 +112,7 @@ type contact struct {
 func newKeeper(cfg *ClusterConfig, incarnation uint64) *keeper {
 	k := &keeper{
 		cfg: cfg, log: cfg.Logger, store: cfg.Store, incarnation: incarnation,
-		book: map[string]*contact{}, mail: map[string]*outbox{}, changed: map[hold.Slot]int{}, byName: map[hold.ID]uint32{},
+		book: map[string]*contact{}, mail: map[mailTo]*outbox{}, changed: map[hold.Slot]int{}, byName: map[hold.ID]uint32{},
 		wake: make(chan struct{}, 1), stop: make(chan struct{}),
 		routes: make([]atomic.Uint64, proto.Slots),
 	}
@@ -160,17 +163,17 @@ func (k *keeper) close() {
 // post leaves an event. It returns false if the keeper has stopped, or has too many.
 func (k *keeper) post(e event) bool {
 	k.mu.Lock()
-	if k.stopped || len(e.body) > 0 && k.bytes+len(e.body) > maxMail {
+	if k.stopped || len(e.body) > 0 && k.bytes+len(e.body) > maxMail && !e.beats() {
 		k.mu.Unlock()
 		return false
 	}
-	if e.beats() {
+	if e.urgent() {
 		k.urgent = append(k.urgent, e)
 		k.hurry.Store(true)
 	} else {
 		k.events = append(k.events, e)
-		k.bytes += len(e.body)
 	}
+	k.bytes += len(e.body)
 	first := len(k.events)+len(k.urgent) == 1
 	k.mu.Unlock()
 	if first {
@@ -182,10 +185,24 @@ func (k *keeper) post(e event) bool {
 	return true
 }
 
-// beats reports whether an event is a ping or the answer to one, which travel
-// alone. They go before all others: a node must not seem dead for being busy.
+// beats reports whether an event is a ping or the answer to one, which travel alone.
+// There is always room for them: a node must not seem dead for being busy.
 func (e *event) beats() bool {
-	return e.header.Op == proto.FrameSlots && proto.SlotsBeat(e.body)
+	return e.header.Op == proto.FrameSlots && isBeat(hold.Kind(proto.SlotsKind(e.body)))
+}
+
+// urgent reports whether an event goes before all others: pings, and what clients
+// wait for.
+func (e *event) urgent() bool {
+	return e.soon || e.header.Op == proto.FrameSlots && isUrgent(hold.Kind(proto.SlotsKind(e.body)))
+}
+
+func isBeat(kind hold.Kind) bool { return kind == hold.MsgPing || kind == hold.MsgPong }
+
+// isUrgent reports whether a message travels in frames apart from the others: until a
+// grant arrives nobody serves its slot, and an operation waits for a fetch.
+func isUrgent(kind hold.Kind) bool {
+	return isBeat(kind) || kind == hold.MsgGrant || kind == hold.MsgFetch || kind == hold.MsgFetched
 }
 
 // do has something done by the goroutine of the machine, some time.
@@ -246,7 +263,9 @@ func (k *keeper) tick() {
 func (k *keeper) handle() {
 	k.mu.Lock()
 	k.events, k.next = k.next[:0], k.events
-	k.bytes = 0
+	for i := range k.next {
+		k.bytes -= len(k.next[i].body)
+	}
 	k.mu.Unlock()
 	k.handleUrgent()
 	for i := range k.next {
@@ -257,6 +276,7 @@ func (k *keeper) handle() {
 			k.settle()
 		}
 		k.handleOne(now, &k.next[i])
+		k.sendUrgent()
 	}
 }
 
@@ -268,10 +288,14 @@ func (k *keeper) handleUrgent() {
 	events := k.urgent
 	k.urgent = nil
 	k.hurry.Store(false)
+	for i := range events {
+		k.bytes -= len(events[i].body)
+	}
 	k.mu.Unlock()
 	for i := range events {
 		k.handleOne(k.store.Now(), &events[i])
 	}
+	k.sendUrgent()
 }
 
 func (k *keeper) handleOne(now time.Duration, e *event) {
@@ -300,6 +324,9 @@ func (k *keeper) publish() {
 	members := k.m.Members()
 	if len(k.shown) > 0 && len(members) > 0 && &k.shown[0] == &members[0] && len(k.shown) == len(members) {
 		return // a list is never changed, but replaced
+	}
+	if lost(k.shown, members) {
+		k.upset()
 	}
 	k.shown = members
 	s := &snapshot{}
@@ -383,6 +410,7 @@ func (k *keeper) linkEvent(e Event) {
 func (k *keeper) refused(now time.Duration, name string, incarnation uint64) {
 	for _, o := range k.m.Members() {
 		if o.Name == name && o.Alive() && (incarnation == 0 || incarnation/hold.RunStep == o.Incarnation/hold.RunStep) {
+			k.upset() // it may have been leaving, and has not got done
 			k.m.Refused(now, o.ID)
 			return
 		}

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"slices"
 	"time"
 
 	"github.com/smache/smache/peer/hold"
@@ -98,9 +99,49 @@ func (k *keeper) linkTo(name []byte) *Link {
 // importing is directory's.
 func (k *keeper) importing(op *proto.Op, within time.Duration) {
 	o := &hold.Op{Slot: op.Slot, Key: string(op.Key), Within: within, Ref: op}
-	if !k.post(event{do: func(now time.Duration) { k.m.Do(now, o) }}) {
+	if !k.post(event{soon: true, do: func(now time.Duration) { k.m.Do(now, o) }}) {
 		k.Refuse(o)
 	}
+}
+
+// upsetFor is how long the loss of a member counts as late: P5 allows as much until
+// its slots are served again.
+const upsetFor = 5 * time.Second
+
+// upset notes that a member was lost.
+func (k *keeper) upset() { k.upsetUntil.Store(int64(k.store.Now() + upsetFor)) }
+
+// lost reports whether a change of the member list is the loss of a member, or of this
+// node to the others: it ended, fell silent or came back without having left.
+func lost(from, to []hold.Member) bool {
+	for i := range from {
+		o := &from[i]
+		if !o.Alive() {
+			continue
+		}
+		at := slices.IndexFunc(to, func(n hold.Member) bool { return n.Name == o.Name })
+		if at < 0 || to[at].Incarnation != o.Incarnation || to[at].State == hold.StateSilent ||
+			to[at].State == hold.StateGone && o.State != hold.StateLeaving {
+			return true
+		}
+	}
+	return false
+}
+
+// calm is directory's.
+func (k *keeper) calm() bool {
+	if int64(k.store.Now()) < k.upsetUntil.Load() {
+		return false
+	}
+	for _, o := range k.seen.Load().members {
+		if !o.Alive() || o.Name == k.cfg.Name {
+			continue
+		}
+		if link := k.links.Link(o.Name); link == nil || !link.Alive() {
+			return false
+		}
+	}
+	return true
 }
 
 // epoch is directory's.

@@ -61,7 +61,7 @@ func (k *keeper) settleRoles() {
 			g.m.Clock, g.m.Empty = k.store.Clock(g.m.Slot), k.store.SlotLen(g.m.Slot) == 0
 		}
 		k.clock = max(k.clock, g.m.Clock)
-		k.mailTo(g.to, &g.m)
+		k.mailOut(g.to, &g.m)
 	}
 	clear(k.changed)
 	k.changes, k.grants, k.settling = k.changes[:0], k.grants[:0], false

@@ -43,6 +43,8 @@ type directory interface {
 	// by the store, or after store.Submit(op) was true by calling op.Done(op)
 	// itself. With StatusBusy or StatusNotHolder nothing was done.
 	importing(op *proto.Op, within time.Duration)
+	// calm reports whether all members are heard from, and none was lost of late.
+	calm() bool
 	// epoch is that of the member list as this node sees it.
 	epoch() uint64
 }
@@ -51,6 +53,12 @@ type directory interface {
 // moment at which this node's store had refused it: P5 allows 250 ms.
 const (
 	answerWithin = 240 * time.Millisecond
+	// patience is how long an operation may take instead while all members are heard
+	// from, and none was lost of late: then it waits for a slot that changes hands
+	// or a node that is slow, and P4 allows no refusal.
+	patience = 2 * time.Second
+	// patientBeat is how long it waits until that is looked at again.
+	patientBeat = 100 * time.Millisecond
 	// callSlack is how late a Call's deadline may act.
 	callSlack = 2 * tickEvery
 	// serveWithin is for operations that another node waits for: its deadline is

@@ -166,6 +166,7 @@ type fakeDirectory struct {
 	mu     sync.Mutex
 	table  map[proto.Slot]fakeHolder
 	learns bool // from MOVED
+	quiet  bool // calm
 	told   []fakeHolder
 	ready  func(op *proto.Op) // importing's; nil: the store does it
 }
@@ -219,7 +220,14 @@ func (d *fakeDirectory) moved(slot proto.Slot, _ *Link, name []byte, _ uint64, t
 }
 
 func (d *fakeDirectory) linkTo(name []byte) *Link { return d.n.links.Link(string(name)) }
-func (d *fakeDirectory) epoch() uint64            { return 77 }
+
+func (d *fakeDirectory) calm() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.quiet
+}
+
+func (d *fakeDirectory) epoch() uint64 { return 77 }
 
 func (d *fakeDirectory) importing(op *proto.Op, within time.Duration) {
 	if within <= 0 || within > max(d.n.f.within, serveWithin) {

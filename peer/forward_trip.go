@@ -65,6 +65,18 @@ func (t *trip) finish(status proto.Status) {
 	t.complete()
 }
 
+// left gives how much time there is until the deadline, less slack. The deadline
+// moves as long as an operation may be patient.
+func (t *trip) left(slack time.Duration) time.Duration {
+	now := t.f.now()
+	left := t.deadline - int64(slack) - now
+	if left <= 0 && now-t.begun < int64(patience) && t.verdict == proto.StatusBusy && t.f.dir.calm() {
+		t.deadline = now + int64(patientBeat+callSlack)
+		left = t.deadline - int64(slack) - now
+	}
+	return time.Duration(left)
+}
+
 // refused goes on after this node's store has refused the operation.
 func (t *trip) refused(status proto.Status) {
 	if status == proto.StatusNotHolder {
@@ -72,14 +84,14 @@ func (t *trip) refused(status proto.Status) {
 		return
 	}
 	if _, importing, held := t.f.store.Serves(t.op.Slot); held && importing {
-		left := t.deadline - t.f.now()
+		left := t.left(0)
 		if left <= 0 {
 			t.finish(t.verdict)
 			return
 		}
 		t.renew()
 		t.handed = true
-		t.f.dir.importing(&t.copy, time.Duration(left))
+		t.f.dir.importing(&t.copy, left)
 		return
 	}
 	t.pause(retryAfter)
@@ -135,7 +147,7 @@ func (t *trip) elsewhere() {
 
 // send asks the peer. If the request was not sent, nothing was done.
 func (t *trip) send(link *Link) {
-	left := t.deadline - int64(callSlack) - t.f.now()
+	left := t.left(callSlack)
 	if left <= 0 {
 		t.finish(t.verdict)
 		return
@@ -147,7 +159,7 @@ func (t *trip) send(link *Link) {
 	}
 	t.head = proto.AppendRequestHead(t.head[:0], op)
 	t.link = link
-	t.call.Timeout = time.Duration(left)
+	t.call.Timeout, t.call.Patience = left, patience
 	t.call.Header = proto.Header{
 		Op: proto.FrameOpOf(op.Code, false), Flags: proto.FlagForwarded, Epoch: t.f.dir.epoch(), Slot: op.Slot,
 	}
@@ -257,10 +269,12 @@ func (t *trip) redirected(a *proto.Answer, term uint32) {
 // pause parks the operation for about d. If there is no time left for another try,
 // or no room, it is complete: nothing was done.
 func (t *trip) pause(d time.Duration) {
-	now := t.f.now()
-	if due := now + int64(d); due >= t.deadline-int64(callSlack) {
+	if t.left(callSlack+d) <= 0 {
 		t.finish(t.verdict)
-	} else if status := t.f.parked.add(t, now, due); status != proto.StatusOK {
+		return
+	}
+	now := t.f.now()
+	if status := t.f.parked.add(t, now, now+int64(d)); status != proto.StatusOK {
 		if status == proto.StatusBusy {
 			t.f.crowded.Add(1)
 		}

@@ -19,6 +19,8 @@ import (
 type Links struct {
 	cfg    Config
 	base   time.Time
+	awake  atomic.Int64 // the time that this node was awake, see look
+	looked int64        // of the goroutine that ticks
 	engine *gnet.Client
 	ctx    context.Context // of dials
 	cancel context.CancelFunc

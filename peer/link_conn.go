@@ -5,6 +5,7 @@ import (
 	"math"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/panjf2000/gnet/v2"
 
@@ -77,6 +78,7 @@ type conn struct {
 	serving atomic.Int32 // requests of the peer without an answer
 	sweepAt atomic.Int64 // a call may be past its deadline then
 	lastIn  atomic.Int64
+	heard   atomic.Int64 // as lastIn, by Links.awake
 	lastOut atomic.Int64
 }
 
@@ -95,9 +97,24 @@ func (k *conn) link0() *Link {
 	return k.links.strangers
 }
 
+// quietAfter is how long nothing may come from a peer that is taken for alive: nodes
+// ping each other every 200 ms.
+const quietAfter = int64(220 * time.Millisecond)
+
+// quiet is for how long nothing has come from the peer, in nanoseconds. Only time in
+// which this node was awake counts.
+func (k *conn) quiet() int64 { return k.links.awake.Load() - k.heard.Load() }
+
+// Alive reports whether the peer is connected, and was heard from a moment ago.
+func (p *Link) Alive() bool {
+	k := p.conn.Load()
+	return k != nil && k.quiet() < quietAfter
+}
+
 // receive takes bytes from the network. They may be changed.
 func (k *conn) receive(b []byte, now int64) error {
 	k.lastIn.Store(now)
+	k.heard.Store(k.links.awake.Load())
 	k.tally.bytesIn += uint64(len(b))
 	if k.phase == phaseShake {
 		out, used, session, err := k.shake.Step(k.wire[:0], b)

@@ -15,6 +15,9 @@ type Call struct {
 	// Timeout is how long the answer may take. It acts up to two ticks of 10 ms
 	// late. Required.
 	Timeout time.Duration
+	// Patience is how long it may take in all, if that is longer, from a peer that is
+	// heard from meanwhile: it is slow, not dead.
+	Patience time.Duration
 	// Urgent requests may use the last eighth of the credits, and the whole
 	// outbox: what keeps the cluster together is not to wait for data.
 	Urgent bool
@@ -100,13 +103,17 @@ func (f *flight) find(id uint32, last bool) (call *Call, ok bool) {
 }
 
 // expire appends the calls whose deadline has come, and gives the earliest of the
-// others. Their places stay taken until the peer answers.
-func (f *flight) expire(due []*Call, now int64) (_ []*Call, next int64) {
+// others. Their places stay taken until the peer answers. If the peer is heard from,
+// those whose callers are patient wait on.
+func (f *flight) expire(due []*Call, now int64, heard bool) (_ []*Call, next int64) {
 	next = never
 	for i := range f.places {
 		p := &f.places[i]
 		switch {
 		case p.call == nil:
+		case p.call.deadline <= now && heard && now < p.call.sent+int64(p.call.Patience):
+			p.call.deadline = now + int64(tickEvery)
+			next = min(next, p.call.deadline)
 		case p.call.deadline <= now:
 			due = append(due, p.call)
 			p.call = nil

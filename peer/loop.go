@@ -45,6 +45,7 @@ func (e *loops) OnOpen(c gnet.Conn) (out []byte, action gnet.Action) {
 	k.deadline = now + int64(e.links.cfg.HandshakeTimeout)
 	k.sweepAt.Store(never)
 	k.lastIn.Store(now)
+	k.heard.Store(k.links.awake.Load())
 	k.lastOut.Store(now)
 	k.takenAt = now
 	e.links.register(k)
@@ -260,7 +261,7 @@ func (k *conn) chores(now int64) error {
 // sweep ends the calls whose deadline has come.
 func (k *conn) sweep(now int64) error {
 	k.mu.Lock()
-	due, next := k.flight.expire(k.due[:0], now)
+	due, next := k.flight.expire(k.due[:0], now, k.quiet() < quietAfter)
 	k.sweepAt.Store(next)
 	k.mu.Unlock()
 	k.link.stats.deadlines.Add(uint64(len(due)))

@@ -54,10 +54,13 @@ func DecodeSlots(b []byte, h *SlotsHead) (SlotMessages, error) {
 	return list, nil
 }
 
-// SlotsBeat reports whether the body of a slots frame begins with a ping or a pong.
-// It may be asked before DecodeSlots.
-func SlotsBeat(b []byte) bool {
-	return len(b) > slotsHeadLen && (SlotKind(b[slotsHeadLen]) == SlotPing || SlotKind(b[slotsHeadLen]) == SlotPong)
+// SlotsKind gives the kind of the first message of a slots frame's body, 0 if there is
+// none. It may be asked before DecodeSlots.
+func SlotsKind(b []byte) SlotKind {
+	if len(b) <= slotsHeadLen {
+		return 0
+	}
+	return SlotKind(b[slotsHeadLen])
 }
 
 // Next gives the next message, or false behind the last. All that it holds points
