@@ -27,8 +27,8 @@ func (l *Links) tick() {
 
 func (l *Links) look(now int64) {
 	// Where this node gets little of a processor, so may its peers: the time between
-	// two looks counts as two ticks at the most.
-	l.awake.Add(min(now-l.looked, 2*int64(tickEvery)))
+	// two looks counts as little more than a tick.
+	l.awake.Add(min(now-l.looked, int64(tickEvery)*5/4))
 	l.looked = now
 	l.mu.Lock()
 	defer l.mu.Unlock()
