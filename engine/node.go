@@ -47,6 +47,9 @@ type Node struct {
 	sampler  sync.WaitGroup
 	enough   chan struct{} // closed to end the sampler
 
+	turnsLock sync.Mutex
+	turns     chan struct{} // closed when the turns that Alive asks for are over; nil: none are
+
 	drainOnce sync.Once
 	drained   chan struct{} // closed when the drain is over
 	drainErr  error         // readable once drained is closed

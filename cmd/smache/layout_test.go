@@ -38,6 +38,9 @@ var mayImport = map[string][]string{
 	"engine/internal/conversation": {},
 	// What clients saw of a cluster, held against the promises: for tests.
 	"cmd/smache/internal/history": {},
+
+	// What a service says to its manager, and is given by it.
+	"cmd/smache/internal/systemd": {},
 }
 
 // onlyIn says which packages may import a module of others, tests included. What
@@ -65,9 +68,9 @@ var onlyCmd = map[string][]string{
 }
 
 // topLevel are the entries of the repository's root. Dot files are free, and
-// bin is what builds leave.
+// bin and dist are what builds leave.
 var topLevel = []string{
-	"bench", "bin", "cmd", "docs", "engine", "peer", "proto", "scripts",
+	"bench", "bin", "cmd", "dist", "docs", "engine", "peer", "proto", "scripts",
 	"Dockerfile", "LICENSE", "Makefile", "README.md", "go.mod", "go.sum",
 }
 

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 )
@@ -26,6 +27,18 @@ const (
 	exitUnreachable = 4 // no server answered
 )
 
+// exitMeanings are the exit codes as the help text and the manual page explain them.
+var exitMeanings = []struct {
+	code    int
+	meaning string
+}{
+	{exitOK, "done"},
+	{exitNo, "get: a miss; del: there was nothing; set: a condition does not hold; status: not ready; serve: could not start, or failed"},
+	{exitUsage, "a flag, an argument or a variable is wrong"},
+	{exitServer, "the server answered with an error; serve: stopped before all was finished"},
+	{exitUnreachable, "no server answered"},
+}
+
 // version is the release, set by the linker: -X main.version=v1.2.3.
 var version = ""
 
@@ -38,6 +51,10 @@ type invocation struct {
 	stdin  io.Reader
 	stdout io.Writer
 	stderr io.Writer
+
+	// describe, if set, takes the table of the subcommand, which then does nothing
+	// else.
+	describe func([]setting)
 }
 
 // A command is one subcommand.
@@ -59,8 +76,14 @@ func commands() []command {
 		{"key", "[flags] KEY", "show what a key is: canonical form, slot, holder", runKey},
 		{"secret", "", "print a new secret for a cluster", runSecret},
 		{"bench", "[SCENARIO] [flags]", "load a node and measure it", func(inv invocation) int {
+			if inv.describe != nil {
+				inv.describe(newBenchConfig().settings())
+				return exitOK
+			}
 			return runBench(inv.ctx, inv.args, inv.stdout, inv.stderr)
 		}},
+		{"completion", "bash|zsh|fish", "print the completions for a shell", runCompletion},
+		{"man", "", "print the manual page, as troff", runMan},
 		{"version", "[--json]", "say what this binary is", runVersion},
 		{"help", "[COMMAND]", "explain a command", runHelp},
 	}
@@ -101,6 +124,9 @@ func run(inv invocation) int {
 }
 
 func runHelp(inv invocation) int {
+	if inv.describe != nil {
+		return exitOK // it has no flags
+	}
 	switch len(inv.args) {
 	case 0:
 		printHelp(inv.stdout)
@@ -133,11 +159,14 @@ smache COMMAND --help lists the flags of a command. Those of serve, and --server
 variables, --some-name as SMACHE_SOME_NAME; the flag wins.
 
 Exit codes
-  0  done
-  1  get: a miss; del: there was nothing; set: a condition does not hold;
-     status: not ready; serve: could not start, or failed
-  2  a flag, an argument or a variable is wrong
-  3  the server answered with an error; serve: stopped before all was finished
-  4  no server answered
 `)
+	for _, e := range exitMeanings {
+		for i, line := range wrap(e.meaning, 72) {
+			code := " "
+			if i == 0 {
+				code = strconv.Itoa(e.code)
+			}
+			fmt.Fprintf(w, "  %s  %s\n", code, line)
+		}
+	}
 }

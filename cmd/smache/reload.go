@@ -57,6 +57,8 @@ type reloader struct {
 	reloads []*reload
 	log     *slog.Logger
 	count   func(error) // is told how each reload went
+	asked   func()      // if set, is called when a signal asks for all; done, when that is over
+	done    func()
 }
 
 // run looks at each tick, and does all at each signal, until stop is closed. What
@@ -69,7 +71,13 @@ func (r *reloader) run(stop <-chan struct{}, ticks <-chan time.Time, signals <-c
 		case <-ticks:
 			r.all(false)
 		case <-signals:
+			if r.asked != nil {
+				r.asked()
+			}
 			r.all(true)
+			if r.done != nil {
+				r.done()
+			}
 		}
 	}
 }

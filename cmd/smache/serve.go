@@ -25,12 +25,9 @@ func runServe(inv invocation) int {
 	if _, code, ok := parseCommand(inv, "serve", settings, 0, 0); !ok {
 		return code
 	}
-	err := cfg.applyPort(inv.env)
+	service, err := newService(inv.env)
 	if err == nil {
-		err = cfg.check()
-	}
-	if err == nil {
-		err = cfg.cluster.resolve(inv.env, string(cfg.listen))
+		err = cfg.complete(inv.env, service)
 	}
 	changes := cfg.reloads() // before the files are read
 	var tokens httpapi.Tokens
@@ -41,6 +38,7 @@ func runServe(inv invocation) int {
 		return usageError(inv, "serve", err)
 	}
 	log := newLogger(inv.stderr, cfg.logFormat.word, cfg.logLevel.word)
+	service.log = log
 
 	// The handler stands before anything that takes time: a signal that arrives
 	// while the memory is touched must end the node too.
@@ -55,15 +53,18 @@ func runServe(inv invocation) int {
 	for _, name := range unknownVariables(inv.env) {
 		log.Warn("an environment variable looks like a setting and is none; see smache serve --help", "variable", name)
 	}
+	if cfg.listenUnused {
+		log.Warn("--listen and PORT are not used: the service manager has passed a socket; see ListenStream= in smache.socket", "address", string(cfg.listen))
+	}
 	cfg.cluster.warn(log)
 	cfg.access.warn(log)
-	node, closeAll, err := startNode(inv, cfg, tokens, log)
+	node, closeAll, err := startNode(inv, cfg, service, tokens, log)
 	if err != nil {
 		log.Error("the node did not start", "error", err)
 		return exitNo
 	}
 	defer closeAll()
-	defer keepReading(cfg, node, changes, hangups, log)()
+	defer keepReading(cfg, node, service, changes, hangups, log)()
 
 	select {
 	case err := <-node.Failed():
@@ -74,14 +75,15 @@ func runServe(inv invocation) int {
 	case s := <-signals:
 		log.Info("stopping", "reason", s.String(), "drain_delay", cfg.drainDelay.String(), "stop_timeout", cfg.stopAfter.String())
 	}
+	service.end(time.Duration(cfg.stopAfter))
 	return stopNode(node, time.Duration(cfg.stopAfter), signals, log)
 }
 
 // keepReading reads files again when they change, and on SIGHUP, until the function
 // that it gives is called.
-func keepReading(cfg *serveConfig, node *engine.Node, changes []*reload, hangups <-chan os.Signal, log *slog.Logger) (end func()) {
+func keepReading(cfg *serveConfig, node *engine.Node, service *service, changes []*reload, hangups <-chan os.Signal, log *slog.Logger) (end func()) {
 	cfg.access.set = node.SetTokens
-	r := &reloader{reloads: changes, log: log, count: node.CountReload}
+	r := &reloader{reloads: changes, log: log, count: node.CountReload, asked: service.reloading, done: service.reloaded}
 	stop, ended := make(chan struct{}), make(chan struct{})
 	ticker := time.NewTicker(reloadEvery)
 	go func() {
@@ -96,11 +98,10 @@ func keepReading(cfg *serveConfig, node *engine.Node, changes []*reload, hangups
 }
 
 // startNode listens, builds the node and lets it serve.
-func startNode(inv invocation, cfg *serveConfig, tokens httpapi.Tokens, log *slog.Logger) (*engine.Node, func(), error) {
-	config := net.ListenConfig{}
-	listener, err := config.Listen(inv.ctx, "tcp", string(cfg.listen))
+func startNode(inv invocation, cfg *serveConfig, service *service, tokens httpapi.Tokens, log *slog.Logger) (*engine.Node, func(), error) {
+	listener, err := service.listen(inv.ctx, string(cfg.listen))
 	if err != nil {
-		return nil, nil, fmt.Errorf("cannot listen (see --listen): %w", err)
+		return nil, nil, err
 	}
 	closeProfiles, err := serveProfiles(inv.ctx, string(cfg.pprof), log)
 	if err != nil {
@@ -145,6 +146,7 @@ func startNode(inv invocation, cfg *serveConfig, tokens httpapi.Tokens, log *slo
 	build := engine.ReadBuild(version)
 	log.Info("serving", "address", listener.Addr().String(), "name", engineCfg.Name,
 		"version", build.Version, "revision", build.Revision, "go", build.Go, "pid", os.Getpid())
+	service.begin(node, listener.Addr().String())
 	return node, closeProfiles, nil
 }
 

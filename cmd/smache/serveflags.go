@@ -31,6 +31,10 @@ type serveConfig struct {
 
 	// These were told, if only to be what they are by default.
 	listenGiven, maxValueGiven bool
+
+	// listenUnused says that an address was given, and that the service manager has
+	// passed a socket, which is used instead.
+	listenUnused bool
 }
 
 // newServeConfig gives the defaults.
@@ -86,6 +90,21 @@ func (c *serveConfig) settings() []setting {
 		{name: "pprof", unit: "ADDRESS", value: &c.pprof, about: "Loopback address for Go's profiles under `/debug/pprof/`; empty: none"},
 	}
 	return slices.Concat(first, c.cluster.settings(), c.access.settings(), rest)
+}
+
+// complete fills in what follows from the environment and the service manager, and
+// refuses what no node could work with. The errors name the flag or the variable.
+func (c *serveConfig) complete(env environment, service *service) error {
+	if service.passed != nil {
+		c.listenUnused = c.listenGiven || env["PORT"] != ""
+		c.listen = stringValue(service.passed.Addr().String())
+	} else if err := c.applyPort(env); err != nil {
+		return err
+	}
+	if err := c.check(); err != nil {
+		return err
+	}
+	return c.cluster.resolve(env, string(c.listen))
 }
 
 // applyPort sets the port of the listener from PORT, as the system before this

@@ -135,6 +135,10 @@ func (s *setting) quoted(text string) string {
 // arguments. It answers --help and mistakes itself: ok is false then, and the
 // subcommand ends with the code.
 func parseCommand(inv invocation, name string, settings []setting, least, most int) (rest []string, code int, ok bool) {
+	if inv.describe != nil {
+		inv.describe(settings)
+		return nil, exitOK, false
+	}
 	rest, err := parseSettings(settings, inv.args, inv.env)
 	if errors.Is(err, errHelp) {
 		printUsage(inv.stdout, name, settings)
