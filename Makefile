@@ -3,6 +3,7 @@
 .DEFAULT_GOAL := help
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+NFPM := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.44.1
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 FUZZTIME ?= 10s
 PORT ?= 4000
@@ -14,6 +15,10 @@ help: ## list the targets
 .PHONY: build
 build: ## build the static binary, bin/smache
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/smache ./cmd/smache
+
+.PHONY: packages
+packages: ## build the .deb and the .rpm, in dist
+	./scripts/packages.sh '$(VERSION)' dist
 
 .PHONY: test
 test: ## run all tests, as the README says
