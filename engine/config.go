@@ -2,6 +2,7 @@ package engine
 
 import (
 	"cmp"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -78,6 +79,8 @@ type Config struct {
 	// a request on a loopback listener may carry as Host.
 	AllowedHosts []string
 
+	// TLS is what the API speaks; nil: plain HTTP. See httpapi's Config.
+	TLS *tls.Config
 	// Tokens are the bearer tokens that the API takes; Node.SetTokens replaces
 	// them. None: everybody may do everything.
 	Tokens httpapi.Tokens
@@ -132,18 +135,21 @@ func (c *Config) spare() int {
 // plan divides the memory; see memory.go. A derived budget for large bodies is
 // raised to what the API needs for one of them.
 func (c *Config) plan(available int64) (plan MemoryPlan, large, medium int64, err error) {
-	shared := c.Cluster != nil
+	shared, perConnection := c.Cluster != nil, int64(connectionBytes)
+	if c.TLS != nil {
+		perConnection += tlsBytes
+	}
 	if c.LargeBudget > 0 {
 		large, medium = c.LargeBudget, mediumShare(c.LargeBudget)
-		plan, err = PlanMemory(c.Memory, shared, c.MaxConnections, large+medium, available)
+		plan, err = planMemory(c.Memory, shared, perConnection, c.MaxConnections, large+medium, available)
 		return plan, large, medium, err
 	}
-	plan, err = PlanMemory(c.Memory, shared, c.MaxConnections, 0, available)
+	plan, err = planMemory(c.Memory, shared, perConnection, c.MaxConnections, 0, available)
 	medium = plan.Large / 4
 	large = plan.Large - medium
 	if least := c.leastLarge(); err == nil && large < least {
 		large, medium = least, mediumShare(least)
-		plan, err = PlanMemory(c.Memory, shared, c.MaxConnections, large+medium, available)
+		plan, err = planMemory(c.Memory, shared, perConnection, c.MaxConnections, large+medium, available)
 	}
 	return plan, large, medium, err
 }

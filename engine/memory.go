@@ -44,6 +44,7 @@ const (
 	entryIndexBytes = 76       // fastcache's map, just grown, and the slot's set
 	indexFixedBytes = 4 << 20  // the table of the slots and of the buckets
 	connectionBytes = 43 << 10 // buffers, context, a goroutine and a coroutine, at most; 21 KiB idle
+	tlsBytes        = 40 << 10 // buffers and keys of TLS, at most, on top; 12 KiB idle
 	programBytes    = 24 << 20 // text, runtime, stacks, pools
 	foreignBytes    = 8 << 20  // of programBytes, what the Go runtime does not count
 	clusterBytes    = 24 << 20 // slot tables and the state of each slot, links, batches that move
@@ -68,6 +69,11 @@ func logBytes(arena int64) int64 { return (arena + max(arena/2, store.ArenaUnit)
 // at most 64 MiB. available, if above zero, is what can be had; a total above it is
 // refused before anything is touched.
 func PlanMemory(total int64, cluster bool, maxConnections int, large, available int64) (MemoryPlan, error) {
+	return planMemory(total, cluster, connectionBytes, maxConnections, large, available)
+}
+
+// planMemory is PlanMemory with what a connection costs.
+func planMemory(total int64, cluster bool, perConnection int64, maxConnections int, large, available int64) (MemoryPlan, error) {
 	if available > 0 && total > available {
 		return MemoryPlan{}, fmt.Errorf("%w: %s wanted and %s left; lower --memory",
 			ErrMemory, FormatBytes(total), FormatBytes(available))
@@ -78,12 +84,12 @@ func PlanMemory(total int64, cluster bool, maxConnections int, large, available 
 		p.Cluster = clusterBytes + p.Records
 	}
 	if p.MaxConnections == 0 {
-		p.MaxConnections = int(min(max(total/6/connectionBytes, leastConnections), mostConnections))
+		p.MaxConnections = int(min(max(total/6/perConnection, leastConnections), mostConnections))
 	}
 	if p.Large == 0 {
 		p.Large = min(max(total/8, 8<<20), 64<<20)
 	}
-	p.Connections = int64(p.MaxConnections) * connectionBytes
+	p.Connections = int64(p.MaxConnections) * perConnection
 	rest := total - programBytes - p.Cluster - p.Connections - p.Large - indexFixedBytes
 	// About 55 parts in a hundred for the arena and the rest for the index balances
 	// the two for entries of 100 to 200 bytes of key and value.

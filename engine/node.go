@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -154,6 +155,7 @@ func build(cfg Config, join joining) (*Node, error) {
 		CORSOrigins:              cfg.CORSOrigins,
 		AllowedHosts:             cfg.AllowedHosts,
 		Tokens:                   cfg.Tokens,
+		TLS:                      cfg.TLS,
 		Version:                  n.build.Version,
 	})
 	if err != nil {
@@ -191,6 +193,10 @@ func (n *Node) Limits() (body, answer int) { return n.api.Limits() }
 // SetTokens replaces the tokens that the API takes. The errors are those of
 // httpapi's Server.SetTokens; the old ones then stay.
 func (n *Node) SetTokens(t httpapi.Tokens) error { return n.api.SetTokens(t) }
+
+// SetTLS replaces the certificates of the API, for connections from now on; those
+// that are there go on.
+func (n *Node) SetTLS(c *tls.Config) { n.api.SetTLS(c) }
 
 // CountReload counts that something of the node's configuration was read again, or
 // could not be.

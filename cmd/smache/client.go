@@ -24,6 +24,7 @@ type clientConfig struct {
 	token     listValue
 	tokenFile stringValue
 	ca        stringValue
+	cert, key stringValue
 }
 
 func newClientConfig() *clientConfig {
@@ -38,6 +39,8 @@ func (c *clientConfig) settings() []setting {
 		{name: "token", unit: "TOKEN", value: &c.token, secret: true, about: "The bearer token to send; of several, as a node takes them, the first. Other users of the machine see flags: prefer the variable, or --token-file"},
 		{name: "token-file", unit: "FILE", value: &c.tokenFile, about: "A file with the token instead, in its first line"},
 		{name: "ca", unit: "FILE", value: &c.ca, about: "Certificates, PEM, that the node's must go back to, in place of those of the system; an address without http:// is then https"},
+		{name: "client-cert", unit: "FILE", value: &c.cert, about: "The client's certificate, PEM, for a node that asks for one"},
+		{name: "client-key", unit: "FILE", value: &c.key, about: "Its key, PEM"},
 	}
 }
 
@@ -86,16 +89,26 @@ func newClient(cfg *clientConfig) (*client, error) {
 	}, nil
 }
 
-// tls gives what the client trusts; nil is what the system trusts.
+// tls gives whom the client trusts, and how it shows who it is.
 func (c *clientConfig) tls() (*tls.Config, error) {
-	if c.ca == "" {
-		return nil, nil //nolint:nilnil // as in http.Transport
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	var err error
+	if c.ca != "" {
+		if config.RootCAs, err = readCertificates("ca", string(c.ca)); err != nil {
+			return nil, err
+		}
 	}
-	pool, err := readCertificates("ca", string(c.ca))
-	if err != nil {
-		return nil, err
+	if (c.cert == "") != (c.key == "") {
+		return nil, errors.New("--client-cert and --client-key belong together")
 	}
-	return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool}, nil
+	if c.cert != "" {
+		pair, err := tls.LoadX509KeyPair(string(c.cert), string(c.key))
+		if err != nil {
+			return nil, fmt.Errorf("--client-cert, --client-key: %w", err)
+		}
+		config.Certificates = []tls.Certificate{pair}
+	}
+	return config, nil
 }
 
 // readCertificates reads a file of certificates that others are judged by. The

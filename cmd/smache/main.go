@@ -155,8 +155,8 @@ func printHelp(w io.Writer) {
 	fmt.Fprint(w, `
 smache serve, with no flag, is a working node on 127.0.0.1:4000.
 smache COMMAND --help lists the flags of a command. Those of serve, and --server,
---timeout, --token, --token-file and --ca, can also be given as environment
-variables, --some-name as SMACHE_SOME_NAME; the flag wins.
+--timeout, --token, --token-file, --ca, --client-cert and --client-key, can also be
+given as environment variables, --some-name as SMACHE_SOME_NAME; the flag wins.
 
 Exit codes
 `)

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/smache/smache/engine"
-	"github.com/smache/smache/engine/httpapi"
 )
 
 // runServe runs a node until a signal or a failure ends it.
@@ -30,9 +29,9 @@ func runServe(inv invocation) int {
 		err = cfg.complete(inv.env, service)
 	}
 	changes := cfg.reloads() // before the files are read
-	var tokens httpapi.Tokens
+	var closed protection
 	if err == nil {
-		tokens, err = cfg.access.tokens()
+		closed, err = cfg.protection()
 	}
 	if err != nil {
 		return usageError(inv, "serve", err)
@@ -58,7 +57,8 @@ func runServe(inv invocation) int {
 	}
 	cfg.cluster.warn(log)
 	cfg.access.warn(log)
-	node, closeAll, err := startNode(inv, cfg, service, tokens, log)
+	cfg.tls.warn(log)
+	node, closeAll, err := startNode(inv, cfg, service, closed, log)
 	if err != nil {
 		log.Error("the node did not start", "error", err)
 		return exitNo
@@ -82,7 +82,7 @@ func runServe(inv invocation) int {
 // keepReading reads files again when they change, and on SIGHUP, until the function
 // that it gives is called.
 func keepReading(cfg *serveConfig, node *engine.Node, service *service, changes []*reload, hangups <-chan os.Signal, log *slog.Logger) (end func()) {
-	cfg.access.set = node.SetTokens
+	cfg.access.set, cfg.tls.set = node.SetTokens, node.SetTLS
 	r := &reloader{reloads: changes, log: log, count: node.CountReload, asked: service.reloading, done: service.reloaded}
 	stop, ended := make(chan struct{}), make(chan struct{})
 	ticker := time.NewTicker(reloadEvery)
@@ -98,7 +98,7 @@ func keepReading(cfg *serveConfig, node *engine.Node, service *service, changes 
 }
 
 // startNode listens, builds the node and lets it serve.
-func startNode(inv invocation, cfg *serveConfig, service *service, tokens httpapi.Tokens, log *slog.Logger) (*engine.Node, func(), error) {
+func startNode(inv invocation, cfg *serveConfig, service *service, closed protection, log *slog.Logger) (*engine.Node, func(), error) {
 	listener, err := service.listen(inv.ctx, string(cfg.listen))
 	if err != nil {
 		return nil, nil, err
@@ -109,7 +109,7 @@ func startNode(inv invocation, cfg *serveConfig, service *service, tokens httpap
 	}
 	engineCfg := cfg.engineConfig()
 	engineCfg.Logger = log
-	engineCfg.Tokens = tokens
+	engineCfg.Tokens, engineCfg.TLS = closed.tokens, closed.tls
 	engineCfg.OpenFiles = openFiles()
 	engineCfg.Cluster = cfg.cluster.engineConfig(listener.Addr())
 	if engineCfg.Name == "" {
@@ -138,7 +138,7 @@ func startNode(inv invocation, cfg *serveConfig, service *service, tokens httpap
 		"go_limit", engine.FormatBytes(limit), "max_entries", plan.MaxEntries,
 		"max_connections", plan.MaxConnections, "max_value", formatSize(int64(node.MaxValue())),
 		"max_body", formatSize(int64(maxBody)), "max_answer", formatSize(int64(maxAnswer)))
-	warnOfAddress(listener.Addr().String(), len(tokens.All) > 0, log)
+	cfg.warnOfAddress(listener.Addr().String(), closed, log)
 	if err := node.Start(listener); err != nil {
 		closeProfiles()
 		return nil, nil, errors.Join(err, node.Drain(inv.ctx))
@@ -148,17 +148,6 @@ func startNode(inv invocation, cfg *serveConfig, service *service, tokens httpap
 		"version", build.Version, "revision", build.Revision, "go", build.Go, "pid", os.Getpid())
 	service.begin(node, listener.Addr().String())
 	return node, closeProfiles, nil
-}
-
-// warnOfAddress says who may use the API at an address.
-func warnOfAddress(address string, tokens bool, log *slog.Logger) {
-	switch {
-	case engine.IsLoopback(address):
-	case !tokens:
-		log.Warn("the API is open to everyone who reaches this address: see --token-file, put a firewall in front, or see --listen", "address", address)
-	default:
-		log.Info("tokens and entries pass this address in plain text: let TLS end in front of it", "address", address)
-	}
 }
 
 // stopNode drains the node; a second signal or the time-out ends the wait.

@@ -15,6 +15,7 @@ import (
 type serveConfig struct {
 	cluster                            clusterFlags
 	access                             accessFlags
+	tls                                tlsFlags
 	listen, name                       stringValue
 	memory                             sizeValue
 	defaultTTL                         durationValue
@@ -41,6 +42,7 @@ type serveConfig struct {
 func newServeConfig() *serveConfig {
 	return &serveConfig{
 		cluster:      newClusterFlags(),
+		tls:          newTLSFlags(),
 		listen:       "127.0.0.1:4000",
 		memory:       256 << 20,
 		maxValue:     1 << 20,
@@ -89,7 +91,7 @@ func (c *serveConfig) settings() []setting {
 		{name: "log-level", unit: "LEVEL", value: &c.logLevel, about: "Least level to log: `debug`, `info`, `warn` or `error`"},
 		{name: "pprof", unit: "ADDRESS", value: &c.pprof, about: "Loopback address for Go's profiles under `/debug/pprof/`; empty: none"},
 	}
-	return slices.Concat(first, c.cluster.settings(), c.access.settings(), rest)
+	return slices.Concat(first, c.cluster.settings(), c.tls.settings(), c.access.settings(), rest)
 }
 
 // complete fills in what follows from the environment and the service manager, and
@@ -168,6 +170,9 @@ func (c *serveConfig) check() error {
 func (c *serveConfig) reloads() (all []*reload) {
 	if c.access.tokenFile != "" || c.access.readTokenFile != "" {
 		all = append(all, newReload("tokens", c.access.reload, string(c.access.tokenFile), string(c.access.readTokenFile)))
+	}
+	if c.tls.on() {
+		all = append(all, newReload("certificates", c.tls.reload, string(c.tls.cert), string(c.tls.key), string(c.tls.clientCA)))
 	}
 	return all
 }

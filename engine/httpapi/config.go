@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -138,6 +139,10 @@ type Config struct {
 	// https://map.example.org, or "*" for all: --cors-origin. Empty: pages of
 	// other origins are answered 403.
 	CORSOrigins []string
+	// TLS is spoken on the listener's connections: --tls-cert. Server.SetTLS
+	// replaces it. Where it says tls.VerifyClientCertIfGiven a client's
+	// certificate counts as a token for all. nil: plain HTTP.
+	TLS *tls.Config
 	// Tokens are the bearer tokens that let a request in: --token, --read-token.
 	// Server.SetTokens replaces them. None: everybody may do everything.
 	Tokens Tokens

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -49,7 +50,14 @@ type conn struct {
 	owes            charges
 	header          headerLines
 	socket          socket
-	knownHost       []byte // see guard; the serving goroutine's
+	knownHost       []byte    // see guard; the serving goroutine's
+	tls             *tls.Conn // nil: what is read and written is on the wire as it is
+
+	// Of TLS; the serving goroutine's.
+	shaken       bool        // the handshake is done
+	certificates bool        // a certificate of the client's counts as a token
+	trusted      bool        // and there is one
+	heard        atomic.Bool // something was read behind the handshake; any goroutine's
 
 	broken error      // what reads give from now on; the serving goroutine's
 	addr   netip.Addr // of the remote end, for the limit per address
@@ -64,37 +72,51 @@ type conn struct {
 // interrupt is a deadline long past, which ends a blocked read or write at once.
 var interrupt = time.Unix(1, 0)
 
-// Read reads, until the deadline. The end of the stream within a request is
+// Read reads what a client sends, until the deadline. The end of the stream within a request is
 // io.ErrUnexpectedEOF: fasthttp takes a plain io.EOF between two chunks of a
 // body for the body's end.
 func (c *conn) Read(p []byte) (int, error) {
 	if c.broken != nil {
 		return 0, c.broken
 	}
+	n, err := c.receive(p)
+	if n > 0 {
+		if c.header.exceeded(p[:n]) {
+			// fasthttp answers an error only behind a request's first byte.
+			c.broken = errHeaderLines
+			c.registry.headerFloods.Add(1)
+			return 1, nil
+		}
+		return n, err
+	}
+	if err != nil && errors.Is(err, io.EOF) && c.state.Load() == connActive {
+		return 0, io.ErrUnexpectedEOF
+	}
+	return 0, err
+}
+
+// receive reads from the wire, or what TLS makes of it.
+func (c *conn) receive(p []byte) (int, error) {
+	if c.tls != nil {
+		return c.readTLS(p)
+	}
+	return c.readWire(p)
+}
+
+// readWire reads from the connection, until the deadline.
+func (c *conn) readWire(p []byte) (int, error) {
 	for {
 		n, err := c.socket.read(c.Conn, p, c.registry.tick.Load())
 		if n > 0 {
 			c.in.Add(uint64(n))
-			if c.header.exceeded(p[:n]) {
-				// fasthttp answers an error only behind a request's first byte.
-				c.broken = errHeaderLines
-				c.registry.headerFloods.Add(1)
-				return 1, nil
-			}
 			return n, err
 		}
-		if err == nil {
-			return 0, nil
-		}
-		if errors.Is(err, os.ErrDeadlineExceeded) && !c.registry.passed(c.readBy.Load()) {
+		if err != nil && errors.Is(err, os.ErrDeadlineExceeded) && !c.registry.passed(c.readBy.Load()) {
 			// The interruption was for an earlier deadline, or to look again.
 			if err := c.rearm(c.Conn.SetReadDeadline, &c.readBy); err != nil {
 				return 0, err
 			}
 			continue
-		}
-		if errors.Is(err, io.EOF) && c.state.Load() == connActive {
-			return 0, io.ErrUnexpectedEOF
 		}
 		return 0, err
 	}
@@ -115,6 +137,14 @@ func (c *conn) rearm(set func(time.Time) error, by *atomic.Int64) error {
 // Write writes all of p, until the deadline, which begins with the first write of
 // an answer.
 func (c *conn) Write(p []byte) (int, error) {
+	if c.tls != nil {
+		return c.tls.Write(p)
+	}
+	return c.writeWire(p)
+}
+
+// writeWire writes to the connection, until the deadline.
+func (c *conn) writeWire(p []byte) (int, error) {
 	if c.writeBy.Load() == 0 {
 		c.writeBy.Store(c.registry.after(c.registry.writeTimeout))
 	}
@@ -140,6 +170,9 @@ func (c *conn) Close() error {
 	c.socket.end()
 	if c.closed.Swap(true) {
 		return nil
+	}
+	if c.tls != nil {
+		return c.closeSecure()
 	}
 	if c.lingers.Load() {
 		linger(c.Conn)

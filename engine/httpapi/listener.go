@@ -1,10 +1,10 @@
 package httpapi
 
 import (
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -19,6 +19,7 @@ type listener struct {
 	registry *registry
 	logger   *slog.Logger
 	loopback bool
+	tls      func() *tls.Config   // for the next connection; nil: none
 	refused  func(*proto.Failure) // counts
 	closing  <-chan struct{}      // closed by Shutdown
 	rejects  chan struct{}        // a place for each connection being refused
@@ -57,14 +58,15 @@ func (l *listener) Accept() (net.Conn, error) {
 			continue
 		}
 		pause = 0
-		c, verdict := l.registry.add(nc, l.loopback)
+		config := l.tls()
+		c, verdict := l.registry.add(nc, l.loopback, config)
 		switch verdict {
 		case admitted:
 			return c, nil
 		case tooMany:
-			l.reject(nc, proto.FailConnections)
+			l.reject(nc, config, proto.FailConnections)
 		case tooManyHere:
-			l.reject(nc, proto.FailRate)
+			l.reject(nc, config, proto.FailRate)
 		}
 	}
 }
@@ -96,9 +98,14 @@ func passing(err error) bool {
 }
 
 // reject answers a connection that is not admitted and closes it, off the accept
-// loop.
-func (l *listener) reject(nc net.Conn, fail *proto.Failure) {
+// loop. One that would have to shake hands first is only closed: that costs more
+// than most requests, and there is too much to do already.
+func (l *listener) reject(nc net.Conn, config *tls.Config, fail *proto.Failure) {
 	l.refused(fail)
+	if config != nil {
+		_ = nc.Close()
+		return
+	}
 	select {
 	case l.rejects <- struct{}{}:
 	default:
@@ -111,17 +118,8 @@ func (l *listener) reject(nc net.Conn, fail *proto.Failure) {
 		if nc.SetWriteDeadline(time.Now().Add(lingerTime)) != nil {
 			return
 		}
-		if _, err := nc.Write(rejection(fail)); err == nil {
+		if _, err := nc.Write(wholeAnswer(&refusal{fail: fail}, retryAfter)); err == nil {
 			linger(nc)
 		}
 	}()
-}
-
-// rejection is a whole answer for a connection that is not admitted.
-func rejection(fail *proto.Failure) []byte {
-	body := appendFailure(nil, &refusal{fail: fail})
-	answer := []byte("HTTP/1.1 " + strconv.Itoa(fail.HTTP) + " " + statusText(fail.HTTP) +
-		"\r\nServer: " + serverName + "\r\nConnection: close\r\nContent-Type: application/json\r\nCache-Control: no-store\r\nRetry-After: " +
-		retryAfter + "\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n\r\n")
-	return append(answer, body...)
 }

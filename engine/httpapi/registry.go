@@ -1,19 +1,23 @@
 package httpapi
 
 import (
+	"crypto/tls"
 	"net"
 	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/smache/smache/proto"
 )
 
 // registry knows the open connections: it counts them, bounds them, and ends
 // those whose deadline has passed. Any goroutine may use it.
 type registry struct {
 	settle     func(*charges)
-	limit      int // connections
-	perAddress int // connections of one address; 0: no limit
+	refused    func(*proto.Failure) // counts what is answered without a request
+	limit      int                  // connections
+	perAddress int                  // connections of one address; 0: no limit
 	base       time.Time
 	interval   time.Duration // between sweeps
 
@@ -34,6 +38,7 @@ type registry struct {
 	readTimeouts, idleTimeouts atomic.Uint64
 	writeTimeouts              atomic.Uint64
 	headerFloods               atomic.Uint64
+	handshakes                 handshakes
 	closedIn, closedOut        atomic.Uint64 // bytes of closed connections
 }
 
@@ -57,9 +62,12 @@ const (
 )
 
 // add admits nc and wraps it, or says which limit is reached.
-func (r *registry) add(nc net.Conn, loopback bool) (*conn, admission) {
+func (r *registry) add(nc net.Conn, loopback bool, config *tls.Config) (*conn, admission) {
 	c := &conn{Conn: nc, registry: r, loopback: loopback, opened: r.tick.Load()}
 	c.socket.open(nc)
+	if config != nil {
+		c.speakTLS(config)
+	}
 	c.readBy.Store(r.after(r.readTimeout))
 	if r.perAddress > 0 {
 		if tcp, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
@@ -196,7 +204,7 @@ func (r *registry) sweepOnce() {
 // those between two requests at once, and these only after five seconds.
 func (r *registry) closeQuiet(grace time.Duration) {
 	r.closeIf(func(c *conn) bool {
-		return c.state.Load() == connNew && c.in.Load() == 0 && r.tick.Load()-c.opened >= int64(grace)
+		return c.state.Load() == connNew && c.quiet() && r.tick.Load()-c.opened >= int64(grace)
 	})
 }
 

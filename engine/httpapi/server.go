@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -36,6 +37,7 @@ type Server struct {
 	config   Config
 	http     *fasthttp.Server
 	guard    *guard
+	tls      atomic.Pointer[tls.Config]
 	registry registry
 	medium   budget
 	large    budget
@@ -78,7 +80,8 @@ func New(config Config) (*Server, error) {
 	if err := s.SetTokens(config.Tokens); err != nil {
 		return nil, fmt.Errorf("%w: --token, --read-token: %w", ErrConfig, err)
 	}
-	s.registry.settle = s.settle
+	s.SetTLS(config.TLS)
+	s.registry.settle, s.registry.refused = s.settle, s.countRejection
 	s.requests.New = s.newRequest
 	s.batches.New = newBatch
 	s.http = &fasthttp.Server{
@@ -135,7 +138,7 @@ func (s *Server) Serve(ln net.Listener) error {
 	}
 	s.registry.sweep()
 	wrapped := &listener{
-		Listener: ln, registry: &s.registry, logger: s.config.Logger, loopback: isLoopback(ln.Addr()),
+		Listener: ln, registry: &s.registry, logger: s.config.Logger, loopback: isLoopback(ln.Addr()), tls: s.tls.Load,
 		refused: s.countRejection, closing: s.closing, rejects: s.rejects,
 	}
 	if err := s.http.Serve(wrapped); err != nil && !s.stopping.Load() {
