@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"github.com/smache/smache/engine/httpapi"
@@ -79,6 +80,10 @@ type Config struct {
 	// a request on a loopback listener may carry as Host.
 	AllowedHosts []string
 
+	// RateLimit and RateBurst bound the requests of each client's address, and
+	// TrustedProxies say who may name it. See httpapi's Config.
+	RateLimit, RateBurst int
+	TrustedProxies       []netip.Prefix
 	// TLS is what the API speaks; nil: plain HTTP. See httpapi's Config.
 	TLS *tls.Config
 	// Tokens are the bearer tokens that the API takes; Node.SetTokens replaces

@@ -156,6 +156,9 @@ func build(cfg Config, join joining) (*Node, error) {
 		AllowedHosts:             cfg.AllowedHosts,
 		Tokens:                   cfg.Tokens,
 		TLS:                      cfg.TLS,
+		RateLimit:                cfg.RateLimit,
+		RateBurst:                cfg.RateBurst,
+		TrustedProxies:           cfg.TrustedProxies,
 		Version:                  n.build.Version,
 	})
 	if err != nil {

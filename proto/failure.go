@@ -109,6 +109,7 @@ var (
 	FailMediaType     = &Failure{"unsupported_media_type", 415, RetryNever, "the body must be application/json, without Content-Encoding"}
 	FailMisdirected   = &Failure{"misdirected", 421, RetryNever, "this host name is not served here; see --allowed-host"}
 	FailRate          = &Failure{"too_many_requests", 429, RetrySafe, "too many connections from this address; see --max-connections-per-address"}
+	FailRateLimited   = &Failure{"rate_limited", 429, RetrySafe, "too many requests from this address; see --rate-limit"}
 	FailHeaderLarge   = &Failure{"header_too_large", 431, RetryNever, "the request line and headers are above the limit; see --max-header"}
 	FailInternal      = &Failure{"internal", 500, RetryUnknown, "a bug in the server; its log has the details"}
 	FailQueueFull     = &Failure{"queue_full", 503, RetrySafe, "the writer queue is full; see --queue"}
@@ -125,7 +126,7 @@ func Failures() []*Failure {
 		FailJSON, FailUTF8, FailBody, FailQuery, FailKey, FailKeyTooLong, FailTTL, FailCondition, FailRequest,
 		FailUnauthorized, FailForeignOrigin, FailReadOnly, FailPath, FailMiss, FailMethod, FailKeyNil, FailTimeout, FailPrecondition,
 		FailValueTooLarge, FailBodyTooLarge, FailBatchTooLarge, FailAnswerLarge, FailMediaType, FailMisdirected,
-		FailRate, FailHeaderLarge, FailInternal, FailQueueFull, FailOverloaded, FailConnections,
+		FailRate, FailRateLimited, FailHeaderLarge, FailInternal, FailQueueFull, FailOverloaded, FailConnections,
 		FailUnreachable, FailBusy, FailDraining,
 	}
 }

@@ -109,12 +109,15 @@ func TestServeTokensAreJudged(t *testing.T) {
 		{[]string{"--token-file", secretFile(t, "# nothing\n")}, "--token-file"},
 		{[]string{"--token-file", secretFile(t, aToken), "--token", anotherToken}, "exclude"},
 		{[]string{"--read-token", aReadToken}, "--token-file"},
+		{[]string{"--trusted-proxy", "10.0.0.0/8,proxy"}, "--trusted-proxy"},
+		{[]string{"--trusted-proxy", "0.0.0.0/0"}, "--trusted-proxy"},
+		{[]string{"--rate-burst", "5"}, "--rate-limit"},
 		{[]string{"--token", aToken, "--read-token-file", secretFile(t, "short-one")}, "--read-token-file"},
 	} {
 		cfg := newServeConfig()
 		_, err := parseSettings(cfg.settings(), c.args, nil)
 		if err == nil {
-			_, err = cfg.access.tokens()
+			_, err = cfg.protection()
 		}
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "short-one") {
 			t.Errorf("%q: %v", c.args, err)

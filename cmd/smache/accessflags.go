@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"strings"
 
 	"github.com/smache/smache/engine/httpapi"
@@ -14,6 +15,8 @@ import (
 type accessFlags struct {
 	token, readToken         listValue
 	tokenFile, readTokenFile stringValue
+	rateLimit, rateBurst     intValue
+	trustedProxies           listValue
 
 	// openFiles are those of the files that all users of the machine may read.
 	openFiles []string
@@ -28,6 +31,9 @@ func (c *accessFlags) settings() []setting {
 		{name: "token-file", unit: "FILE", value: &c.tokenFile, about: "A file with such tokens instead, one in each line. It is read again when it changes, and on SIGHUP"},
 		{name: "read-token", unit: "TOKENS", value: &c.readToken, secret: true, about: "Bearer tokens that may only read, beside those of `--token`"},
 		{name: "read-token-file", unit: "FILE", value: &c.readTokenFile, about: "A file with such tokens instead, as for `--token-file`"},
+		{name: "rate-limit", unit: "COUNT", value: &c.rateLimit, about: "Most requests a second of one client address, of IPv6 of one network of 64 bits; beyond it they are answered 429. A batch is one request, probes do not count; 0: no such limit"},
+		{name: "rate-burst", unit: "COUNT", value: &c.rateBurst, about: "How many of them may come at once after a pause; 0: as many as in a second"},
+		{name: "trusted-proxy", unit: "NETWORKS", value: &c.trustedProxies, about: "Addresses and networks, separated by commas, of proxies whose X-Forwarded-For is believed: the client of a request is then the last address there that is not one of these"},
 	}
 }
 
@@ -54,6 +60,18 @@ func (c *accessFlags) reload() error {
 		return err
 	}
 	return c.set(tokens)
+}
+
+// proxies gives the networks of --trusted-proxy.
+func (c *accessFlags) proxies() ([]netip.Prefix, error) {
+	networks, err := httpapi.ParseNetworks(c.trustedProxies.items)
+	if err != nil {
+		return nil, fmt.Errorf("--trusted-proxy: %w", err)
+	}
+	if c.rateBurst > 0 && c.rateLimit == 0 {
+		return nil, errors.New("--rate-burst has no meaning without --rate-limit")
+	}
+	return networks, nil
 }
 
 func (c *accessFlags) tokensOf(flag string, given *listValue, path string) ([]httpapi.Token, error) {

@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/tls"
 	"log/slog"
+	"net/netip"
 
 	"github.com/smache/smache/engine"
 	"github.com/smache/smache/engine/httpapi"
@@ -10,8 +11,9 @@ import (
 
 // protection is what keeps strangers from the API.
 type protection struct {
-	tokens httpapi.Tokens
-	tls    *tls.Config
+	tokens  httpapi.Tokens
+	proxies []netip.Prefix
+	tls     *tls.Config
 }
 
 // protection reads the files that the flags name. The errors name the flag.
@@ -20,6 +22,9 @@ func (c *serveConfig) protection() (p protection, err error) {
 		return p, err
 	}
 	if err = c.tls.check(len(p.tokens.All) > 0); err != nil {
+		return p, err
+	}
+	if p.proxies, err = c.access.proxies(); err != nil {
 		return p, err
 	}
 	p.tls, err = c.tls.config()

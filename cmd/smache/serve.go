@@ -109,7 +109,7 @@ func startNode(inv invocation, cfg *serveConfig, service *service, closed protec
 	}
 	engineCfg := cfg.engineConfig()
 	engineCfg.Logger = log
-	engineCfg.Tokens, engineCfg.TLS = closed.tokens, closed.tls
+	engineCfg.Tokens, engineCfg.TLS, engineCfg.TrustedProxies = closed.tokens, closed.tls, closed.proxies
 	engineCfg.OpenFiles = openFiles()
 	engineCfg.Cluster = cfg.cluster.engineConfig(listener.Addr())
 	if engineCfg.Name == "" {

@@ -202,6 +202,8 @@ func (c *serveConfig) engineConfig() engine.Config {
 		IdleTimeout:              time.Duration(c.idleTimeout),
 		DrainDelay:               time.Duration(c.drainDelay),
 		Advertise:                string(c.cluster.advertise),
+		RateLimit:                int(c.access.rateLimit),
+		RateBurst:                int(c.access.rateBurst),
 		CORSOrigins:              c.corsOrigins.items,
 		AllowedHosts:             c.allowedHosts.items,
 		Queue:                    int(c.queue),

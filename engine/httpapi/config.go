@@ -139,6 +139,15 @@ type Config struct {
 	// https://map.example.org, or "*" for all: --cors-origin. Empty: pages of
 	// other origins are answered 403.
 	CORSOrigins []string
+	// RateLimit bounds the requests a second of each client's address, of IPv6 of
+	// each network of 64 bits; beyond it they are answered 429: --rate-limit. 0: off.
+	RateLimit int
+	// RateBurst is how many may come at once after a pause: --rate-burst. 0: as
+	// many as in a second.
+	RateBurst int
+	// TrustedProxies are the networks whose X-Forwarded-For says who the client
+	// is: --trusted-proxy.
+	TrustedProxies []netip.Prefix
 	// TLS is spoken on the listener's connections: --tls-cert. Server.SetTLS
 	// replaces it. Where it says tls.VerifyClientCertIfGiven a client's
 	// certificate counts as a token for all. nil: plain HTTP.
@@ -187,6 +196,7 @@ func (c *Config) fill() error {
 	orInt(&c.MaxAnswer, defaultMaxAnswer)
 	orInt(&c.MaxHeader, defaultMaxHeader)
 	orInt(&c.MaxConnections, defaultMaxConnections)
+	orInt(&c.RateBurst, c.RateLimit)
 	orInt64(&c.LargeBudget, defaultLargeBudget)
 	orInt64(&c.MediumBudget, defaultMediumBudget)
 	orDuration(&c.ReadTimeout, defaultReadTimeout)
@@ -206,6 +216,8 @@ func (c *Config) fill() error {
 		{"the budget for medium bodies", c.MediumBudget, 4 * largeFrom},
 		{"--max-connections", int64(c.MaxConnections), 1},
 		{"--max-connections-per-address", int64(c.MaxConnectionsPerAddress), 0},
+		{"--rate-limit", int64(c.RateLimit), 0},
+		{"--rate-burst", int64(c.RateBurst), 0},
 		{"--read-timeout", int64(c.ReadTimeout), int64(time.Millisecond)},
 		{"--write-timeout", int64(c.WriteTimeout), int64(time.Millisecond)},
 		{"--idle-timeout", int64(c.IdleTimeout), int64(time.Millisecond)},

@@ -120,6 +120,7 @@ func TestEveryFailureIsProvoked(t *testing.T) {
 		"request_timeout":      "TestSlowRequests",
 		"too_many_connections": "TestConnectionLimits",
 		"too_many_requests":    "TestConnectionLimits",
+		"rate_limited":         "TestRateLimit",
 		"overloaded":           "TestBudget",
 		"internal":             "TestPanic",
 		"body_too_large":       "TestBodyLimit",

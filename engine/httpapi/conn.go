@@ -61,6 +61,7 @@ type conn struct {
 
 	broken error      // what reads give from now on; the serving goroutine's
 	addr   netip.Addr // of the remote end, for the limit per address
+	remote netip.Addr // the same, in any case
 	opened int64      // tick of the registry's clock
 	place  int        // in registry.conns, guarded by its mutex
 	// The deadlines for which the sweeper has interrupted, and in at the last

@@ -56,7 +56,9 @@ func (s *Server) fail(ctx *fasthttp.RequestCtx, r *request, why refusal) {
 	h.SetCanonical(headerCacheControl, valueNoStore)
 	switch why.fail.HTTP {
 	case fasthttp.StatusServiceUnavailable, fasthttp.StatusTooManyRequests:
-		h.SetCanonical(headerRetryAfter, valueRetryAfter)
+		if len(h.PeekBytes(headerRetryAfter)) == 0 { // limit knows better
+			h.SetCanonical(headerRetryAfter, valueRetryAfter)
+		}
 	case fasthttp.StatusMethodNotAllowed:
 		if len(h.PeekBytes(headerAllow)) == 0 { // the seed's answer for no key
 			h.SetCanonical(headerAllow, []byte(s.allowOf(r.route)))

@@ -69,10 +69,11 @@ func (r *registry) add(nc net.Conn, loopback bool, config *tls.Config) (*conn, a
 		c.speakTLS(config)
 	}
 	c.readBy.Store(r.after(r.readTimeout))
+	if tcp, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
+		c.remote = tcp.AddrPort().Addr().Unmap().WithZone("")
+	}
 	if r.perAddress > 0 {
-		if tcp, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
-			c.addr = tcp.AddrPort().Addr().Unmap().WithZone("")
-		}
+		c.addr = c.remote
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -38,6 +38,7 @@ type headers struct {
 	origin, site, encoding []byte
 	ifMatch, ifNoneMatch   []byte
 	authorization          []byte
+	forwarded              []byte
 	given                  uint8 // of the bits below, those that are there
 }
 
@@ -47,6 +48,7 @@ const (
 	givenIfMatch       uint8 = 4
 	givenIfNoneMatch   uint8 = 8
 	givenAuthorization uint8 = 16
+	givenForwarded     uint8 = 32
 )
 
 // acquire makes a request ready for ctx.
@@ -113,6 +115,10 @@ func (r *request) read(h *fasthttp.RequestHeader) {
 				r.headers.take(&r.headers.ifNoneMatch, value, givenIfNoneMatch)
 			} else if string(name) == "Authorization" {
 				r.headers.take(&r.headers.authorization, value, givenAuthorization)
+			}
+		case len("X-Forwarded-For"):
+			if string(name) == "X-Forwarded-For" {
+				r.headers.take(&r.headers.forwarded, value, givenForwarded)
 			}
 		case len("Sec-Fetch-Site"):
 			if string(name) == "Sec-Fetch-Site" {

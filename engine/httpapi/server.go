@@ -37,6 +37,7 @@ type Server struct {
 	config   Config
 	http     *fasthttp.Server
 	guard    *guard
+	limiter  *limiter // nil: requests are not limited
 	tls      atomic.Pointer[tls.Config]
 	registry registry
 	medium   budget
@@ -79,6 +80,9 @@ func New(config Config) (*Server, error) {
 	}
 	if err := s.SetTokens(config.Tokens); err != nil {
 		return nil, fmt.Errorf("%w: --token, --read-token: %w", ErrConfig, err)
+	}
+	if config.RateLimit > 0 {
+		s.limiter = newLimiter(config.RateLimit, config.RateBurst)
 	}
 	s.SetTLS(config.TLS)
 	s.registry.settle, s.registry.refused = s.settle, s.countRejection
@@ -190,6 +194,9 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	defer s.finish(ctx, r)
 	r.read(&ctx.Request.Header)
 	why := s.guard.judge(ctx, r)
+	if !why.refused() {
+		why = s.limit(ctx, r) // before tokens can be tried
+	}
 	if !why.refused() {
 		why = s.authorize(ctx, r)
 	}
