@@ -69,7 +69,7 @@ func TestLimiterIsBounded(t *testing.T) {
 			}
 		}
 	})
-	if n > 1 {
+	if n > 1000 { // of a quarter of a million requests; others in this process allocate, too
 		t.Errorf("%v allocations", n)
 	}
 	if l.take(greedy, now) == 0 {
