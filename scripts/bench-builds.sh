@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# Compares builds or settings of Smache by the server's CPU time per request, in
+# interleaved rounds, with wrk as the generator.
+#
+#   scripts/bench-builds.sh SCENARIO ROUNDS SECONDS COMMAND…
+#   scripts/bench-builds.sh get 5 3 ./smache-before ./smache-after
+#   scripts/bench-builds.sh mget 5 3 ./smache "env GOGC=400 ./smache"
+#
+# SCENARIO: get (one hot key), random (keys among KEYS, 200000), mget (100 random keys
+# of those). Each COMMAND is started once, as `COMMAND serve …`; ratios are to the
+# first. CLIENTS is 900. docs/PERFORMANCE.md holds results.
+set -euo pipefail
+scenario=$1 rounds=$2 seconds=$3
+shift 3
+keys=${KEYS:-200000}
+clients=${CLIENTS:-900}
+dir=$(mktemp -d)
+pids=() addrs=()
+finish() {
+  if ((${#pids[@]})); then kill "${pids[@]}" 2>/dev/null || true; fi
+  rm -rf "$dir"
+}
+trap finish EXIT
+
+case $scenario in
+get) body='return wrk.format("GET", "/api?key=bench-0000000000")' ;;
+random) body='return wrk.format("GET", string.format("/api?key=bench-%010d", math.random(0, keys - 1)))' ;;
+mget) body='local k = {}
+  for i = 1, 100 do k[i] = string.format("\"bench-%010d\"", math.random(0, keys - 1)) end
+  return wrk.format("POST", "/api/mget", {["Content-Type"] = "application/json"},
+    "{\"keys\":[" .. table.concat(k, ",") .. "]}")' ;;
+*)
+  echo "bench-builds.sh: no scenario $scenario" >&2
+  exit 2
+  ;;
+esac
+# Requests are made before the clock starts, so that making them costs wrk little.
+cat >"$dir/load.lua" <<LUA
+local keys = $keys
+local function make() $body end
+local made, at = {}, 0
+function init() for i = 1, 2000 do made[i] = make() end end
+function request() at = at % #made + 1; return made[at] end
+LUA
+
+start() {
+  local log="$dir/$1.log" address=""
+  shift
+  local -a command
+  read -r -a command <<<"$1"
+  "${command[@]}" serve --listen 127.0.0.1:0 --memory 512MiB --log-format json 2>"$log" &
+  pids+=($!)
+  for _ in $(seq 100); do
+    address=$(sed -n 's/.*"msg":"serving","address":"\([^"]*\)".*/\1/p' "$log")
+    [[ -n $address ]] && break
+    sleep 0.1
+  done
+  [[ -n $address ]] || { cat "$log" >&2; exit 1; }
+  addrs+=("$address")
+  "${command[@]}" bench post --addr "$address" --clients 100 --requests "$keys" --keys "$keys" --order sequential --quiet >/dev/null
+}
+n=0
+for command in "$@"; do
+  start $n "$command"
+  n=$((n + 1))
+done
+
+# cpu PID prints the user and system time of a process, in nanoseconds.
+cpu() { sed 's/.*) //' "/proc/$1/stat" | awk -v hz="$(getconf CLK_TCK)" '{printf "%.0f\n", ($12 + $13) / hz * 1e9}'; }
+median() { sort -n | awk '{v[NR] = $1} END {print (NR % 2) ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2}'; }
+
+for _ in $(seq "$rounds"); do
+  for ((i = 0; i < n; i++)); do
+    before=$(cpu "${pids[i]}")
+    wrk -t1 -c"$clients" -d"${seconds}s" -s "$dir/load.lua" "http://${addrs[i]}" >"$dir/out"
+    after=$(cpu "${pids[i]}")
+    if grep -E 'Non-2xx|Socket errors' "$dir/out" >&2; then exit 1; fi
+    awk -v t=$((after - before)) '/requests in/ && $1 > 0 {printf "%.2f\n", t / $1 / 1000}' "$dir/out" >>"$dir/us.$i"
+  done
+done
+for ((i = 0; i < n; i++)); do
+  paste "$dir/us.$i" "$dir/us.0" | awk '{printf "%.3f\n", $1 / $2}' >"$dir/ratio.$i"
+  i_command=$((i + 1))
+  printf '%8s µs  %6s (%s .. %s)  %s\n' "$(median <"$dir/us.$i")" "$(median <"$dir/ratio.$i")" \
+    "$(sort -n "$dir/ratio.$i" | head -n 1)" "$(sort -n "$dir/ratio.$i" | tail -n 1)" "${!i_command}"
+done
