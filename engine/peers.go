@@ -161,6 +161,23 @@ func newMembers(cfg *Config, s *store.Store, stats func(last int) proto.Stats, v
 // are under way when everything is handed over: a fifth, and at most this.
 const leaveReserve = 3 * time.Second
 
+// tellEvery is how often a node that leaves says how far it is.
+const tellEvery = time.Second
+
+// tellOfLeaving logs what is left to hand over, until done is closed.
+func (n *Node) tellOfLeaving(done <-chan struct{}) {
+	ticker := time.NewTicker(tellEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-done:
+			return
+		case <-ticker.C:
+		}
+		n.cfg.Logger.Info("leaving the cluster: still handing over", "entries_left", n.store.Len(), "slots_left", n.members.View().Moving)
+	}
+}
+
 // leave hands over what the node holds, within a part of ctx's time.
 func (n *Node) leave(ctx context.Context) error {
 	if deadline, ok := ctx.Deadline(); ok {
@@ -169,8 +186,11 @@ func (n *Node) leave(ctx context.Context) error {
 		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-reserve))
 		defer cancel()
 	}
-	begin, entries := time.Now(), n.store.Len()
-	n.cfg.Logger.Info("leaving the cluster: handing over", "entries", entries)
+	begin := time.Now()
+	n.cfg.Logger.Info("leaving the cluster: handing over; see --stop-timeout", "entries", n.store.Len())
+	done := make(chan struct{})
+	defer close(done)
+	go n.tellOfLeaving(done)
 	if err := n.members.Leave(ctx); err != nil {
 		n.cfg.Logger.Error("not everything was handed over; see --stop-timeout", "entries_left", n.store.Len(), "error", err)
 		return fmt.Errorf("engine: leaving the cluster, with %d entries not handed over: %w", n.store.Len(), err)

@@ -17,9 +17,13 @@ type target struct {
 
 // Each slot's route is a word, for it is read for each operation: above the place
 // of the target in keeper.targets, below the term under which it holds the slot, 0
-// if that is only to be expected. Place 0 is nobody. Targets are added as nodes
-// come, and not taken away: there is one for each run of a node that held
-// something.
+// if that is only to be expected. Place 0 is nobody. There is a target for each run of
+// a node that held something; from keepTargets on, places that no route names are
+// used again. Who has read such a route just before sends one operation to the wrong
+// node, which says so.
+
+// keepTargets is how many targets there are before places are used again.
+const keepTargets = 256
 
 // Route is hold.Driver's.
 func (k *keeper) Route(slot hold.Slot, to hold.ID, term uint32) {
@@ -45,12 +49,32 @@ func (k *keeper) place(to hold.ID) uint32 {
 			return 0 // not yet: the next change of the member list finds it
 		}
 	}
-	old := *k.targets.Load()
-	at := uint32(len(old))
-	list := append(old[:at:at], t)
+	list := slices.Clone(*k.targets.Load())
+	at, ok := k.freePlace(list)
+	if ok {
+		delete(k.byName, list[at].id)
+		list[at] = t
+	} else {
+		at = uint32(len(list))
+		list = append(list, t)
+	}
 	k.byName[to] = at
 	k.targets.Store(&list)
 	return at
+}
+
+// freePlace finds a place that no route names, once there are many targets.
+func (k *keeper) freePlace(list []*target) (at uint32, ok bool) {
+	if len(list) < keepTargets {
+		return 0, false
+	}
+	used := make([]bool, len(list))
+	used[0] = true
+	for i := range k.routes {
+		used[k.routes[i].Load()>>32] = true
+	}
+	i := slices.Index(used, false)
+	return uint32(max(i, 0)), i > 0
 }
 
 // target gives where operations on a slot go, and the term.

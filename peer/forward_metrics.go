@@ -41,7 +41,7 @@ func (f *forwarder) appendMetrics(dst []byte, links *Links) []byte {
 		for _, p := range peers {
 			line(p.name, &p.forward)
 		}
-		line("client", &links.clients.forward)
+		line(clientsLabel, &links.clients.forward)
 	}
 	count := func(name, help string, get func(*forwardStats) *atomic.Uint64) {
 		head(name, "counter", help)

@@ -108,7 +108,7 @@ func TestForwardMetrics(t *testing.T) {
 		`smache_forward_sent_total{peer="b"} 1`, `smache_forward_sent_total{peer="c"} 2`,
 		`smache_forward_seconds_count{peer="c"} 1`, `smache_forward_moved_total{peer="b"} 1`,
 		`smache_forward_busy_total{peer="c"} 1`, `smache_forward_unreachable_total{peer="c"} 0`,
-		`smache_forward_served_total{peer="a"} 1`, `smache_forward_served_total{peer="client"} 0`,
+		`smache_forward_served_total{peer="a"} 1`, `smache_forward_served_total{peer="all clients"} 0`,
 		"smache_forward_retries_total 1", "smache_forward_parked_total 1", "smache_forward_parked 0",
 		"smache_forward_in_flight 0", "smache_forward_serving 0", "smache_forward_kept_bytes 0",
 		"smache_forward_crowded_total 0", "smache_forward_overfull_total 0",

@@ -187,7 +187,7 @@ func TestClient(t *testing.T) {
 	if proto.Role(role.Load()) != proto.RoleClient || n.Link("client") != nil {
 		t.Error("a client is taken for a node")
 	}
-	if metric(n.Links, "smache_peer_received_frames_total", `"client"`) == 0 {
+	if metric(n.Links, "smache_peer_received_frames_total", `"all clients"`) == 0 {
 		t.Error("clients are not counted")
 	}
 }

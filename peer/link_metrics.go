@@ -32,9 +32,14 @@ func (p *Link) count(why error) {
 	p.closes[closeLabel{reason, by}]++
 }
 
+// clientsLabel is the label peer of clients. No node has such a name: they are without
+// spaces.
+const clientsLabel = "all clients"
+
 // AppendMetrics appends the metrics of the links as Prometheus text. It may be
 // called from any goroutine. The label peer is the peer's name; what belongs to no
-// peer, or not yet, is counted under the empty name, and clients under "client".
+// peer, or not yet, is counted under the empty name, and what clients do under
+// clientsLabel.
 func (l *Links) AppendMetrics(dst []byte) []byte {
 	l.mu.Lock()
 	peers := slices.SortedFunc(maps.Values(l.peers), func(a, b *Link) int { return cmp.Compare(a.name, b.name) })
@@ -52,7 +57,7 @@ func (l *Links) AppendMetrics(dst []byte) []byte {
 	for _, p := range peers {
 		all = append(all, one{p, p.name, p.ups})
 	}
-	all = append(all, one{l.clients, "client", 0}, one{l.strangers, "", 0})
+	all = append(all, one{l.clients, clientsLabel, 0}, one{l.strangers, "", 0})
 	for _, p := range all {
 		for label, n := range p.closes {
 			closes = append(closes, line{p.label, label.reason, label.by, n})
