@@ -92,8 +92,9 @@ type forwarder struct {
 	dir   directory
 	now   func() int64
 	again func(*proto.Op) // f.takeOver, bound once
-	// within is answerWithin; tests that are about something else have more time.
-	within time.Duration
+	// within is answerWithin, patience is patience; tests that are about something else
+	// have more time.
+	within, patience time.Duration
 
 	trips, serves, groups, bundles, plans sync.Pool
 
@@ -119,7 +120,7 @@ func newForwarder(store slotStore, dir directory) *forwarder {
 // newQuietForwarder makes one whose parked operations wait until somebody calls
 // beat, by this clock, in nanoseconds, which never shows 0.
 func newQuietForwarder(store slotStore, dir directory, now func() int64) *forwarder {
-	f := &forwarder{store: store, dir: dir, now: now, within: answerWithin}
+	f := &forwarder{store: store, dir: dir, now: now, within: answerWithin, patience: patience}
 	f.again = f.takeOver
 	f.parked.wake = make(chan struct{}, 1)
 	f.parked.stop = make(chan struct{})

@@ -119,7 +119,7 @@ func (b *bundle) send() {
 		return
 	}
 	b.body = b.writer.End(b.body)
-	b.call.Timeout, b.call.Patience = b.f.within-callSlack, patience
+	b.call.Timeout, b.call.Patience = b.f.within-callSlack, b.f.patience
 	b.call.Header = proto.Header{
 		Op: proto.FrameOpOf(b.code, true), Flags: proto.FlagForwarded, Epoch: b.f.dir.epoch(),
 	}

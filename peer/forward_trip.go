@@ -70,7 +70,7 @@ func (t *trip) finish(status proto.Status) {
 func (t *trip) left(slack time.Duration) time.Duration {
 	now := t.f.now()
 	left := t.deadline - int64(slack) - now
-	if left <= 0 && now-t.begun < int64(patience) && t.verdict == proto.StatusBusy && t.f.dir.calm() {
+	if left <= 0 && now-t.begun < int64(t.f.patience) && t.verdict == proto.StatusBusy && t.f.dir.calm() {
 		t.deadline = now + int64(patientBeat+callSlack)
 		left = t.deadline - int64(slack) - now
 	}
@@ -159,7 +159,7 @@ func (t *trip) send(link *Link) {
 	}
 	t.head = proto.AppendRequestHead(t.head[:0], op)
 	t.link = link
-	t.call.Timeout, t.call.Patience = left, patience
+	t.call.Timeout, t.call.Patience = left, t.f.patience
 	t.call.Header = proto.Header{
 		Op: proto.FrameOpOf(op.Code, false), Flags: proto.FlagForwarded, Epoch: t.f.dir.epoch(), Slot: op.Slot,
 	}
