@@ -14,8 +14,8 @@ RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X main.ver
 FROM scratch
 COPY --from=build /smache /smache
 USER 65534:65534
-# Inside a container the loopback address reaches nobody; publish the port with
-# care, as there are no tokens yet.
+# Inside a container the loopback address reaches nobody; publish the port with care,
+# and see --token-file.
 ENV SMACHE_LISTEN=0.0.0.0:4000
 EXPOSE 4000
 HEALTHCHECK --interval=5s --timeout=2s CMD ["/smache", "status", "--quiet"]
