@@ -56,7 +56,8 @@ fi
 rm -rf "$dir/root"
 
 step "services.sh: four nodes"
-scripts/services.sh 2>&1 | tail -n 1
+services() { scripts/services.sh "$@" >"$dir/services" 2>&1 || { cat "$dir/services" >&2; fail "services.sh $* failed"; }; }
+services
 made+=(smache)
 size=$(docker image inspect --format '{{.Size}}' smache)
 step "  the image has $((size / 1000000)) MB"
@@ -100,7 +101,7 @@ read_back() {
 load=$!
 for n in 6 3; do
   step "services.sh $n, under load"
-  scripts/services.sh "$n" 2>&1 | tail -n 1
+  services "$n"
   await_members "$n"
   read_back "with $n nodes"
 done

@@ -146,7 +146,7 @@ func startNode(inv invocation, cfg *serveConfig, service *service, closed protec
 	build := engine.ReadBuild(version)
 	log.Info("serving", "address", listener.Addr().String(), "name", engineCfg.Name,
 		"version", build.Version, "revision", build.Revision, "go", build.Go, "pid", os.Getpid())
-	service.begin(node, listener.Addr().String())
+	service.begin(node, listener.Addr().String(), cfg.tls.on())
 	return node, closeProfiles, nil
 }
 

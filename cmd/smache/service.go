@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -109,8 +110,9 @@ const (
 
 // begin tells the manager of the node from now on until end: that it is ready, when
 // it is; in a line for people, what it holds; and to the watchdog that it lives, as
-// long as it answers. address is where the API listens.
-func (s *service) begin(node *engine.Node, address string) {
+// long as it answers. address is where the API listens,
+// secure says that it speaks TLS.
+func (s *service) begin(node *engine.Node, address string, secure bool) {
 	if !s.notifier.Present() {
 		close(s.stopped)
 		return
@@ -131,7 +133,7 @@ func (s *service) begin(node *engine.Node, address string) {
 				s.tell(s.notifier.Status(line))
 				said = line
 			}
-			s.feed(node, address)
+			s.feed(node, address, secure)
 			select {
 			case <-ticker.C:
 			case <-s.stop:
@@ -160,7 +162,7 @@ func (s *service) awaitReady(node *engine.Node) bool {
 }
 
 // feed tells the watchdog that the node lives, if it does.
-func (s *service) feed(node *engine.Node, address string) {
+func (s *service) feed(node *engine.Node, address string, secure bool) {
 	watchdog := s.notifier.Watchdog()
 	if watchdog == 0 {
 		return
@@ -169,7 +171,7 @@ func (s *service) feed(node *engine.Node, address string) {
 	defer cancel()
 	err := node.Alive(ctx)
 	if err == nil {
-		err = answers(ctx, address)
+		err = answers(ctx, address, secure)
 	}
 	if err != nil {
 		s.log.Error("the node does not answer itself; the service manager will end it", "watchdog", watchdog.String(), "error", err)
@@ -182,7 +184,7 @@ func (s *service) feed(node *engine.Node, address string) {
 // refusal or the end of the connection: with too many connections, or where only
 // certain clients are let in, the node is well. Only silence is none, for the kernel
 // accepts connections on behalf of a process that hangs.
-func answers(ctx context.Context, address string) error {
+func answers(ctx context.Context, address string, secure bool) error {
 	dialer := net.Dialer{}
 	conn, err := dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
@@ -194,8 +196,15 @@ func answers(ctx context.Context, address string) error {
 			return fmt.Errorf("the API does not answer: %w", err)
 		}
 	}
-	_, _ = io.WriteString(conn, "GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-	if _, err = conn.Read(make([]byte, 64)); errors.Is(err, os.ErrDeadlineExceeded) {
+	if secure {
+		// Whom the certificate names does not matter to the one who has it.
+		conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
+	}
+	_, err = io.WriteString(conn, "GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+	if err == nil {
+		_, err = conn.Read(make([]byte, 64))
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return fmt.Errorf("the API does not answer: %w", err)
 	}
 	return nil

@@ -120,11 +120,13 @@ func TestWatchdogStarves(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = listener.Close() }()
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
 	// The kernel accepts the connection; nobody answers.
-	if err := answers(ctx, listener.Addr().String()); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("a port that is silent: %v", err)
+	for _, secure := range []bool{false, true} {
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		if err := answers(ctx, listener.Addr().String(), secure); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("a port that is silent: %v", err)
+		}
+		cancel()
 	}
 	go func() {
 		for {
@@ -137,8 +139,10 @@ func TestWatchdogStarves(t *testing.T) {
 	}()
 	long, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	if err := answers(long, listener.Addr().String()); err != nil {
-		t.Errorf("a port that turns everybody away: %v", err)
+	for _, secure := range []bool{false, true} {
+		if err := answers(long, listener.Addr().String(), secure); err != nil {
+			t.Errorf("a port that turns everybody away: %v", err)
+		}
 	}
 }
 
