@@ -115,10 +115,13 @@ func (r random) message() (m slotMessage) {
 	switch m.Kind {
 	case SlotPing, SlotPong:
 		m.Slot, m.Term, m.Time = 0, 0, r.Uint64()
-	case SlotTake, SlotStale:
+		m.Done = flag && m.Kind == SlotPing
+	case SlotTake:
 		m.Done = flag
+	case SlotStale:
+		m.Done, m.Empty = flag, r.IntN(2) == 0
 	case SlotGrant:
-		m.Empty, m.Elder, m.Clock = flag, r.Uint32(), r.Uint64()
+		m.Done, m.Empty, m.Elder, m.Clock = r.IntN(2) == 0, flag, r.Uint32(), r.Uint64()
 	case SlotMoved:
 		m.Incarnation, m.Node = r.Uint64(), r.text(MaxNameLen)
 	case SlotClaimOK:

@@ -71,15 +71,17 @@ type SlotKind uint8
 // The kinds. Append only: they cross the wire. The numbers are those of
 // peer/hold, which has others besides that are sent in frames of another kind.
 const (
-	// SlotPing asks whether the receiver counts the sender alive.
+	// SlotPing asks whether the receiver counts the sender alive; with Done, the
+	// sender is left with entries that nobody has taken yet, and records are needed.
 	SlotPing SlotKind = 1
 	// SlotPong is that it does; Time is the ping's.
 	SlotPong SlotKind = 2
 	// SlotTake asks the holder of a slot for it; with Done, the sender holds it
 	// too.
 	SlotTake SlotKind = 4
-	// SlotGrant hands a slot over, under Term; with Empty, no entry follows. It is
-	// repeated until the first SlotPull, or SlotTaken, of that term.
+	// SlotGrant hands a slot over, under Term; with Empty, no entry follows; with
+	// Done, the receiver held it before, and gets what the sender was left with. It
+	// is repeated until the first SlotPull, or SlotTaken, of that term.
 	SlotGrant SlotKind = 5
 	// SlotTaken acknowledges the grant of an empty slot.
 	SlotTaken SlotKind = 6
@@ -104,7 +106,8 @@ const (
 	// with Done, that it has entries left over and does not hold it.
 	SlotOffer SlotKind = 15
 	// SlotStale says that an import or a source of that term is not open; with
-	// Done, that what the receiver has offered is overtaken.
+	// Done, that what the receiver has offered is overtaken; with Empty, that the
+	// source was given to its end.
 	SlotStale SlotKind = 16
 )
 
@@ -123,13 +126,13 @@ type slotForm struct {
 }
 
 var slotForms = [...]slotForm{
-	SlotPing: {"ping", 16, 0}, SlotPong: {"pong", 16, 0},
-	SlotTake: {"take", 8, slotDone}, SlotGrant: {"grant", 24, slotEmpty}, SlotTaken: {"taken", 8, 0},
+	SlotPing: {"ping", 16, slotDone}, SlotPong: {"pong", 16, 0},
+	SlotTake: {"take", 8, slotDone}, SlotGrant: {"grant", 24, slotEmpty | slotDone}, SlotTaken: {"taken", 8, 0},
 	SlotMoved: {"moved", 17, 0},
 	SlotClaim: {"claim", 8, 0}, SlotClaimOK: {"claim_ok", 22, 0}, SlotClaimNo: {"claim_no", 8, 0},
 	SlotPull: {"pull", 12, 0}, SlotBatch: {"batch", 16, slotDone},
 	SlotFetch: {"fetch", 10, 0}, SlotFetched: {"fetched", 10, slotFound},
-	SlotOffer: {"offer", 12, slotDone}, SlotStale: {"stale", 8, slotDone},
+	SlotOffer: {"offer", 12, slotDone}, SlotStale: {"stale", 8, slotDone | slotEmpty},
 }
 
 // form gives what is known of k; of an unknown kind, a form without a name.
@@ -200,14 +203,13 @@ type SlotMessage struct {
 	Entries Entries
 }
 
-// SlotSource names a node that has entries of a slot which nobody has asked for,
-// and the term up to which they are right.
+// SlotSource names a node that has entries of a slot which nobody has asked for. They
+// are all that was written under the terms from Elder on, and before Since.
 type SlotSource struct {
 	Node        []byte
 	Incarnation uint64
 	Since       uint32
-	// Elder is the term from which on what others have may be added to it.
-	Elder uint32
+	Elder       uint32
 }
 
 // SlotSources iterates over the sources of a claim_ok.

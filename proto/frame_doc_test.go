@@ -100,15 +100,16 @@ func TestProtocolDocument(t *testing.T) {
 
 // flagName is how the table of kinds names the flag that a message may have.
 func flagName(flags uint8) string {
-	switch flags {
-	case slotDone:
-		return " *done*"
-	case slotEmpty:
-		return " *empty*"
-	case slotFound:
-		return " *found*"
+	var names []string
+	for _, flag := range []struct {
+		bit  uint8
+		name string
+	}{{slotDone, " *done*"}, {slotEmpty, " *empty*"}, {slotFound, " *found*"}} {
+		if flags&flag.bit != 0 {
+			names = append(names, flag.name)
+		}
 	}
-	return ""
+	return strings.Join(names, ",")
 }
 
 // thousands writes n with commas.

@@ -29,6 +29,8 @@ type checker struct {
 	answers   int
 	busy      int
 	misses    int
+	flushes   int
+	flushing  time.Duration // a flush may take effect until then
 }
 
 // made is a write that somebody asked for.
@@ -86,7 +88,7 @@ func (c *checker) fail(format string, args ...any) {
 func (c *checker) key(name string) *keyState {
 	k := c.keys[name]
 	if k == nil {
-		k = &keyState{mortal: map[string]time.Duration{}}
+		k = &keyState{mortal: map[string]time.Duration{}, unsure: c.s.now < c.flushing+5*time.Second, deleteAt: c.flushing}
 		c.keys[name] = k
 	}
 	return k
@@ -110,10 +112,11 @@ func (c *checker) fault(n *simNode) {
 			c.busyUntil[Slot(i)] = c.s.now + limit
 		}
 		for _, name := range c.s.names() {
-			// Whoever still takes it for the holder has sent it operations.
+			// Whoever still takes it for the holder, for certain or as a guess, has sent
+			// it operations.
 			// And who is left alone must first make sure that it is.
 			// A slot may be on its way to its owner.
-			if o := &c.s.nodes[name].m.slots[i]; involved || (o.holder != nil && o.holder.sameRun(n.id)) || well < 2 || n.m.Owner(Slot(i)).Name == n.id.Name {
+			if o := &c.s.nodes[name].m.slots[i]; involved || (o.holder != nil && o.holder.sameRun(n.id)) || (o.route != nil && o.route.sameRun(n.id)) || well < 2 || n.m.Owner(Slot(i)).Name == n.id.Name {
 				c.busyUntil[Slot(i)] = max(c.busyUntil[Slot(i)], c.s.now+limit)
 			}
 		}
@@ -149,12 +152,12 @@ func (c *checker) answered(n *simNode, op *clientOp) {
 		return // it was under way when the floors were forgotten
 	}
 	c.answers++
-	if op.slot == c.s.watch {
+	if int(op.slot) == c.s.watch {
 		c.s.trace("%v %v answers %s: action %d asked at %v, result %d, %+v; floor %v deleted %v expires %v", c.s.now, n.id, op.key, op.action, ask.at, op.result, op.entry, k.floor, k.deleted, k.expires)
 	}
 	if op.action == actDelete {
 		k.deletes--
-		k.deleteAt = c.s.now
+		k.deleteAt = max(k.deleteAt, c.s.now)
 	}
 	switch {
 	case op.result == resultBusy:
@@ -222,13 +225,12 @@ func (c *checker) written(n *simNode, op *clientOp, ask *asked, k *keyState) {
 		w.version = v
 		w.expires = op.entry.expiry
 	}
-	if c.lenient {
-		return
-	}
-	if (ask.excused || k.excused) && c.crashes && v.Less(ask.floor) {
+	switch {
+	case c.lenient: // two sides write, and the higher version is to win
+	case (ask.excused || k.excused) && c.crashes && v.Less(ask.floor):
 		// Everybody who knew of the floor is dead, and so is what it was.
 		k.floor = Version{}
-	} else if v.Less(ask.floor) || v == ask.floor {
+	case v.Less(ask.floor) || v == ask.floor:
 		c.fail("a write of %q through %v got version %v, below %v, which was answered before it began: %s",
 			op.key, n.id, v, ask.floor, c.s.describe(op.slot))
 	}
@@ -250,11 +252,37 @@ func (c *checker) written(n *simNode, op *clientOp, ask *asked, k *keyState) {
 	}
 }
 
-// forget makes what the cluster says now the floor: after a partition has healed
-// one side's write won, the same on every node.
-func (c *checker) forget() {
+// flush notes that a flush has begun, which is a delete of every key.
+func (c *checker) flush() map[*keyState]Version {
+	before := map[*keyState]Version{}
+	c.flushing = c.s.now + 5*time.Second
+	for _, k := range c.keys {
+		before[k] = k.floor
+		k.unsure, k.deleteAt = true, c.flushing
+	}
+	return before
+}
+
+// flushed notes that all members have carried a flush out: what was answered before
+// it began is gone.
+func (c *checker) flushed(before map[*keyState]Version) {
+	c.flushes++
+	for k, floor := range before {
+		if k.floor == floor {
+			k.deleted = true
+		}
+	}
+}
+
+// healed ends leniency: of what either side was told, the highest version is the
+// floor. What a node had to do with that crashed meanwhile may be anything.
+func (c *checker) healed() {
 	c.lenient = false
-	c.keys = map[string]*keyState{}
+	for name, k := range c.keys {
+		if k.excused {
+			delete(c.keys, name)
+		}
+	}
 }
 
 func slotOf(key string, slots int) Slot {

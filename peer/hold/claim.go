@@ -35,11 +35,11 @@ func (m *Machine) pressClaim(n Slot, s *slot) {
 		s.term = m.newTerm()
 		s.claim = &claim{term: s.term}
 		m.promise(s, m.me, s.term)
-		if m.dropUnvouched(n, s); s.source != nil {
-			s.claim.sources = append(s.claim.sources, Source{m.self.ID, s.source.since, s.source.elder})
+		if s.source != nil && s.source.doubt && !m.vouched() {
+			m.dropSource(n, s) // it would be served
 		}
 		s.claim.elder = m.elderOf(s)
-		for _, o := range m.alivePeers() {
+		for _, o := range m.alive {
 			s.claim.waiting = append(s.claim.waiting, o.ID)
 		}
 		if m.cfg.off == claimAlone {
@@ -51,7 +51,7 @@ func (m *Machine) pressClaim(n Slot, s *slot) {
 		return
 	}
 	for _, id := range s.claim.waiting {
-		m.send(id, &Message{Kind: MsgClaim, Slot: n, Term: s.claim.term})
+		m.send(id, Message{Kind: MsgClaim, Slot: n, Term: s.claim.term})
 	}
 	m.finishClaim(n, s)
 }
@@ -61,31 +61,35 @@ func (m *Machine) onClaim(msg *Message) {
 	from := m.node(msg.From.ID)
 	if msg.Epoch != m.epoch || m.owner(msg.Slot) != from || !m.fenced() ||
 		s.source != nil && s.source.doubt && m.hopes() {
-		m.send(msg.From.ID, &Message{Kind: MsgClaimNo, Slot: msg.Slot, Term: s.term})
+		m.send(msg.From.ID, Message{Kind: MsgClaimNo, Slot: msg.Slot, Term: s.term})
 		return
 	}
 	if s.role != roleNone {
-		m.send(msg.From.ID, &Message{Kind: MsgMoved, Slot: msg.Slot, Node: m.self.ID, Term: s.term})
+		m.send(msg.From.ID, Message{Kind: MsgMoved, Slot: msg.Slot, Node: m.self.ID, Term: s.term})
 		return
 	}
 	if src := s.source; src != nil && src.to != nil && src.to != from && src.to.alive {
-		// What is here is for a holder that lives.
-		m.send(msg.From.ID, &Message{Kind: MsgMoved, Slot: msg.Slot, Node: src.to.ID, Term: src.term})
+		// What is here is for a node that lives: if it has asked, it is the holder.
+		answer := Message{Kind: MsgClaimNo, Slot: msg.Slot, Term: s.term}
+		if src.started {
+			answer = Message{Kind: MsgMoved, Slot: msg.Slot, Node: src.to.ID, Term: src.term}
+		}
+		m.send(msg.From.ID, answer)
 		return
 	}
 	repeated := s.term == msg.Term && s.holder == from && s.holderTerm == 0
 	if msg.Term <= s.term && !repeated && m.cfg.off != forgetTerms {
-		m.send(msg.From.ID, &Message{Kind: MsgClaimNo, Slot: msg.Slot, Term: s.term})
+		m.send(msg.From.ID, Message{Kind: MsgClaimNo, Slot: msg.Slot, Term: s.term})
 		return
 	}
-	answer := &Message{Kind: MsgClaimOK, Slot: msg.Slot, Term: msg.Term, Clock: m.d.Clock(), Elder: m.elderOf(s)}
+	answer := Message{Kind: MsgClaimOK, Slot: msg.Slot, Term: msg.Term, Clock: m.d.Clock(), Elder: m.elderOf(s)}
 	m.promise(s, from, msg.Term)
 	s.holder, s.holderTerm = from, 0 // promised, not known to hold
 	s.claim = nil
-	if m.dropUnvouched(msg.Slot, s); s.source != nil {
+	if src := s.source; src != nil && (!src.doubt || m.vouched()) {
 		m.rebind(msg.Slot, s, from, msg.Term)
-		answer.Sources = []Source{{m.self.ID, s.source.since, s.source.elder}}
-	}
+		answer.Sources = []Source{{m.self.ID, src.since, src.elder}}
+	} // else it waits until somebody can vouch for it
 	m.send(msg.From.ID, answer)
 }
 
@@ -95,7 +99,7 @@ func (m *Machine) promise(s *slot, to *node, term uint32) {
 	if to == m.me {
 		return // whether this node has held the slot it knows
 	}
-	s.promises = slices.DeleteFunc(s.promises, func(p promise) bool { return p.to == to })
+	s.promises = slices.DeleteFunc(s.promises, func(p promise) bool { return p.to.sameRun(to.ID) || p.term <= s.seen })
 	if s.promises = append(s.promises, promise{to, term}); len(s.promises) > maxPromises {
 		s.seen = max(s.seen, s.promises[0].term)
 		s.promises = slices.Delete(s.promises, 0, 1)
@@ -146,59 +150,14 @@ func (m *Machine) finishClaim(n Slot, s *slot) {
 	if len(s.claim.waiting) > 0 || !m.fenced() {
 		return
 	}
-	sources, elder := s.claim.sources, s.claim.elder
+	sources, elder := s.claim.sources, s.claim.elder+1
 	s.claim = nil
+	chain := m.leftovers(n, s)
+	for _, src := range sources {
+		chain = append(chain, &imported{from: m.node(src.ID), span: span{since: src.Since, elder: src.Elder}})
+	}
+	slices.SortStableFunc(chain, func(a, b *imported) int { return cmp.Compare(b.since, a.since) })
 	m.hold(n, s)
 	m.stats.Claimed.Add(1)
-	slices.SortStableFunc(sources, func(a, b Source) int { return cmp.Compare(b.Since, a.Since) })
-	own := s.source != nil // this node's own leftovers are where they belong
-	if own {
-		m.rebind(n, s, m.me, s.term)
-	}
-	for _, src := range sources {
-		switch {
-		case src.ID == m.self.ID && len(s.pending) > 0 && m.cfg.off != returnKeeps:
-			// It is right only together with what is still to come, and this node
-			// would serve it before.
-			own = false
-			m.dropSource(n, s)
-		case src.Since >= elder || m.cfg.off == returnKeeps:
-			// What came after it is all known: here, or at sources before it.
-			elder = min(elder, src.Elder)
-			if src.ID != m.self.ID {
-				s.pending = append(s.pending, m.node(src.ID))
-			}
-		case src.ID == m.self.ID:
-			own = false
-			m.dropSource(n, s)
-		default:
-			m.send(src.ID, &Message{Kind: MsgStale, Slot: n, Term: s.term, Done: true})
-		}
-	}
-	if own {
-		m.setSource(n, s, nil)
-	}
-	s.elder, s.broken = elder, false
-	m.nextImport(n, s)
-}
-
-// nextImport opens the import that is next: what a source has that is not the
-// latest is only right together with all that is later. It reports whether there
-// is one.
-func (m *Machine) nextImport(n Slot, s *slot) bool {
-	for len(s.pending) > 0 {
-		from := s.pending[0]
-		s.pending = s.pending[1:]
-		if s.broken {
-			m.send(from.ID, &Message{Kind: MsgStale, Slot: n, Term: s.term, Done: true})
-			continue
-		}
-		if from.alive {
-			m.openImport(n, s, from)
-			return true
-		}
-		s.broken = true
-	}
-	s.pending = nil
-	return false
+	m.openImports(n, s, elder, chain)
 }

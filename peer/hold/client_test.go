@@ -37,7 +37,7 @@ type clientOp struct {
 	asked  *asked
 
 	result result
-	entry  kept // what was read, or written
+	entry  stored // what was read, or written
 
 	deadline time.Duration
 	tried    time.Duration // when it was tried last
@@ -56,6 +56,10 @@ type clientOp struct {
 func (n *simNode) do(op *clientOp) {
 	op.deadline = n.sim.now + opTime
 	n.ops = append(n.ops, op)
+	if !n.ticking {
+		n.ticking = true
+		n.sim.after(10*time.Millisecond, func() { n.sim.tickOps(n) })
+	}
 	n.try(op)
 }
 
@@ -75,7 +79,7 @@ func (n *simNode) try(op *clientOp) {
 		return
 	}
 	op.sent, op.to = op.action != actGet, to
-	if op.slot == n.sim.watch {
+	if int(op.slot) == n.sim.watch {
 		n.sim.trace("%v %v sends action %d of %s to %v", n.sim.now, n.id, op.action, op.key, to)
 	}
 	copied := &clientOp{
@@ -134,7 +138,7 @@ func (n *simNode) giveBack(op *clientOp) {
 		return
 	}
 	holder, term := n.routes[op.slot], n.routeTerms[op.slot]
-	if op.slot == n.sim.watch {
+	if int(op.slot) == n.sim.watch {
 		n.sim.trace("%v %v gives %s back: %v holds it under %d", n.sim.now, n.id, op.key, holder, term)
 	}
 	n.sim.deliver(n, from, func() {
@@ -179,7 +183,7 @@ func (n *simNode) finish(op *clientOp) {
 // tickOps tries again what was not answered, and gives up what took too long.
 func (n *simNode) tickOps() {
 	ops := n.ops
-	n.ops = nil
+	n.ops = n.spare[:0]
 	for _, op := range ops {
 		switch {
 		case op.done:
@@ -195,6 +199,8 @@ func (n *simNode) tickOps() {
 			n.ops = append(n.ops, op)
 		}
 	}
+	clear(ops)
+	n.spare = ops
 }
 
 // farewell takes note that a peer has left in good order: what it has not

@@ -47,6 +47,9 @@ const (
 	// serves on the strength of that answer: the lease, and one part in fifty for
 	// clocks that run at different speeds.
 	fence = lease + lease/50
+	// breakAfter is how long a silent source of an import is waited for: the fence, and
+	// the time in which both ends find out that they do not hear each other.
+	breakAfter = fence + 300*time.Millisecond
 	// frozen is a gap between two ticks after which this node, not its peers,
 	// must have been the silent one.
 	frozen = 500 * time.Millisecond
@@ -64,6 +67,10 @@ const (
 	// back later brings nothing with it.
 	healTime = 10 * time.Minute
 )
+
+// unheardTerms is by how much the terms of a node that has died, or is cut off, may
+// have grown since it was heard of last: its successors' are above them.
+const unheardTerms = 1 << 12
 
 // TickEvery is how often Tick is to be called.
 const TickEvery = 50 * time.Millisecond

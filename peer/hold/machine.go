@@ -47,6 +47,9 @@ type Machine struct {
 	before []Member
 	// back is when this node came back last.
 	back time.Duration
+	// changed is when it last became another who is alive; leaving, when this node
+	// began to leave.
+	changed, leaving time.Duration
 	// unheard is when a member was last silent that may come back with entries of
 	// its own: records are kept for it, and a while longer.
 	unheard   time.Duration
@@ -57,13 +60,15 @@ type Machine struct {
 	taking   int // slots that were asked for since round began
 	claiming int // slots that were claimed since
 	offered  int // slots that were offered since
+	left     int // sources without an importer, as of the last tick
 	round    time.Duration
 	from     int // the word of active at which the next tick begins
 	// postponed says that from was set in this tick.
 	postponed bool
-	budget    int // bytes that may be imported
-	waiting   int // operations that wait for keys
-	others    int // live peers
+	budget    int      // bytes that may be imported
+	waiting   int      // operations that wait for keys
+	alive     []Member // live peers, by name: replaced with the list
+	out       Message  // the one that is being sent
 }
 
 // peer is what a node keeps of another run of a node.
@@ -76,6 +81,7 @@ type peer struct {
 	told   uint64
 	toldAt time.Duration
 	toldID ID
+	heard  uint32 // the highest term known when it was heard of last
 }
 
 // New makes a machine. It does nothing before the first Tick.
@@ -120,7 +126,7 @@ func (m *Machine) Receive(now time.Duration, msg *Message) {
 		return
 	}
 	m.terms = max(m.terms, msg.Terms, msg.Term)
-	if msg.Flushes > m.flushes {
+	if msg.Flushes > m.flushes && m.cfg.off != flushOnce {
 		m.flush(msg.Flushes)
 	}
 	if old := m.member(msg.From.Name); old == nil || msg.From.newer(old) {
@@ -138,6 +144,7 @@ func (m *Machine) Receive(now time.Duration, msg *Message) {
 	if msg.Epoch != m.epoch && msg.Kind != MsgMembers {
 		m.sendMembers(msg.From.ID)
 	}
+	m.peers[msg.From.Name].heard = m.terms
 	m.receive(msg)
 }
 
@@ -145,7 +152,10 @@ func (m *Machine) receive(msg *Message) {
 	switch msg.Kind {
 	case MsgPing:
 		m.peers[msg.From.Name].answered = m.now
-		m.send(msg.From.ID, &Message{Kind: MsgPong, Time: msg.Time})
+		if msg.Done { // it has entries from before it was counted dead
+			m.unheard = m.now
+		}
+		m.send(msg.From.ID, Message{Kind: MsgPong, Time: msg.Time})
 	case MsgPong:
 		p := m.peers[msg.From.Name]
 		if msg.Time > m.now || msg.To != m.self.ID {
@@ -159,7 +169,7 @@ func (m *Machine) receive(msg *Message) {
 			m.sendMembers(msg.From.ID)
 		}
 	default:
-		if msg.To != m.self.ID {
+		if msg.To != m.self.ID && m.cfg.off != anyIncarnation {
 			// For what this node was before it was counted dead, or will be once the
 			// sender has heard that it is not.
 			m.sendMembers(msg.From.ID)
@@ -230,12 +240,14 @@ func (m *Machine) Tick(now time.Duration) {
 	}
 	if m.stats.Sources.Load() == 0 {
 		m.before = nil
+	} else if m.before != nil && now-m.back > healTime {
+		m.undoubt()
 	}
 	if recording := m.unheard > 0 && now-m.unheard < recordTime; recording != m.recording {
 		m.recording = recording
 		m.markAll()
 	}
-	misplaced, from := 0, m.from
+	misplaced, left, from := 0, 0, m.from
 	m.postponed = false
 	for i := range m.active {
 		i = (i + from) % len(m.active)
@@ -248,8 +260,12 @@ func (m *Machine) Tick(now time.Duration) {
 			if !placed {
 				misplaced++
 			}
+			if src := m.slots[n].source; src != nil && src.to == nil {
+				left++
+			}
 		}
 	}
+	m.left = left
 	m.stats.Misplaced.Store(int64(misplaced))
 }
 
@@ -262,7 +278,7 @@ func (m *Machine) readyToServe() bool {
 			return true
 		}
 	}
-	return m.now-m.start >= m.cfg.Alone
+	return m.now-m.start >= m.cfg.Alone || m.cfg.off == serveAtOnce
 }
 
 // GoAlone tells a node that waits for others that there are none to wait for.
@@ -289,6 +305,7 @@ func (m *Machine) Leave(now time.Duration) {
 	m.now = now
 	defer m.settleUp()
 	if m.self.State < StateLeaving {
+		m.leaving = now
 		m.setSelf(StateLeaving)
 	}
 }
@@ -300,7 +317,7 @@ func (m *Machine) Left() bool {
 		return false
 	}
 	if m.stats.Held.Load() > 0 || m.stats.Sources.Load() > 0 {
-		return !slices.ContainsFunc(m.alivePeers(), func(o Member) bool { return o.State < StateLeaving })
+		return !slices.ContainsFunc(m.alive, func(o Member) bool { return o.State < StateLeaving })
 	}
 	return true
 }
@@ -350,7 +367,7 @@ func (m *Machine) servesUntil() time.Duration {
 		// Nobody has this node in its list without being in this node's own.
 		return math.MaxInt64
 	}
-	if m.now >= m.alone && m.others == 0 {
+	if m.now >= m.alone && len(m.alive) == 0 {
 		return max(m.lease, m.last+frozen)
 	}
 	return m.lease
@@ -383,16 +400,6 @@ func (m *Machine) markAll() {
 	}
 }
 
-func (m *Machine) alivePeers() []Member {
-	var out []Member
-	for _, o := range m.list {
-		if o.Name != m.self.Name && o.Alive() {
-			out = append(out, o)
-		}
-	}
-	return out
-}
-
 func (m *Machine) member(name string) *Member {
 	i, ok := slices.BinarySearchFunc(m.list, name, func(o Member, name string) int {
 		if o.Name < name {
@@ -423,10 +430,12 @@ func (m *Machine) node(id ID) *node {
 	return n
 }
 
-func (m *Machine) send(to ID, msg *Message) {
-	msg.From, msg.To = m.self, to
-	msg.Epoch, msg.Terms, msg.Flushes = m.epoch, m.terms, m.flushes
-	m.d.Send(to, msg)
+// send sends a message. There is only one at a time, so that none is allocated.
+func (m *Machine) send(to ID, msg Message) {
+	m.out = msg
+	m.out.From, m.out.To = m.self, to
+	m.out.Epoch, m.out.Terms, m.out.Flushes = m.epoch, m.terms, m.flushes
+	m.d.Send(to, &m.out)
 }
 
 // newTerm gives a term above all that this node has heard of.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"hash/fnv"
 	"slices"
+	"time"
 )
 
 // The member list is the same on every node once each has seen the others': of
@@ -60,7 +61,7 @@ func (m *Machine) setList(list []Member) {
 			// A peer just met has as good as answered, and been answered: both
 			// sides count from here.
 			was := p
-			p = &peer{id: o.ID, answered: m.now}
+			p = &peer{id: o.ID, answered: m.now, heard: m.terms}
 			if o.State == StateSilent { // this node has never answered that one
 				if p.answered = -fence; was != nil {
 					p.answered = was.answered
@@ -73,6 +74,7 @@ func (m *Machine) setList(list []Member) {
 		}
 		if !o.Alive() && p.since == 0 {
 			p.since = m.now
+			m.terms = max(m.terms, p.heard+unheardTerms)
 		}
 	}
 	m.me = m.node(m.self.ID)
@@ -86,10 +88,10 @@ func (m *Machine) setList(list []Member) {
 		}
 		n.alive = alive
 	}
-	m.others = 0
+	m.alive = nil // whoever goes through the former list goes on
 	for i := range list {
 		if list[i].Alive() && list[i].Name != m.self.Name {
-			m.others++
+			m.alive = append(m.alive, list[i])
 		}
 	}
 	changed = m.place() || changed
@@ -97,6 +99,7 @@ func (m *Machine) setList(list []Member) {
 		m.slots[i].claim = nil
 	}
 	if changed {
+		m.changed = m.now
 		m.markAll()
 	}
 	m.spreadMembers()
@@ -174,13 +177,29 @@ func (m *Machine) comeBack(dead uint64) {
 		if m.cfg.off == returnKeeps {
 			continue
 		}
-		if s.source != nil {
+		if s.source != nil && m.cfg.off == dropDoubt {
 			m.dropSource(Slot(i), s)
+		} else if s.source != nil {
+			m.doubtSource(s.source)
+			m.mark(Slot(i))
 		}
 		if s.role != roleNone {
-			m.doubt(Slot(i), s)
+			if m.doubt(Slot(i), s); m.cfg.off == dropDoubt {
+				m.dropSource(Slot(i), s)
+			}
 		}
 	}
+}
+
+// undoubt drops all that is in doubt, when it has been for too long: nobody keeps
+// records for it any more.
+func (m *Machine) undoubt() {
+	for i := range m.slots {
+		if s := &m.slots[i]; s.source != nil && s.source.doubt {
+			m.dropSource(Slot(i), s)
+		}
+	}
+	m.before = nil
 }
 
 // vouched reports whether everybody who may have held what this node holds, while
@@ -222,8 +241,8 @@ func (m *Machine) hopes() bool {
 // watchPeers asks all live peers whether they are there, and counts as dead who
 // does not answer.
 func (m *Machine) watchPeers() {
-	for _, o := range m.alivePeers() {
-		if p := m.peers[o.Name]; p.quiet > silence {
+	for _, o := range m.alive {
+		if p := m.peers[o.Name]; p.quiet > silence && m.cfg.off != neverSilent {
 			o.State = StateSilent
 			m.merge([]Member{o})
 		}
@@ -232,8 +251,8 @@ func (m *Machine) watchPeers() {
 		return
 	}
 	m.pinged = m.now
-	for _, o := range m.alivePeers() {
-		m.send(o.ID, &Message{Kind: MsgPing, Time: m.now})
+	for _, o := range m.alive {
+		m.send(o.ID, Message{Kind: MsgPing, Time: m.now, Done: m.before != nil || m.left > 0})
 	}
 	// Whoever fell silent may be back, and a lost list must get there some time.
 	if m.now-m.spread > 5*pingEvery {
@@ -250,9 +269,13 @@ func (m *Machine) watchPeers() {
 // for them any more; one that was silent for that long is gone. A node that is in
 // doubt needs the list as it was.
 func (m *Machine) pruneMembers() {
+	patience := healTime
+	if m.cfg.off == forgetSoon {
+		patience = time.Second
+	}
 	for _, o := range m.list {
 		p := m.peers[o.Name]
-		if o.Alive() || p == nil || m.now-p.since < healTime || m.before != nil {
+		if o.Alive() || p == nil || m.now-p.since < patience || m.before != nil {
 			continue
 		}
 		if o.State == StateSilent {
@@ -270,7 +293,7 @@ func (m *Machine) pruneMembers() {
 
 func (m *Machine) spreadMembers() {
 	m.spread = m.now
-	for _, o := range m.alivePeers() {
+	for _, o := range m.alive {
 		m.sendMembers(o.ID)
 	}
 }
@@ -284,7 +307,7 @@ func (m *Machine) sendMembers(to ID) {
 		}
 		p.told, p.toldAt, p.toldID = m.epoch, m.now, to
 	}
-	m.send(to, &Message{Kind: MsgMembers, Members: m.list})
+	m.send(to, Message{Kind: MsgMembers, Members: m.list})
 }
 
 // fenced reports whether no silent member can still be serving on the strength

@@ -18,7 +18,8 @@ type Kind uint8
 
 const (
 	// MsgPing asks a peer whether it counts the sender alive; Time is the sender's
-	// clock, which comes back with the answer.
+	// clock, which comes back with the answer. With Done, it is left with entries
+	// that nobody has taken yet, and records are needed.
 	MsgPing Kind = 1
 	// MsgPong is that it does.
 	MsgPong Kind = 2
@@ -26,7 +27,8 @@ const (
 	MsgMembers Kind = 3
 	// MsgTake asks the holder of a slot for it; with Done, the sender holds it too.
 	MsgTake Kind = 4
-	// MsgGrant hands a slot over, under Term; Empty says that no entry follows. It
+	// MsgGrant hands a slot over, under Term; Empty says that no entry follows; Done,
+	// that the receiver has held the slot, and gets what the sender was left with. It
 	// is repeated until the first MsgPull, or MsgTaken, of that term.
 	MsgGrant Kind = 5
 	// MsgTaken acknowledges the grant of an empty slot.
@@ -53,7 +55,8 @@ const (
 	// with Done, that it is left with entries of it.
 	MsgOffer Kind = 15
 	// MsgStale says that an import or a source of that term is not open; with
-	// Done, that what the receiver has offered is overtaken.
+	// Done, that what the receiver has offered is overtaken; with Empty, that the
+	// source was given to its end.
 	MsgStale Kind = 16
 )
 
@@ -67,9 +70,9 @@ type Message struct {
 	To      ID     // the receiver, as the sender knows it
 	Slot    Slot
 	Term    uint32
-	// Elder is, in MsgClaimOK, the highest term that the sender knows of the slot
-	// besides the claimed one; in MsgGrant, see slot.elder; in MsgOffer, see
-	// source.since.
+	// Elder is, in MsgClaimOK, the highest term under which somebody may have held
+	// the slot, as far as the sender knows; in MsgGrant, see slot.elder; in MsgOffer,
+	// see span.since.
 	Elder uint32
 	Clock uint64 // hybrid logical clock of a holder that grants
 	Time  time.Duration
@@ -85,9 +88,8 @@ type Message struct {
 	Empty   bool
 }
 
-// Source names a node that has entries of a slot which nobody has asked for, the
-// term up to which they are right, and the one from which on others' may be added
-// to them: see slot.elder.
+// Source names a node that has entries of a slot which nobody has asked for, and the
+// terms of which they are all there is: see span.
 type Source struct {
 	ID
 	Since, Elder uint32

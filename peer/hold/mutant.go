@@ -6,7 +6,7 @@ type mutant uint8
 
 const (
 	whole              mutant = 0  // all rules hold
-	grantKeeps         mutant = 1  // who grants a slot goes on serving it (rule 1)
+	grantKeeps         mutant = 1  // who grants a slot goes on serving it (rule 2)
 	noReadThrough      mutant = 2  // an importer answers misses by itself (rule 3)
 	noRecords          mutant = 3  // what went while importing may come again (rule 5)
 	dropUnacknowledged mutant = 4  // a source drops what it has sent (rule 6)
@@ -18,4 +18,12 @@ const (
 	returnKeeps        mutant = 10 // a node that returns goes on with what it held (rule 10)
 	keepHanded         mutant = 11 // a source gives another importer what the first may have changed (rule 4)
 	lastWins           mutant = 12 // the copy that comes last wins, whatever its version
+	dropDoubt          mutant = 13 // a node that returns drops what it held (rule 10)
+	dropHanded         mutant = 14 // a source drops what an importer that fell silent may have changed (rule 4)
+	ownFirst           mutant = 15 // an importer serves what it was left with before it knows what is later (rule 10)
+	serveAtOnce        mutant = 16 // a node that has found nobody yet takes slots (rule 11)
+	anyIncarnation     mutant = 17 // a message for a former incarnation counts (rule 12)
+	neverSilent        mutant = 18 // who does not answer is not counted dead (rule 13)
+	forgetSoon         mutant = 19 // who is silent is soon forgotten (rule 14)
+	flushOnce          mutant = 20 // who missed a flush does not carry it out (rule 15)
 )

@@ -45,7 +45,7 @@ func (m *Machine) serve(op *Op) {
 	switch {
 	case s.role == roleNone || !m.mayServe(): // rule 9
 		m.d.Refuse(op)
-	case m.unsettled(s, op.Key) == 0 || m.d.Knows(op.Slot, op.Key):
+	case m.known(op.Slot, s, op.Key):
 		m.d.Do(op)
 	case m.waiting >= m.cfg.MaxWaiting:
 		m.d.Refuse(op)

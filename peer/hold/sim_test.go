@@ -1,9 +1,6 @@
 package hold
 
 import (
-	"container/heap"
-	"fmt"
-	"hash/fnv"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -18,14 +15,19 @@ type sim struct {
 	queue  queue
 	serial uint64
 	nodes  map[string]*simNode
+	sorted []string // their names
+	free   []*Message
 	off    mutant
 	slots  int
-	watch  Slot // the slot whose messages are traced
+	watch  int // the slot whose messages are traced, below zero for none
 
 	lastFault    time.Duration
 	loss, double float64
-	quiet        bool // clients do nothing
-	cut          map[[2]string]bool
+	quiet        bool           // clients do nothing
+	side         map[string]int // of a cut; names that are not in it reach everybody
+	fading       *simNode
+	dark         map[*simNode]bool // those that do not hear it, nor it them
+	bridges      bool              // who starts while the cluster is cut does
 	check        *checker
 	trace        func(format string, args ...any)
 }
@@ -41,6 +43,8 @@ type simNode struct {
 	routes     []ID
 	routeTerms []uint32
 	ops        []*clientOp
+	spare      []*clientOp
+	ticking    bool          // tickOps is to come
 	skew       time.Duration // of its wall clock
 	started    time.Duration
 	up         bool
@@ -50,32 +54,60 @@ type simNode struct {
 	held       []func()      // what arrives while it is frozen
 }
 
-// event is something that happens at a time.
+// event is something that happens at a time: do, or that msg arrives.
 type event struct {
-	at     time.Duration
-	serial uint64
-	do     func()
+	at       time.Duration
+	serial   uint64
+	do       func()
+	msg      *Message
+	from, to *simNode
 }
 
+// queue is a heap of events, the next one first.
 type queue []event
 
-func (q queue) Len() int { return len(q) }
-func (q queue) Less(i, j int) bool {
+func (q queue) before(i, j int) bool {
 	return q[i].at < q[j].at || q[i].at == q[j].at && q[i].serial < q[j].serial
 }
-func (q queue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
-func (q *queue) Push(x any)   { *q = append(*q, x.(event)) }
-func (q *queue) Pop() any {
-	old := *q
-	e := old[len(old)-1]
-	*q = old[:len(old)-1]
-	return e
+
+func (q *queue) push(e event) {
+	*q = append(*q, e)
+	h := *q
+	for i := len(h) - 1; i > 0; {
+		parent := (i - 1) / 4
+		if !h.before(i, parent) {
+			return
+		}
+		h[i], h[parent] = h[parent], h[i]
+		i = parent
+	}
+}
+
+func (q *queue) pop() event {
+	h := *q
+	first, last := h[0], len(h)-1
+	h[0], h[last] = h[last], event{}
+	h = h[:last]
+	*q = h
+	for i := 0; ; {
+		least := i
+		for child := 4*i + 1; child <= 4*i+4 && child < last; child++ {
+			if h.before(child, least) {
+				least = child
+			}
+		}
+		if least == i {
+			return first
+		}
+		h[i], h[least] = h[least], h[i]
+		i = least
+	}
 }
 
 func newSim(seed uint64, slots int, off mutant) *sim {
 	s := &sim{
-		rng: rand.New(rand.NewPCG(seed, 77)), nodes: map[string]*simNode{}, off: off, slots: slots,
-		cut: map[[2]string]bool{}, trace: func(string, ...any) {},
+		rng: rand.New(rand.NewPCG(seed, 77)), nodes: map[string]*simNode{}, off: off, slots: slots, watch: -1,
+		trace: func(string, ...any) {},
 	}
 	s.check = newChecker(s)
 	return s
@@ -83,16 +115,20 @@ func newSim(seed uint64, slots int, off mutant) *sim {
 
 func (s *sim) after(d time.Duration, do func()) {
 	s.serial++
-	heap.Push(&s.queue, event{s.now + d, s.serial, do})
+	s.queue.push(event{at: s.now + d, serial: s.serial, do: do})
 }
 
 // run lets d pass.
 func (s *sim) run(d time.Duration) {
 	end := s.now + d
 	for len(s.queue) > 0 && s.queue[0].at <= end && s.check.err == nil {
-		e := heap.Pop(&s.queue).(event)
+		e := s.queue.pop()
 		s.now = e.at
-		e.do()
+		if e.msg != nil {
+			s.arrive(&e)
+		} else {
+			e.do()
+		}
 	}
 	s.now = end
 }
@@ -109,17 +145,24 @@ func (s *sim) start(name string) *simNode {
 		skew: time.Duration(s.rng.Int64N(int64(60*time.Second))) - 30*time.Second,
 	}
 	cfg := Config{
-		Self: n.id, Weight: 1, Slots: s.slots, Place: place, Batch: 1 + s.rng.IntN(2), Window: 1 + s.rng.IntN(s.slots),
+		Self: n.id, Weight: uint32(s.rng.IntN(3) + 1), Slots: s.slots, Place: place, Batch: 1 + s.rng.IntN(2), Window: 1 + s.rng.IntN(s.slots),
 		MaxWaiting: 1000, off: s.off,
 	}
 	if len(s.nodes) > 0 {
 		cfg.Alone = 5 * time.Second
 	}
 	n.m = New(cfg, n, s.now)
+	if s.nodes[name] == nil {
+		s.sorted = append(slices.Clone(s.sorted), name)
+		slices.Sort(s.sorted)
+	}
+	if s.side != nil && !s.bridges { // whoever never met the others is no part of the cluster
+		others := s.upNames()
+		s.side[name] = s.side[others[s.rng.IntN(len(others))]]
+	}
 	s.nodes[name] = n
 	s.trace("%v start %v", s.now, n.id)
 	s.tick(n)
-	s.tickOps(n)
 	s.meet(n)
 	return n
 }
@@ -142,32 +185,12 @@ func (s *sim) meet(n *simNode) {
 	s.after(100*time.Millisecond+time.Duration(s.rng.IntN(400))*time.Millisecond, func() { s.meet(n) })
 }
 
-func (s *sim) names() []string {
-	var names []string
-	for name := range s.nodes {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
-}
+// names are those of all nodes that ever were, in order.
+func (s *sim) names() []string { return s.sorted }
 
-// place is rendezvous hashing without weights.
-func place(members []Member) func(slot Slot) int {
-	return func(slot Slot) int {
-		best, at := uint64(0), -1
-		for i, m := range members {
-			h := fnv.New64a()
-			fmt.Fprintf(h, "%s/%d", m.Name, slot)
-			x := h.Sum64()
-			x ^= x >> 33
-			x *= 0xff51afd7ed558ccd
-			x ^= x >> 33
-			if at < 0 || x > best {
-				best, at = x, i
-			}
-		}
-		return at
-	}
+// upNames are those of the nodes that are up.
+func (s *sim) upNames() []string {
+	return slices.DeleteFunc(slices.Clone(s.sorted), func(name string) bool { return s.nodes[name] == nil || !s.nodes[name].up })
 }
 
 func (s *sim) tick(n *simNode) {
@@ -195,8 +218,12 @@ func (s *sim) tickOps(n *simNode) {
 	if !n.up {
 		return
 	}
-	n.event(n.tickOps)
-	s.after(10*time.Millisecond, func() { s.tickOps(n) })
+	n.event(func() {
+		n.tickOps()
+		if n.ticking = len(n.ops) > 0; n.ticking {
+			s.after(10*time.Millisecond, func() { s.tickOps(n) })
+		}
+	})
 }
 
 // event gives a node something to do: now, or when it thaws.
@@ -233,6 +260,76 @@ func (s *sim) freeze(n *simNode, d time.Duration) {
 	})
 }
 
+// fade cuts a node off from another, then from the rest, and ends that before it can
+// count them dead: it serves until its lease ends, while the others, who do not tell
+// it, take its slots.
+func (s *sim) fade(n *simNode) {
+	const dark = silence + 1700*time.Millisecond
+	s.trace("%v fade %v", s.now, n.id)
+	s.fading, s.dark = n, map[*simNode]bool{}
+	for _, name := range s.names() {
+		if o := s.nodes[name]; o != n && o.up && len(s.dark) == 0 {
+			s.dark[o] = true
+		}
+	}
+	s.check.fault(n)
+	for i := range s.slots { // everybody is needed to claim what it has, and to tell where it is
+		s.check.busyUntil[Slot(i)] = s.now + dark + 5*time.Second
+	}
+	s.run(silence - 400*time.Millisecond)
+	s.trace("%v faded %v", s.now, n.id)
+	s.check.fault(n)
+	for _, name := range s.names() {
+		s.dark[s.nodes[name]] = true
+	}
+	s.run(dark - silence + 400*time.Millisecond)
+	s.trace("%v bright %v", s.now, n.id)
+	s.check.fault(n)
+	s.fading, s.dark = nil, nil
+	s.run(5 * time.Second)
+}
+
+// flush has a node begin a flush of the cluster.
+func (s *sim) flush(n *simNode) {
+	s.trace("%v flush through %v", s.now, n.id)
+	f := s.check.flush()
+	for _, o := range n.m.list {
+		if !o.Alive() {
+			return // nobody says that it is done
+		}
+	}
+	number, waiting, peers := n.m.Flush(s.now, 0), 0, n.m.alive
+	var round func()
+	round = func() {
+		waiting = len(peers)
+		again := false
+		for _, o := range peers {
+			dst := s.nodes[o.Name]
+			s.deliver(n, dst, func() {
+				got := dst.m.Flush(s.now, number)
+				s.deliver(dst, n, func() {
+					if got > number {
+						number, again = got, true
+					}
+					if waiting--; waiting > 0 {
+						return
+					}
+					if again {
+						n.m.Flush(s.now, number)
+						round()
+					} else {
+						s.check.flushed(f)
+					}
+				})
+			})
+		}
+		if len(peers) == 0 {
+			s.check.flushed(f)
+		}
+	}
+	round()
+}
+
 func (s *sim) kill(n *simNode) {
 	s.trace("%v kill %v", s.now, n.id)
 	s.check.fault(n)
@@ -245,11 +342,10 @@ func (s *sim) leave(n *simNode) {
 	n.event(func() { n.m.Leave(s.now) })
 }
 
-func pair(a, b string) [2]string {
-	if a > b {
-		a, b = b, a
-	}
-	return [2]string{a, b}
+// apart reports whether a cut keeps two nodes from each other.
+func (s *sim) apart(a, b *simNode) bool {
+	x, y := s.side[a.id.Name], s.side[b.id.Name]
+	return x != y && x != 0 && y != 0 || s.dark[a] && b == s.fading || s.dark[b] && a == s.fading
 }
 
 // deliver takes something from one process to another, which does it. It is lost
@@ -257,7 +353,7 @@ func pair(a, b string) [2]string {
 func (s *sim) deliver(from, to *simNode, do func()) {
 	delay := time.Duration(1+s.rng.IntN(5)) * time.Millisecond
 	s.after(delay, func() {
-		if to.up && !s.cut[pair(from.id.Name, to.id.Name)] {
+		if to.up && !s.apart(from, to) {
 			to.event(do)
 		}
 	})
@@ -272,52 +368,79 @@ func (n *simNode) Serve(until time.Duration) { n.until = until }
 // Send is Driver's.
 func (n *simNode) Send(to ID, msg *Message) {
 	s := n.sim
-	m := *msg
-	m.Members, m.Items = slices.Clone(m.Members), slices.Clone(m.Items)
-	if m.Kind == MsgGrant {
-		m.Clock, m.Empty = n.clock, n.empty(m.Slot)
-	}
 	copies := 1
 	if s.rng.Float64() < s.loss {
 		copies = 0
 	} else if s.rng.Float64() < s.double {
 		copies = 2
 	}
-	from, dst := n.id, s.nodes[to.Name] // a link is to a process, not to a name
+	dst := s.nodes[to.Name] // a link is to a process, not to a name
+	if dst == nil {
+		return
+	}
 	for range copies {
 		delay := time.Duration(1+s.rng.IntN(5)) * time.Millisecond
-		if m.Kind == MsgBatch { // moves are rate-limited: much can happen in one
+		if msg.Kind == MsgBatch { // moves are rate-limited: much can happen in one
 			delay += time.Duration(s.rng.IntN(150)) * time.Millisecond
 		}
 		if s.loss > 0 && s.rng.IntN(50) == 0 {
 			delay += time.Duration(s.rng.IntN(400)) * time.Millisecond
 		}
-		s.after(delay, func() {
-			if s.cut[pair(from.Name, to.Name)] || dst == nil {
-				return
-			}
-			if !dst.up {
-				// The machine is there and the process is not. Whether another has
-				// taken its place is for the member list to say.
-				if s.nodes[to.Name] == dst {
-					n.event(func() { n.m.Refused(s.now, ID{to.Name, dst.m.self.Incarnation}) })
-				}
-				return
-			}
-			copied := m
-			copied.Items = slices.Clone(m.Items) // the machine may change them
-			if m.Kind > MsgMembers && m.Slot == s.watch {
-				s.trace("%v %v->%v kind %d term %d seq %d key %s items %v done %v elder %d empty %v",
-					s.now, m.From.ID, to, m.Kind, m.Term, m.Seq, m.Key, m.Items, m.Done, m.Elder, m.Empty)
-			}
-			dst.event(func() {
-				if m.From.State == StateGone {
-					dst.farewell(m.From.ID)
-				}
-				dst.m.Receive(s.now, &copied)
-			})
-		})
+		m := s.copy(msg)
+		if m.Kind == MsgGrant {
+			m.Clock, m.Empty = n.clock, n.empty(m.Slot)
+		}
+		s.serial++
+		s.queue.push(event{at: s.now + delay, serial: s.serial, msg: m, from: n, to: dst})
 	}
+}
+
+// copy copies a message: neither end may see what the other makes of it. Member
+// lists are never changed.
+func (s *sim) copy(msg *Message) *Message {
+	var m *Message
+	if last := len(s.free) - 1; last >= 0 {
+		m, s.free = s.free[last], s.free[:last]
+	} else {
+		m = new(Message)
+	}
+	*m = *msg
+	m.Items, m.Sources = slices.Clone(m.Items), slices.Clone(m.Sources)
+	return m
+}
+
+// arrive is what happens when a message comes to where it was sent.
+func (s *sim) arrive(e *event) {
+	m, n, dst := e.msg, e.from, e.to
+	switch {
+	case s.apart(n, dst):
+	case !dst.up:
+		// The machine is there and the process is not. Whether another has taken its
+		// place is for the member list to say.
+		if s.nodes[dst.id.Name] == dst && n.up {
+			id := ID{dst.id.Name, dst.m.self.Incarnation}
+			n.event(func() { n.m.Refused(s.now, id) })
+		}
+	default:
+		if m.Kind > MsgMembers && int(m.Slot) == s.watch {
+			s.trace("%v %v->%v kind %d term %d seq %d key %s items %v done %v elder %d empty %v sources %v",
+				s.now, m.From.ID, m.To, m.Kind, m.Term, m.Seq, m.Key, m.Items, m.Done, m.Elder, m.Empty, m.Sources)
+		}
+		if s.now < dst.frozen {
+			dst.held = append(dst.held, func() { dst.receive(m) })
+			return
+		}
+		dst.receive(m)
+	}
+	*m = Message{}
+	s.free = append(s.free, m)
+}
+
+func (n *simNode) receive(m *Message) {
+	if m.From.State == StateGone {
+		n.farewell(m.From.ID)
+	}
+	n.m.Receive(n.sim.now, m)
 }
 
 var _ Driver = (*simNode)(nil)

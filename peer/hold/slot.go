@@ -35,32 +35,46 @@ type slot struct {
 	// terms that others may have held: this node has agreed to it.
 	seen     uint32
 	promises []promise
-	// elder is, for the holder, the highest term that what it has may not
-	// include: entries, and the records of those that went. Whoever held the slot
-	// under that term or later may bring what it has; what is older has been
-	// overtaken by something that is lost, and must not come back (rule 10).
+	// elder says, for the holder, that it has all that was written under that term
+	// or a later one: entries, and the records of those that went. Who brings what is
+	// right up to that term may be believed; what is older may have been overtaken by
+	// something that is not here, and must not come back (rule 10).
 	elder uint32
+	// gave is the term under which the last source was given to its end; wanted is
+	// the one under which leftovers were asked for last.
+	gave, wanted uint32
 
-	claim   *claim
+	claim *claim
+	// imports are what is imported, and what of it was here all along, the latest
+	// first. ahead says that what this node had before is later than all of it; lost
+	// that one of them broke off.
 	imports []*imported
-	// pending are sources to import from when the imports are complete; broken says
-	// that one of them was not.
-	pending []*node
-	broken  bool
+	ahead   bool
+	lost    bool
 	source  *source
 	fetches map[string]*fetching
 	next    time.Duration // when to ask again
 	settled time.Duration // when the last import was complete
 }
 
-// imported is one source of an import, at the importer.
+// imported is one source of an import, at the importer: see span.
 type imported struct {
-	from    *node
-	seq     uint32 // the batch that is asked for
-	asked   time.Duration
-	first   time.Duration // when it was asked for first
-	done    bool
-	settled map[string]bool // keys that this source was asked for, and answered
+	from *node // this node itself: what it was left with, see leftovers
+	span
+	seq   uint32 // the batch that is asked for
+	asked time.Duration
+	first time.Duration // when it was asked for first
+	done  bool
+	// settled are the keys of which this source has said all that it has to say, and
+	// whether it had an entry or a record of them.
+	settled map[string]bool
+}
+
+// span is what a node knows of a slot: all that was written under the terms from
+// elder on, and before since. Two of them make a longer one if they touch: what is
+// right up to since goes together with what is complete from since on.
+type span struct {
+	since, elder uint32
 }
 
 // source is what is left at a node that has handed a slot over: entries which the
@@ -68,19 +82,30 @@ type imported struct {
 type source struct {
 	to   *node // the importer; nil: nobody has asked yet
 	term uint32
-	// since is the term up to which the entries are right.
-	since uint32
-	elder uint32 // see slot.elder
-	// doubt says that this node was counted dead while it held the slot.
+	span
+	// doubt says that this node was counted dead while it had what is here.
 	doubt bool
 	// started says that the importer has the grant.
 	started bool
+	left    bool            // the importer held the slot before it asked for this
+	offers  int             // how often it was offered since to is nil
 	listed  bool            // queue was filled
 	queue   []string        // keys that were not sent yet
 	seq     uint32          // the batch that was sent last
 	sent    []string        // the keys in it
 	entries int             // of them, entries
 	handed  map[string]bool // keys that the importer may have: it was sent them
+	kept    *kept
+	by      *node // this was kept for that one's return: see kept
+}
+
+// kept are keys of a source that are right only up to an earlier term than its
+// others: its former importer, which fell silent, may have changed them since. They
+// are given away by themselves, and last.
+type kept struct {
+	span
+	keys map[string]bool
+	by   *node // that importer; nil: it was this node
 }
 
 // fetching is a read through to the sources, and who waits for it.
@@ -225,7 +250,7 @@ func (m *Machine) tickSlot(n Slot, s *slot) (more, placed bool) {
 			m.acquire(n, s)
 		case unwanted && m.offered < 4*m.cfg.Window:
 			m.offered++
-			m.send(owner.ID, &Message{Kind: MsgOffer, Slot: n, Term: s.term, Elder: s.holderTerm})
+			m.send(owner.ID, Message{Kind: MsgOffer, Slot: n, Term: s.term, Elder: s.holderTerm + 1})
 		}
 	}
 	placed = !wanted && !unwanted && s.role != roleImporting && s.source == nil
@@ -252,10 +277,10 @@ func (m *Machine) acquire(n Slot, s *slot) {
 			return
 		}
 		m.taking++
-		m.send(holder.ID, &Message{Kind: MsgTake, Slot: n})
+		m.send(holder.ID, Message{Kind: MsgTake, Slot: n})
 		return
 	}
-	if m.others > 0 && m.claiming >= claimFactor*m.cfg.Window*4/max(m.others, 4) {
+	if len(m.alive) > 0 && m.claiming >= claimFactor*m.cfg.Window*4/max(len(m.alive), 4) {
 		m.postpone(n, s)
 		return
 	}
@@ -283,18 +308,6 @@ func (m *Machine) hold(n Slot, s *slot) {
 	s.next = 0
 }
 
-func (m *Machine) openImport(n Slot, s *slot, from *node) {
-	for _, im := range s.imports {
-		if im.from == from && !im.done {
-			return
-		}
-	}
-	m.setRole(n, s, roleImporting)
-	im := &imported{from: from, seq: 1, settled: map[string]bool{}}
-	s.imports = append(s.imports, im)
-	m.pull(n, s, im)
-}
-
 // onTake hands the slot over, once, if it is this node's to give (rules 2, 7).
 func (m *Machine) onTake(msg *Message) {
 	s := &m.slots[msg.Slot]
@@ -309,6 +322,7 @@ func (m *Machine) onTake(msg *Message) {
 	if src := s.source; src != nil && src.to == nil && msg.Done && (!src.doubt || m.vouched()) {
 		// Leftovers go to a holder that wants them, and to no other: whoever does
 		// not hold the slot must claim it, and hear what others know of it.
+		src.left = true
 		m.rebind(msg.Slot, s, from, m.newTerm())
 		s.term = src.term
 		m.tickSource(msg.Slot, s)
@@ -319,9 +333,9 @@ func (m *Machine) onTake(msg *Message) {
 		return // not before the import is complete
 	case s.role == roleNone:
 		if s.holder != nil && s.holderTerm > 0 {
-			m.send(msg.From.ID, &Message{Kind: MsgMoved, Slot: msg.Slot, Node: s.holder.ID, Term: s.holderTerm})
+			m.send(msg.From.ID, Message{Kind: MsgMoved, Slot: msg.Slot, Node: s.holder.ID, Term: s.holderTerm})
 		} else {
-			m.send(msg.From.ID, &Message{Kind: MsgMoved, Slot: msg.Slot, Term: s.term})
+			m.send(msg.From.ID, Message{Kind: MsgMoved, Slot: msg.Slot, Term: s.term})
 		}
 		return
 	}
@@ -329,12 +343,12 @@ func (m *Machine) onTake(msg *Message) {
 		return
 	}
 	term := m.newTerm()
-	s.imports = nil
+	s.imports, s.ahead, s.lost = nil, false, false
 	if m.cfg.off != grantKeeps {
 		m.setRole(msg.Slot, s, roleNone)
 	}
 	m.setSource(msg.Slot, s, &source{
-		to: from, term: term, since: term, elder: max(s.elder, m.d.Floor(msg.Slot)), handed: map[string]bool{},
+		to: from, term: term, span: span{since: term, elder: m.completeFrom(msg.Slot, s)}, handed: map[string]bool{},
 	})
 	m.stats.Granted.Add(1)
 	s.term, s.holder, s.holderTerm, s.seen = term, from, term, max(s.seen, term)
@@ -351,31 +365,37 @@ func (m *Machine) onGrant(msg *Message) {
 		case s.claim != nil && s.claim.term == msg.Term:
 			// Its sender has agreed to this claim, which may still come about.
 		case s.role == roleNone || s.holderTerm != msg.Term:
-			m.send(msg.From.ID, &Message{Kind: MsgStale, Slot: msg.Slot, Term: msg.Term})
+			m.send(msg.From.ID, Message{Kind: MsgStale, Slot: msg.Slot, Term: msg.Term})
 		case msg.Empty:
-			m.send(msg.From.ID, &Message{Kind: MsgTaken, Slot: msg.Slot, Term: msg.Term})
+			m.send(msg.From.ID, Message{Kind: MsgTaken, Slot: msg.Slot, Term: msg.Term})
 		case !slices.ContainsFunc(s.imports, func(im *imported) bool { return im.from == from && !im.done }):
-			m.send(msg.From.ID, &Message{Kind: MsgStale, Slot: msg.Slot, Term: msg.Term, Done: true})
+			m.send(msg.From.ID, Message{Kind: MsgStale, Slot: msg.Slot, Term: msg.Term, Done: true})
 		}
 		return
 	}
+	if msg.Done && (s.role != roleHolding || s.term != s.wanted) {
+		m.send(msg.From.ID, Message{Kind: MsgStale, Slot: msg.Slot, Term: msg.Term})
+		return // leftovers, for a holder
+	}
 	m.d.Adopt(msg.Clock)
 	s.term, s.claim = msg.Term, nil
-	if s.source != nil {
-		m.dropSource(msg.Slot, s)
-	}
+	granted := &imported{from: from, span: span{since: msg.Term, elder: msg.Elder}, done: msg.Empty}
+	chain := []*imported{granted}
+	elder := msg.Term // it has nothing from before
 	if s.role == roleNone {
 		m.taking = max(m.taking-1, 0)
 		m.stats.Taken.Add(1)
+		own := m.leftovers(msg.Slot, s)
 		m.hold(msg.Slot, s)
-		s.elder = msg.Elder
+		chain = append(chain, own...)
+	} else {
+		elder, s.ahead = s.elder, true
 	}
 	s.holder, s.holderTerm, s.seen = m.me, msg.Term, max(s.seen, msg.Term)
 	if msg.Empty {
-		m.send(msg.From.ID, &Message{Kind: MsgTaken, Slot: msg.Slot, Term: msg.Term})
-	} else {
-		m.openImport(msg.Slot, s, from)
+		m.send(msg.From.ID, Message{Kind: MsgTaken, Slot: msg.Slot, Term: msg.Term})
 	}
+	m.openImports(msg.Slot, s, elder, chain)
 }
 
 // Moved learns from a peer's answer to an operation that it does not hold a slot,
@@ -443,23 +463,35 @@ func (m *Machine) onOffer(msg *Message) {
 	switch {
 	case s.role == roleHolding && m.mayServe():
 		if msg.Elder < s.elder && m.cfg.off != returnKeeps {
-			m.send(msg.From.ID, &Message{Kind: MsgStale, Slot: msg.Slot, Term: msg.Term, Done: true})
+			if !m.patient(s) {
+				m.send(msg.From.ID, Message{Kind: MsgStale, Slot: msg.Slot, Term: msg.Term, Done: true})
+			}
 			return
 		}
 		// Two holders, for each side of a partition went on; or one that has
 		// returned. This one takes the other's in, under a term above both.
-		m.send(msg.From.ID, &Message{Kind: MsgTake, Slot: msg.Slot, Done: true})
+		s.wanted = s.term
+		m.send(msg.From.ID, Message{Kind: MsgTake, Slot: msg.Slot, Done: true})
 	case s.role == roleNone && msg.Done:
 		// It is left with entries, and does not hold the slot: it is not to be asked
 		// for it.
 		if msg.Term >= s.holderTerm {
 			s.unroute(msg.From.ID)
 			s.next = 0
+		} else if s.holder != nil && s.holderTerm > 0 && s.holder.ID != msg.From.ID {
+			m.send(msg.From.ID, Message{Kind: MsgMoved, Slot: msg.Slot, Node: s.holder.ID, Term: s.holderTerm})
 		}
 	case s.role == roleNone && m.owner(msg.Slot) == m.me && msg.Term >= s.holderTerm:
 		s.holder, s.holderTerm, s.next = m.node(msg.From.ID), max(msg.Term, 1), 0
 		s.seen = max(s.seen, msg.Term)
 	case s.role == roleNone && s.holderTerm > 0:
-		m.send(msg.From.ID, &Message{Kind: MsgMoved, Slot: msg.Slot, Node: s.holder.ID, Term: s.holderTerm})
+		m.send(msg.From.ID, Message{Kind: MsgMoved, Slot: msg.Slot, Node: s.holder.ID, Term: s.holderTerm})
 	}
+}
+
+// patient reports whether what cannot be believed now may be later, together with
+// what somebody else has.
+func (m *Machine) patient(s *slot) bool {
+	return m.now-max(s.settled, m.changed) < grace ||
+		slices.ContainsFunc(m.list, func(o Member) bool { return o.State == StateSilent })
 }

@@ -7,8 +7,8 @@ import (
 
 // This file is the store of a simulated node: what engine/store does, in maps.
 
-// kept is an entry in a simulated store.
-type kept struct {
+// stored is an entry in a simulated store.
+type stored struct {
 	value   string
 	version Version
 	expiry  time.Duration // 0: never
@@ -19,14 +19,14 @@ type shelf struct {
 	role     role
 	term     uint32
 	remember bool
-	entries  map[string]kept
+	entries  map[string]stored
 	records  map[string]Version
 }
 
 func newShelves(slots int) []shelf {
 	out := make([]shelf, slots)
 	for i := range out {
-		out[i] = shelf{entries: map[string]kept{}, records: map[string]Version{}}
+		out[i] = shelf{entries: map[string]stored{}, records: map[string]Version{}}
 	}
 	return out
 }
@@ -52,13 +52,13 @@ func (n *simNode) Remember(slot Slot, on bool) {
 }
 
 // lookup gives an entry that has not expired.
-func (n *simNode) lookup(slot Slot, key string) (kept, bool) {
+func (n *simNode) lookup(slot Slot, key string) (stored, bool) {
 	s := &n.data[slot]
 	e, ok := s.entries[key]
 	if ok && e.expiry != 0 && n.sim.now >= e.expiry {
 		delete(s.entries, key)
 		s.bury(key, e.version)
-		return kept{}, false
+		return stored{}, false
 	}
 	return e, ok
 }
@@ -147,7 +147,7 @@ func (n *simNode) merge(slot Slot, it *Entry) bool {
 		s.bury(key, v)
 		return true
 	}
-	e := kept{value: string(it.Value), version: v}
+	e := stored{value: string(it.Value), version: v}
 	if it.Meta.Remaining != Forever {
 		e.expiry = n.sim.now + it.Meta.Remaining
 	}
@@ -221,14 +221,14 @@ func (n *simNode) carryOut(op *clientOp) {
 		v := n.version(op.slot)
 		delete(s.entries, op.key)
 		s.bury(op.key, v)
-		op.entry = kept{version: v}
+		op.entry = stored{version: v}
 		if !ok {
 			op.result = resultMiss
 		}
 		return
 	case actSet:
 	}
-	op.entry = kept{value: op.value, version: n.version(op.slot)}
+	op.entry = stored{value: op.value, version: n.version(op.slot)}
 	if op.ttl != 0 {
 		op.entry.expiry = n.sim.now + op.ttl
 	}

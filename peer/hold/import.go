@@ -1,0 +1,197 @@
+package hold
+
+import (
+	"slices"
+	"time"
+)
+
+// This file is the importer's side of a move (rules 3 and 6), and joins what several
+// sources have of a slot (rule 10).
+
+// openImports makes a chain of spans part of what this node holds: it has all from
+// elder on, and each of them, the latest first, must reach back from where the one
+// before it ends. What does not reach is left with its source: what is missing in
+// between may yet turn up.
+func (m *Machine) openImports(n Slot, s *slot, elder uint32, chain []*imported) {
+	s.elder, s.imports, s.lost = elder, nil, false
+	for _, im := range chain {
+		switch {
+		case im.since >= elder || m.cfg.off == returnKeeps:
+			elder = min(elder, im.elder)
+			s.imports = append(s.imports, im)
+			if im.seq = 1; im.settled == nil {
+				im.settled = map[string]bool{}
+			}
+			if im.done { // there is nothing to it
+				m.complete(s, im)
+			}
+		case im.from == m.me:
+			m.stats.Dropped.Add(uint64(len(im.settled)))
+			m.d.Remove(n, sortedKeys(im.settled))
+		default:
+			m.send(im.from.ID, Message{Kind: MsgStale, Slot: n, Term: s.term})
+		}
+	}
+	if len(s.imports) > 0 {
+		m.setRole(n, s, roleImporting)
+		m.tickImports(n, s)
+	}
+}
+
+// tickImports goes on with the first import that is not complete: those behind it are
+// right only together with it.
+func (m *Machine) tickImports(n Slot, s *slot) {
+	all := true
+	for i, im := range s.imports {
+		if im.done {
+			continue
+		}
+		if im.from != m.me && !im.from.alive && !s.lost && m.mayReturn(im.from) {
+			all = false
+			break
+		}
+		if im.from != m.me && (s.lost || !im.from.alive) {
+			// A source that is dead has taken what it had with it.
+			if im.from.alive {
+				m.send(im.from.ID, Message{Kind: MsgStale, Slot: n, Term: s.term})
+			}
+			m.breakOff(n, s, i)
+			continue
+		}
+		if im.from == m.me {
+			m.complete(s, im)
+			continue
+		}
+		if im.asked == 0 || m.now-im.asked >= retry {
+			m.pull(n, s, im)
+		}
+		all = false
+		break
+	}
+	m.tickFetches(n, s)
+	if all {
+		s.imports, s.ahead, s.lost = nil, false, false
+		m.setRole(n, s, roleHolding)
+	}
+}
+
+// mayReturn reports whether a source that has fallen silent is to be waited for. It may
+// only be cut off from here, count this node dead, and take the slot for its own: what
+// it was not asked for, it believes to be unchanged. By the time that it can, this
+// node's lease must have ended, before anything is changed here without asking.
+func (m *Machine) mayReturn(o *node) bool {
+	now := m.member(o.Name)
+	return now != nil && now.ID == o.ID && now.State == StateSilent && m.now-m.peers[o.Name].since < breakAfter
+}
+
+// complete notes that this node has all that an import had.
+func (m *Machine) complete(s *slot, im *imported) {
+	if im.done = true; !s.lost {
+		s.elder = min(s.elder, im.elder)
+	}
+}
+
+// breakOff gives an import up. What is here of keys that it did not speak of, from
+// sources behind it, may be older than what is lost.
+func (m *Machine) breakOff(n Slot, s *slot, at int) {
+	s.imports[at].done, s.lost = true, true
+	for later := range s.imports[at+1:] {
+		im := s.imports[at+1+later]
+		for _, key := range s.unsupported(at, im) {
+			m.d.Remove(n, []string{key})
+			im.settled[key] = false
+			m.stats.Dropped.Add(1)
+		}
+	}
+}
+
+// unsupported gives the keys that came from an import behind that at a place, which
+// has not spoken of them yet, nor has any before it had them.
+func (s *slot) unsupported(at int, im *imported) (keys []string) {
+	for _, key := range sortedKeys(im.settled) {
+		_, spoken := s.imports[at].settled[key]
+		if im.settled[key] && !spoken && !slices.ContainsFunc(s.imports[:at], func(o *imported) bool { return o.settled[key] }) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// pull asks for the batch that is next, which acknowledges those before it.
+func (m *Machine) pull(n Slot, s *slot, im *imported) {
+	if m.cfg.Rate > 0 && m.budget <= 0 {
+		im.asked = 0 // a later tick does it
+		return
+	}
+	if im.asked = m.now; im.first == 0 {
+		im.first = m.now
+	}
+	m.send(im.from.ID, Message{Kind: MsgPull, Slot: n, Term: s.term, Seq: im.seq})
+}
+
+func (m *Machine) onBatch(msg *Message) {
+	s := &m.slots[msg.Slot]
+	for _, im := range s.imports {
+		if im.from.ID != msg.From.ID || im.done || im.seq != msg.Seq || msg.Term != s.term {
+			continue
+		}
+		m.take(msg, im.first)
+		for i := range msg.Items {
+			im.settled[string(msg.Items[i].Key)] = true
+		}
+		im.seq++
+		im.first = 0
+		if msg.Done {
+			m.complete(s, im)
+		} else {
+			m.pull(msg.Slot, s, im)
+		}
+		m.tickImports(msg.Slot, s)
+		return
+	}
+}
+
+// take puts the items of a message in. What they have left to live counts from
+// when they were first asked for: the source has said it after that, so they never
+// live too long.
+func (m *Machine) take(msg *Message, asked time.Duration) {
+	entries := 0
+	for i := range msg.Items {
+		it := &msg.Items[i]
+		m.budget -= len(it.Key) + len(it.Value)
+		if it.Gone {
+			continue
+		}
+		entries++
+		if it.Meta.Remaining == Forever {
+			continue
+		}
+		if it.Meta.Remaining -= m.now - asked; it.Meta.Remaining <= 0 {
+			*it = Entry{Key: it.Key, Gone: true, Meta: Meta{Version: it.Meta.Version}}
+		}
+	}
+	m.stats.Received.Add(uint64(entries))
+	if msg.Flushes < m.flushes {
+		m.stats.Older.Add(uint64(entries))
+		return // from before the flush
+	}
+	got := m.d.Merge(msg.Slot, msg.Items)
+	m.stats.Applied.Add(uint64(got.Applied))
+	m.stats.Older.Add(uint64(got.Older))
+	m.stats.Failed.Add(uint64(got.Failed))
+	m.stats.Expired.Add(uint64(max(entries-got.Applied-got.Older-got.Failed, 0)))
+}
+
+// onImportStale ends an import whose source says that it is not open: it has given all
+// there was, or has lost it.
+func (m *Machine) onImportStale(msg *Message, s *slot) {
+	for i, im := range s.imports {
+		switch {
+		case im.from.ID != msg.From.ID || im.done || msg.Term != s.term:
+		case msg.Empty:
+			m.complete(s, im)
+		default:
+			m.breakOff(msg.Slot, s, i)
+		}
+	}
+}

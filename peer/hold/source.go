@@ -1,0 +1,312 @@
+package hold
+
+import (
+	"math"
+	"slices"
+	"time"
+)
+
+// This file is the source's side of a move: what is left at a node of slots that it
+// held.
+
+// tickSource repeats a grant until the importer has it, and offers what is left of
+// a slot to whoever holds it.
+func (m *Machine) tickSource(n Slot, s *slot) {
+	src := s.source
+	if k := src.kept; k != nil && k.by != nil && m.gone(k.by) {
+		m.d.Remove(n, sortedKeys(k.keys)) // with what has become of them
+		src.kept = nil
+	}
+	switch {
+	case src.doubt && m.disowned() && m.cfg.off != returnKeeps, src.by != nil && m.gone(src.by):
+		m.dropSource(n, s)
+	case src.to == nil && m.self.State == StateLeaving && m.now-m.leaving > grace:
+		m.dropSource(n, s) // nobody wants it
+	case src.to == nil:
+		m.offerLeft(n, s)
+	case !src.started && src.to.alive:
+		m.send(src.to.ID, Message{
+			Kind: MsgGrant, Slot: n, Term: src.term, Elder: src.elder, Done: src.left,
+		})
+	}
+}
+
+// offerLeft offers what is left of a slot to whoever holds it: less often when that
+// does not want it, for it may later.
+func (m *Machine) offerLeft(n Slot, s *slot) {
+	src := s.source
+	to := m.holderOf(s, n)
+	if to == nil || to == m.me || !to.alive || m.offered >= 4*m.cfg.Window || src.doubt && !m.vouched() {
+		return
+	}
+	m.offered++
+	src.offers = min(src.offers+1, 20)
+	s.next = m.now + retry*time.Duration(max(src.offers/2, 1))
+	m.send(to.ID, Message{Kind: MsgOffer, Slot: n, Term: src.term, Elder: src.since, Done: true})
+}
+
+// gone reports whether a run of a node is over.
+func (m *Machine) gone(o *node) bool {
+	now := m.member(o.Name)
+	return now == nil || !now.sameRun(o.ID) || now.State == StateGone
+}
+
+// completeFrom gives the term from which on a holder has all of a slot.
+func (m *Machine) completeFrom(n Slot, s *slot) uint32 {
+	if floor := m.d.Floor(n); floor > 0 {
+		return max(s.elder, floor+1)
+	}
+	return s.elder
+}
+
+// doubt turns what a returning node holds into a source without an importer. What
+// was here of a slot that it was still importing stays behind what is later.
+func (m *Machine) doubt(n Slot, s *slot) {
+	src := &source{
+		term: s.term, span: span{since: s.holderTerm + 1, elder: m.completeFrom(n, s)}, doubt: true, handed: map[string]bool{},
+	}
+	for at, im := range s.imports {
+		if im.done || im.from == m.me {
+			continue
+		}
+		for _, later := range s.imports[at+1:] {
+			keys := s.unsupported(at, later)
+			if later.from != m.me {
+				m.d.Remove(n, keys) // it has them still
+			} else if len(keys) > 0 {
+				src.keep(keys, later.span, nil)
+			}
+		}
+	}
+	m.setRole(n, s, roleNone)
+	m.setSource(n, s, src)
+	s.imports, s.ahead, s.lost, s.holder, s.holderTerm = nil, false, false, nil, 0
+	m.refuseWaiting(s)
+}
+
+// doubtSource takes a source back from its importer, which counts this node dead, and
+// may have changed anything since it was given the slot.
+func (m *Machine) doubtSource(src *source) {
+	if src.to != nil {
+		src.since = min(src.since, src.term)
+	}
+	src.doubt, src.handed = true, map[string]bool{}
+	src.bind(nil, src.term)
+}
+
+// bind makes a source that of an importer, from the beginning.
+func (src *source) bind(to *node, term uint32) {
+	src.to, src.term, src.started, src.left = to, term, false, false
+	src.seq, src.sent, src.entries = 0, nil, 0
+	src.listed, src.queue, src.offers = false, nil, 0
+}
+
+// rebind makes a source that of another importer.
+func (m *Machine) rebind(n Slot, s *slot, to *node, term uint32) {
+	src := s.source
+	if src.to != to {
+		m.unbind(n, src)
+	} else { // whoever claims what it was granted has not got the grant, and never will
+		src.outlast()
+	}
+	src.bind(to, term)
+	m.mark(n)
+}
+
+// unbind takes a source from an importer that is dead or does not want it. What that
+// may have had, it may have changed. If it is lost with it, it must not come back;
+// if it may return, the keys wait for it (rule 4).
+func (m *Machine) unbind(n Slot, src *source) {
+	if src.to == nil {
+		return
+	}
+	if len(src.handed) > 0 && m.cfg.off != keepHanded {
+		keys := sortedKeys(src.handed)
+		if m.gone(src.to) || m.cfg.off == dropHanded || src.kept != nil && src.kept.by != src.to {
+			m.d.Remove(n, keys)
+			m.stats.Dropped.Add(uint64(len(keys)))
+		} else {
+			src.keep(keys, span{since: min(src.since, src.term), elder: src.elder}, src.to)
+		}
+		src.elder = max(src.elder, src.term+1)
+	}
+	src.outlast()
+	src.handed = map[string]bool{}
+}
+
+// outlast says that a source has seen its importer's term out: what that did not ask
+// for, it has not changed. A source that was in doubt when it was given cannot say
+// so: another may have held the slot in between.
+func (src *source) outlast() {
+	if src.since >= src.term {
+		src.since = src.term + 1
+	}
+}
+
+// keep sets keys aside that are right for less long than the others.
+func (src *source) keep(keys []string, of span, by *node) {
+	if src.kept == nil {
+		src.kept = &kept{span: of, keys: map[string]bool{}, by: by}
+	}
+	src.kept.since, src.kept.elder = min(src.kept.since, of.since), max(src.kept.elder, of.elder)
+	for _, key := range keys {
+		src.kept.keys[key] = true
+	}
+}
+
+// leftovers takes what this node is left with of a slot that it is about to hold: the
+// entries stay, and become part of what it imports.
+func (m *Machine) leftovers(n Slot, s *slot) (own []*imported) {
+	src := s.source
+	if src == nil {
+		return nil
+	}
+	m.unbind(n, src)
+	m.setSource(n, s, nil)
+	if src.doubt && !m.vouched() || src.by != nil && m.gone(src.by) {
+		m.stats.Dropped.Add(uint64(m.d.Drop(n)))
+		return nil
+	}
+	first := &imported{from: m.me, span: src.span, settled: map[string]bool{}}
+	own = append(own, first)
+	var last *imported
+	if src.kept != nil {
+		last = &imported{from: m.me, span: src.kept.span, settled: map[string]bool{}}
+		own = append(own, last)
+	}
+	for _, key := range m.d.Keys(n) {
+		if last != nil && src.kept.keys[key] {
+			last.settled[key] = true
+		} else {
+			first.settled[key] = true
+		}
+	}
+	return own
+}
+
+// dropSource drops what is left of a slot.
+func (m *Machine) dropSource(n Slot, s *slot) {
+	m.stats.Dropped.Add(uint64(m.d.Drop(n)))
+	m.setSource(n, s, nil)
+}
+
+func (m *Machine) onTaken(msg *Message) {
+	s := &m.slots[msg.Slot]
+	if src := s.source; src != nil && src.to == m.node(msg.From.ID) && src.term == msg.Term {
+		s.gave = src.term
+		m.setSource(msg.Slot, s, nil) // there was nothing, and nothing has come since
+	}
+}
+
+// open gives the source that msg, from its importer, is for.
+func (m *Machine) open(msg *Message) *source {
+	src := m.slots[msg.Slot].source
+	if src != nil && src.to == m.node(msg.From.ID) && src.term <= msg.Term {
+		src.started = true
+		return src
+	}
+	given := src == nil && msg.Term == m.slots[msg.Slot].gave
+	m.send(msg.From.ID, Message{Kind: MsgStale, Slot: msg.Slot, Term: msg.Term, Empty: given})
+	return nil
+}
+
+// onPull drops what was acknowledged, and sends the next batch (rule 6).
+func (m *Machine) onPull(msg *Message) {
+	s := &m.slots[msg.Slot]
+	src := m.open(msg)
+	if src == nil {
+		return
+	}
+	if msg.Seq == src.seq+1 {
+		m.acknowledged(msg.Slot, src)
+		src.seq = msg.Seq
+	} else if msg.Seq != src.seq {
+		return // an old question, come late
+	}
+	limit := math.MaxInt
+	if src.sent == nil { // else it is asked for again
+		if !src.listed {
+			src.listed, src.queue = true, m.d.Keys(msg.Slot)
+			if src.kept != nil {
+				src.queue = slices.DeleteFunc(src.queue, func(key string) bool { return src.kept.keys[key] })
+			}
+		}
+		src.sent, limit = src.queue, m.cfg.Batch
+	}
+	items, took := m.d.Items(msg.Slot, src.sent, limit)
+	if limit != math.MaxInt {
+		src.sent, src.queue = src.queue[:took:took], src.queue[took:]
+	}
+	src.entries = 0
+	for i := range items {
+		if !items[i].Gone {
+			src.entries++
+		}
+	}
+	for _, key := range src.sent {
+		src.handed[key] = true
+	}
+	last := len(src.sent) == 0
+	m.send(msg.From.ID, Message{
+		Kind: MsgBatch, Slot: msg.Slot, Term: msg.Term, Seq: src.seq, Items: items, Done: last,
+	})
+	if m.cfg.off == dropUnacknowledged {
+		m.d.Remove(msg.Slot, src.sent)
+	}
+	if last { // if the answer is lost, the importer is told that the source is closed
+		s.gave = msg.Term
+		if k := src.kept; k != nil {
+			m.setSource(msg.Slot, s, &source{term: src.term, span: k.span, by: k.by, doubt: src.doubt, handed: map[string]bool{}})
+			return
+		}
+		m.setSource(msg.Slot, s, nil)
+		m.d.Drop(msg.Slot)
+	}
+}
+
+// acknowledged drops what the importer has.
+func (m *Machine) acknowledged(n Slot, src *source) {
+	m.d.Remove(n, src.sent)
+	m.stats.Sent.Add(uint64(src.entries))
+	src.sent, src.entries = nil, 0
+}
+
+// onFetch gives the importer one key ahead of its turn. From here on the importer
+// may change it, so it is handed.
+func (m *Machine) onFetch(msg *Message) {
+	src := m.open(msg)
+	if src == nil {
+		return
+	}
+	answer := Message{Kind: MsgFetched, Slot: msg.Slot, Term: msg.Term, Key: msg.Key}
+	if src.kept == nil || !src.kept.keys[msg.Key] {
+		answer.Items, _ = m.d.Items(msg.Slot, []string{msg.Key}, m.cfg.Batch)
+		answer.Found = len(answer.Items) > 0
+		src.handed[msg.Key] = true
+	}
+	m.send(msg.From.ID, answer)
+}
+
+// onStale ends an import whose source has nothing more to say, or a source that
+// nobody wants.
+func (m *Machine) onStale(msg *Message) {
+	s := &m.slots[msg.Slot]
+	from := m.node(msg.From.ID)
+	m.onImportStale(msg, s)
+	if src := s.source; src != nil && src.term == msg.Term && (src.to == from || src.to == nil) {
+		started := src.started
+		if src.to != nil && started {
+			m.unbind(msg.Slot, src)
+		} else if src.to != nil { // it has not held the slot under this term, and never will
+			src.outlast()
+		}
+		if src.bind(nil, src.term); msg.Done && !started {
+			m.dropSource(msg.Slot, s)
+		}
+	}
+	if s.role == roleHolding && msg.Term == s.term && msg.Done {
+		// The owner holds the slot too, and what this node has is overtaken.
+		m.setRole(msg.Slot, s, roleNone)
+		m.dropSource(msg.Slot, s)
+	}
+}
