@@ -169,7 +169,7 @@ func (m *Machine) receive(msg *Message) {
 			m.sendMembers(msg.From.ID)
 		}
 	default:
-		if msg.To != m.self.ID && m.cfg.off != anyIncarnation {
+		if msg.To != m.self.ID {
 			// For what this node was before it was counted dead, or will be once the
 			// sender has heard that it is not.
 			m.sendMembers(msg.From.ID)

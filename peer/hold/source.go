@@ -122,7 +122,7 @@ func (m *Machine) unbind(n Slot, src *source) {
 	}
 	if len(src.handed) > 0 && m.cfg.off != keepHanded {
 		keys := sortedKeys(src.handed)
-		if m.gone(src.to) || m.cfg.off == dropHanded || src.kept != nil && src.kept.by != src.to {
+		if m.gone(src.to) || src.kept != nil && src.kept.by != src.to {
 			m.d.Remove(n, keys)
 			m.stats.Dropped.Add(uint64(len(keys)))
 		} else {
