@@ -1,16 +1,19 @@
-// Package bench is Smache's load generator as a library: workload, runner,
-// histogram, result and report. The command smache bench is a thin user of it.
+// Package bench is Smache's load generator as a library: workload, pacer, runner,
+// histogram, result, comparison and report. The command smache bench is a thin user
+// of it.
 //
 // A Workload says what is asked and what must be answered. Run opens the
 // connections, sends each request when the one before it on the same connection
-// was answered (closed loop), checks every answer, and gives a Result, which
-// writes itself as text or JSON. RunEngine does the same to a Target inside the
-// process, without a network.
+// was answered (closed loop), or when a Pacer says so (open loop), checks every
+// answer, and gives a Result, which writes itself as text, JSON, CSV or a page.
+// Compare says which differences between two Results are more than noise.
+// RunEngine does the same to a Target inside the process, without a network.
 //
 // What it owns: the requests and their order, which follow from the workload's
 // seed and the request's number alone, so that two runs ask for the same keys
 // whatever the number of event loops; the exact number of requests; the time
-// from handing a request to the kernel to the last byte of its answer.
+// from handing a request to the kernel, or from the intended time of an open loop,
+// to the last byte of its answer.
 //
 // What it refuses: to send anything anywhere but to the endpoint it was given
 // (redirects are failures), to speak TLS, to pipeline, to repeat a request

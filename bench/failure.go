@@ -19,13 +19,16 @@ const (
 	FailContent Failure = 4
 	// FailMalformed: what came is no HTTP answer, or more than one.
 	FailMalformed Failure = 5
+	// FailUnsent: the time of the request came, in an open loop, and no connection
+	// was free to the end. No request was sent.
+	FailUnsent Failure = 6
 
-	failureKinds = 6
+	failureKinds = 7
 )
 
 // Failures lists the kinds in their order.
 func Failures() []Failure {
-	return []Failure{FailConnect, FailTimeout, FailClosed, FailStatus, FailContent, FailMalformed}
+	return []Failure{FailConnect, FailTimeout, FailClosed, FailStatus, FailContent, FailMalformed, FailUnsent}
 }
 
 // String is the name of the kind in reports.
@@ -43,6 +46,8 @@ func (f Failure) String() string {
 		return "content"
 	case FailMalformed:
 		return "malformed"
+	case FailUnsent:
+		return "unsent"
 	default:
 		return "failure " + strconv.Itoa(int(f))
 	}
@@ -66,14 +71,41 @@ type tally struct {
 	bytesIn    uint64
 	bytesBody  uint64 // of right answers
 	lastEnd    int64  // when the last request ended, on the run's clock
-	latency    *Latency
+	kinds      []kindTally
+	series     *series
+	late       uint64   // sent more than lateAfter behind the intended time
+	lateBusy   uint64   // of those, because the loop was busy: a connection was free
+	delay      *Latency // of sending, in an open loop; else nil
 }
 
-func newTally() *tally {
-	return &tally{statuses: map[int]uint64{}, latency: NewLatency()}
+// kindTally is about the right answers to one kind of operation.
+type kindTally struct {
+	failed  uint64
+	latency *Latency
 }
 
-// merge adds what another loop counted.
+// newTally makes the tally of a phase that began at a time on the run's clock.
+func newTally(kinds int, begin int64, paced bool) *tally {
+	t := &tally{statuses: map[int]uint64{}, kinds: make([]kindTally, kinds), series: newSeries(begin)}
+	for i := range t.kinds {
+		t.kinds[i].latency = NewLatency()
+	}
+	if paced {
+		t.delay = NewLatency()
+	}
+	return t
+}
+
+// latency is that of all kinds together.
+func (t *tally) latency() *Latency {
+	l := NewLatency()
+	for i := range t.kinds {
+		l.Merge(t.kinds[i].latency)
+	}
+	return l
+}
+
+// merge adds what another loop, or another round, counted; the series apart.
 func (t *tally) merge(o *tally) {
 	t.sent += o.sent
 	t.ok += o.ok
@@ -93,7 +125,15 @@ func (t *tally) merge(o *tally) {
 	t.bytesIn += o.bytesIn
 	t.bytesBody += o.bytesBody
 	t.lastEnd = max(t.lastEnd, o.lastEnd)
-	t.latency.Merge(o.latency)
+	for i := range o.kinds {
+		t.kinds[i].failed += o.kinds[i].failed
+		t.kinds[i].latency.Merge(o.kinds[i].latency)
+	}
+	t.late += o.late
+	t.lateBusy += o.lateBusy
+	if o.delay != nil {
+		t.delay.Merge(o.delay)
+	}
 }
 
 // failures is the sum over the kinds.

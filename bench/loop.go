@@ -20,6 +20,13 @@ type loop struct {
 	reported bool   // tally was handed over, phase is over here
 	inflight int    // slots that are busy
 	tally    *tally
+	recent   sketch // of the right answers since the last tick
+
+	// Of an open loop, see pump.
+	idle    ring   // slots that wait for the time of their next request
+	held    bool   // the number of a request that is not due yet was drawn
+	next    uint64 // that number
+	wakesAt int64  // when the reactor calls wake, on the run's clock; 0: not at all
 
 	liveOK, liveFailed atomic.Uint64 // copies from tally, for the display
 }
@@ -38,7 +45,10 @@ type slot struct {
 	retried  bool   // it was sent once more
 	n        uint64 // its number
 	sentAt   int64  // on the run's clock
-	parser   Parser
+	dueAt    int64  // when it was to be sent; sentAt in a closed loop
+	idleAt   int64  // since when it has waited in loop.idle
+	queued   bool   // it is in loop.idle
+	parser   Reader
 	check    checker
 	failed   string // the beginning of a body that is wrong
 
@@ -78,7 +88,9 @@ func (l *loop) enter(now int64) bool {
 	if p == nil || p == l.phase {
 		return false
 	}
-	l.phase, l.script, l.tally, l.reported = p, p.workload.Script(), newTally(), false
+	l.phase, l.script, l.reported = p, p.workload.Script(), false
+	l.tally = newTally(len(p.workload.Kinds()), p.begin, p.pacer != nil)
+	l.idle.clear()
 	for _, s := range l.slots {
 		if s.wire != nil && !s.busy {
 			l.sendNext(s, now)
@@ -88,13 +100,24 @@ func (l *loop) enter(now int64) bool {
 	return true
 }
 
-// sendNext sends the next request, if there is one left.
+// sendNext sends the next request, if there is one left, in an open loop at its
+// time.
 func (l *loop) sendNext(s *slot, now int64) {
+	if l.phase.pacer != nil {
+		l.wait(s, now)
+		return
+	}
 	n, ok := l.phase.take(now)
 	if !ok {
 		l.endPhase(now)
 		return
 	}
+	s.dueAt = now
+	l.send(s, n, now)
+}
+
+// send sends request n.
+func (l *loop) send(s *slot, n uint64, now int64) {
 	s.n, s.busy, s.retried, s.sentAt = n, true, false, now
 	l.inflight++
 	l.tally.sent++
@@ -176,8 +199,11 @@ func (l *loop) answered(s *slot, now int64) {
 		l.fail(s, now, FailContent, "body: "+s.failed)
 	default:
 		l.tally.ok++
-		l.tally.bytesBody += uint64(s.check.at)
-		l.tally.latency.Record(time.Duration(now - s.sentAt))
+		l.tally.bytesBody += uint64(s.check.total)
+		took := now - s.dueAt
+		l.tally.kinds[want.Kind].latency.Record(time.Duration(took))
+		l.tally.series.add(now, took)
+		l.recent.add(took)
 		s.good = true
 		l.end(s, now)
 	}
@@ -186,6 +212,8 @@ func (l *loop) answered(s *slot, now int64) {
 // fail ends a request without a right answer.
 func (l *loop) fail(s *slot, now int64, kind Failure, sample string) {
 	l.tally.failed[kind]++
+	l.tally.kinds[l.script.Expect(s.n).Kind].failed++
+	l.tally.series.addFailed(now)
 	l.tally.sample(kind, sample)
 	l.end(s, now)
 }
@@ -259,19 +287,21 @@ func (l *loop) tick() {
 	if !l.reported {
 		l.liveOK.Store(l.tally.ok)
 		l.liveFailed.Store(l.tally.failures())
+		l.run.live.take(&l.recent)
 	}
+	l.pump(now)
 	l.endPhase(now)
 }
 
 // endPhase hands over the counts once nothing is under way or left to send.
 // What is counted afterwards, by connections that close, is nobody's.
 func (l *loop) endPhase(now int64) {
-	if l.reported || l.inflight > 0 || l.phase.open(now) {
+	if l.reported || l.inflight > 0 || l.held && !l.drop(now) || l.phase.open(now) {
 		return
 	}
 	l.reported = true
 	l.liveOK.Store(l.tally.ok)
 	l.liveFailed.Store(l.tally.failures())
 	l.phase.results <- l.tally // it has room for every loop
-	l.tally = newTally()
+	l.tally = newTally(len(l.tally.kinds), now, l.phase.pacer != nil)
 }

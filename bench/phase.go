@@ -18,8 +18,10 @@ const graceOnInterrupt = time.Second
 type phase struct {
 	stage    Stage
 	workload Workload
+	first    uint64        // number of its first request
 	limit    uint64        // of requests; zero for none
 	length   time.Duration // zero for none
+	pacer    Pacer         // nil in a closed loop
 	last     bool          // no phase follows
 	begin    int64         // on the run's clock
 	deadline int64         // on the run's clock; zero for none
@@ -37,14 +39,27 @@ func newPhase(stage Stage, w Workload, limit uint64, length time.Duration) *phas
 	return &phase{stage: stage, workload: w, limit: limit, length: length}
 }
 
+// The numbers at which the requests of the phases begin, so that no two phases ask
+// for the same; maxRequests is the most of one phase.
+const (
+	maxRequests = 1 << 40
+	warmupFirst = 1 << 50
+)
+
+// roundFirst is the number of a round's first request.
+func roundFirst(round int) uint64 { return uint64(round) * maxRequests }
+
 // take draws the number of the next request, which must then be sent.
 func (p *phase) take(now int64) (n uint64, ok bool) {
 	if p.deadline > 0 && now >= p.deadline || p.stopped.Load() {
 		return 0, false
 	}
 	n = p.next.Add(1) - 1
-	return n, p.limit == 0 || n < p.limit
+	return p.first + n, p.limit == 0 || n < p.limit
 }
+
+// due is when request n is to be sent, on the run's clock, in an open loop.
+func (p *phase) due(n uint64) int64 { return p.begin + int64(p.pacer.Due(n-p.first)) }
 
 // open reports whether there may be requests left to send. Once false, it stays
 // false.
@@ -57,9 +72,16 @@ func (p *phase) open(now int64) bool {
 func (r *run) runPhase(ctx context.Context, p *phase) (*tally, time.Duration, error) {
 	p.results = make(chan *tally, len(r.loops))
 	p.begin = r.now()
-	if p.length > 0 {
+	switch {
+	case p.pacer != nil: // what is late is still sent, for the length of the time-out
+		if p.length > 0 {
+			p.limit = dueWithin(p.pacer, p.length)
+		}
+		p.deadline = p.begin + int64(p.pacer.Due(p.limit)) + int64(r.cfg.Timeout)
+	case p.length > 0:
 		p.deadline = p.begin + int64(p.length)
 	}
+	r.live.reset()
 	for _, l := range r.loops {
 		l.liveOK.Store(0)
 		l.liveFailed.Store(0)
@@ -70,7 +92,7 @@ func (r *run) runPhase(ctx context.Context, p *phase) (*tally, time.Duration, er
 	ticker := time.NewTicker(max(min(tickEvery, r.cfg.Timeout/4), time.Millisecond))
 	defer ticker.Stop()
 	var (
-		total     = newTally()
+		total     = newTally(len(p.workload.Kinds()), p.begin, p.pacer != nil)
 		got       int
 		down      int64 // since when there has been no connection
 		err       error
@@ -81,6 +103,7 @@ func (r *run) runPhase(ctx context.Context, p *phase) (*tally, time.Duration, er
 		select {
 		case t := <-p.results:
 			total.merge(t)
+			total.series.merge(t.series)
 			got++
 		case <-ticker.C:
 			r.tickLoops()
@@ -107,9 +130,23 @@ func (r *run) runPhase(ctx context.Context, p *phase) (*tally, time.Duration, er
 		}
 		// In this order: a loop that drew a number was ready before it did.
 		if !p.open(r.now()) && got == r.readyLoops() {
-			return total, time.Duration(max(total.lastEnd-p.begin, 0)), err
+			return total, p.elapsed(total, err), err
 		}
 	}
+}
+
+// elapsed is how long a phase took. What an open loop has not sent by its end is
+// added to the failures.
+func (p *phase) elapsed(t *tally, err error) time.Duration {
+	d := time.Duration(max(t.lastEnd-p.begin, 0))
+	if p.pacer == nil {
+		return d
+	}
+	if err == nil && t.sent < p.limit {
+		t.failed[FailUnsent] += p.limit - t.sent
+		t.sample(FailUnsent, "no connection was free in time; see --rate and --clients")
+	}
+	return max(d, p.pacer.Due(t.sent))
 }
 
 // tickLoops makes every loop look at the phase, time-outs and counters.
@@ -140,11 +177,15 @@ func (r *run) showPhase(p *phase) {
 	}
 	done += failed
 	failed += r.dialFails.Load()
-	if p.limit > 0 {
+	if p.limit > 0 && p.pacer == nil {
 		r.progress(p.stage, done, p.limit, float64(done)/float64(p.limit), failed)
 		return
 	}
-	r.progress(p.stage, done, 0, float64(r.now()-p.begin)/float64(p.length), failed)
+	length := p.length
+	if length == 0 {
+		length = p.pacer.Due(p.limit)
+	}
+	r.progress(p.stage, done, 0, float64(r.now()-p.begin)/float64(max(length, 1)), failed)
 }
 
 // explain says in one line what failed.

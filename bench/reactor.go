@@ -1,9 +1,12 @@
 package bench
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // A reactor is the event loop under a loop: it waits for bytes, and calls the
-// loop's opened, received and closed on one goroutine. There are two: epoll on
+// loop's opened, received, closed and pump on one goroutine. There are two: epoll on
 // Linux, and gnet elsewhere.
 type reactor interface {
 	// start starts the goroutine.
@@ -17,6 +20,9 @@ type reactor interface {
 	// execute has f called on the reactor's goroutine. Any goroutine may call it
 	// once a connection was opened.
 	execute(f func())
+	// wakeIn has the loop's pump called after d, on the reactor's goroutine, and
+	// drops an earlier wish. Only that goroutine may call it.
+	wakeIn(d time.Duration)
 }
 
 // A wire is a connection of a reactor. Only the reactor's goroutine may use it.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"time"
 
 	"github.com/panjf2000/gnet/v2"
 )
@@ -15,6 +16,7 @@ type gnetReactor struct {
 	loop   *loop
 	client *gnet.Client
 	events gnet.EventLoop // set at the first connection, before loop.ready
+	timer  *time.Timer    // of wakeIn
 }
 
 // gnetWire is a connection of a gnetReactor.
@@ -37,6 +39,14 @@ func (r *gnetReactor) start() error {
 		return fmt.Errorf("bench: cannot start an event loop: %w", err)
 	}
 	return nil
+}
+
+func (r *gnetReactor) wakeIn(d time.Duration) {
+	if r.timer == nil {
+		r.timer = time.AfterFunc(d, func() { r.execute(r.loop.wake) })
+		return
+	}
+	r.timer.Reset(d)
 }
 
 func (r *gnetReactor) stop() { _ = r.client.Stop() } // it reports only how its goroutines ended

@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -20,6 +21,8 @@ const (
 	eventsAtOnce = 512
 	// wakeIndex stands for the wake-up descriptor where others have their slot.
 	wakeIndex = -1
+	// timerIndex stands for the timer there.
+	timerIndex = -2
 )
 
 // newReactor makes the reactor that is best on this system.
@@ -34,6 +37,7 @@ type epollReactor struct {
 	loop   *loop
 	epoll  int
 	wake   int // an eventfd
+	timer  int // a timerfd: epoll's own time-out counts in milliseconds
 	buffer []byte
 	done   chan struct{}
 
@@ -63,7 +67,16 @@ func newEpollReactor(l *loop) (reactor, error) {
 		_ = unix.Close(r.epoll)
 		return nil, fmt.Errorf("bench: cannot create an event loop: %w", os.NewSyscallError("eventfd", err))
 	}
-	if err := r.control(unix.EPOLL_CTL_ADD, r.wake, wakeIndex, 0, unix.EPOLLIN); err != nil {
+	if r.timer, err = unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK|unix.TFD_CLOEXEC); err != nil {
+		_ = unix.Close(r.wake)
+		_ = unix.Close(r.epoll)
+		return nil, fmt.Errorf("bench: cannot create an event loop: %w", os.NewSyscallError("timerfd_create", err))
+	}
+	err = r.control(unix.EPOLL_CTL_ADD, r.wake, wakeIndex, 0, unix.EPOLLIN)
+	if err == nil { // by edges, so that what it counts need not be read
+		err = r.control(unix.EPOLL_CTL_ADD, r.timer, timerIndex, 0, unix.EPOLLIN|unix.EPOLLET)
+	}
+	if err != nil {
 		r.free()
 		return nil, fmt.Errorf("bench: cannot create an event loop: %w", err)
 	}
@@ -82,8 +95,16 @@ func (r *epollReactor) stop() {
 
 // free gives the descriptors back.
 func (r *epollReactor) free() {
+	_ = unix.Close(r.timer)
 	_ = unix.Close(r.wake)
 	_ = unix.Close(r.epoll)
+}
+
+func (r *epollReactor) wakeIn(d time.Duration) {
+	when := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(max(d, 1)))}
+	if err := unix.TimerfdSettime(r.timer, 0, &when, nil); err != nil {
+		panic("BUG: bench: timerfd_settime: " + err.Error())
+	}
 }
 
 func (r *epollReactor) control(op, fd int, index, mark int32, events uint32) error {
@@ -104,8 +125,12 @@ func (r *epollReactor) run() {
 		}
 		for i := range max(n, 0) {
 			e := &events[i]
-			if e.Fd == wakeIndex {
+			switch e.Fd {
+			case wakeIndex:
 				r.runTasks()
+				continue
+			case timerIndex:
+				r.loop.wake()
 				continue
 			}
 			// A connection may have been closed since, and its slot have another.

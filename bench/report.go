@@ -20,6 +20,9 @@ func (r *Result) WriteText(w io.Writer) error {
 	line("Server", "%s", r.URL)
 	line("Concurrency Level", "%d", r.Clients)
 	line("Event loops", "%d", r.Threads)
+	if r.Rate > 0 {
+		line("Intended rate", "%.2f [#/sec], latency counts from the intended time", r.Rate)
+	}
 	b.WriteByte('\n')
 	line("Time taken for tests", "%.3f seconds", r.Seconds)
 	line("Complete requests", "%d", r.Requests-r.Abandoned)
@@ -31,8 +34,8 @@ func (r *Result) WriteText(w io.Writer) error {
 	line("Total sent", "%d bytes", r.BytesSent)
 	line("Requests per second", "%.2f [#/sec] (mean)", r.RequestsPerSecond)
 	line("Time per request", "%.3f [ms] (mean)", r.Latency.Mean)
-	line("Transfer rate", "%.2f [Kbytes/sec] received", r.perSecond(r.BytesReceived)/1024)
-	fmt.Fprintf(&b, "%-24s%.2f [Kbytes/sec] sent\n", "", r.perSecond(r.BytesSent)/1024)
+	line("Transfer rate", "%.2f [Kbytes/sec] received", r.each(r.BytesReceived)/1024)
+	fmt.Fprintf(&b, "%-24s%.2f [Kbytes/sec] sent\n", "", r.each(r.BytesSent)/1024)
 	line("Connections", "%d opened (%.3f seconds before the test), %d ended during it", r.Connections, r.ConnectSeconds, r.Reconnects)
 	b.WriteByte('\n')
 	b.WriteString("Percentage of the requests served within a certain time (ms)\n")
@@ -46,10 +49,18 @@ func (r *Result) WriteText(w io.Writer) error {
 		fmt.Fprintf(&b, "%7s %10.3f\n", q.share, q.ms)
 	}
 	fmt.Fprintf(&b, "%7s %10.3f (longest request)\n\n", "100%", r.Latency.Max)
+	r.writeHistogram(&b)
+	r.writeOperations(&b)
+	r.writePace(line)
+	r.writeRounds(&b)
+	if r.Server != nil {
+		line("Server CPU", "%.2f us per request (%.3f s), %.1f MiB resident", r.Server.PerRequest, r.Server.CPUSeconds,
+			float64(r.Server.Resident)/(1<<20))
+	}
 	line("Generator CPU", "%.2f us per request (user %.3f s, system %.3f s), loops %.0f%% busy",
 		r.CPU.PerRequest, r.CPU.UserSeconds, r.CPU.SystemSeconds, r.CPU.Share*100)
 	if r.CPU.Bottleneck {
-		b.WriteString("WARNING: the generator itself was the bottleneck; give it more --threads or another machine.\n")
+		b.WriteString("WARNING: the generator itself was the bottleneck, or got no core in time; give it more --threads or another machine.\n")
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -108,7 +119,7 @@ func (r *Result) requestsFailed() uint64 {
 // keptAlive is the number of requests after which the connection was kept.
 func (r *Result) keptAlive() uint64 { return r.Requests - min(r.Requests, r.Reconnects) }
 
-func (r *Result) perSecond(bytes uint64) float64 {
+func (r *Result) each(bytes uint64) float64 {
 	if r.Seconds <= 0 {
 		return 0
 	}

@@ -30,26 +30,30 @@ func fixedResult(t *testing.T, bad bool) *Result {
 	cfg := testHTTP(1000, 0)
 	cfg.Endpoint = Endpoint{Address: "127.0.0.1:4000", Host: "127.0.0.1:4000"}
 	run := Config{Workload: mustWorkload(t, NewGet, cfg), Clients: 900, Threads: 1, Timeout: 10 * time.Second}
-	total := newTally()
+	total := newTally(1, 0, false)
 	total.sent, total.ok = 50_000, 50_000
 	total.bytesOut, total.bytesIn, total.bytesBody = 3_350_000, 15_050_000, 6_400_000
 	for i := range 50_000 {
-		total.latency.Record(time.Duration(i+1) * 400 * time.Nanosecond)
+		took := time.Duration(i+1) * 400 * time.Nanosecond
+		total.kinds[0].latency.Record(took)
+		total.series.add(int64(i)*12_500, int64(took))
 	}
 	var warmup *tally
 	if bad {
 		total.ok = 49_990
-		total.failed = [failureKinds]uint64{1, 2, 0, 3, 4, 0}
+		total.failed = [failureKinds]uint64{1, 2, 0, 3, 4, 0, 0}
 		total.statuses[503], total.statuses[404] = 2, 1
 		total.sample(FailConnect, "dial tcp 127.0.0.1:4000: connect: connection refused")
 		total.sample(FailStatus, "status 503: {\"message\":\"the writer queue is full\"}\r\n\x00")
 		total.abandoned, total.retried, total.reconnects = 1, 5, 7
-		warmup = newTally()
+		warmup = newTally(1, 0, false)
 		warmup.failed[FailTimeout] = 6
 		run.Warmup = 2 * time.Second
 	}
-	return newResult(&run, total, warmup, 625*time.Millisecond, 50*time.Millisecond,
-		cpuTime{75 * time.Millisecond, 500 * time.Millisecond}, 905)
+	m := newMeasurement(&run)
+	m.add(total, 625*time.Millisecond, usage{own: cpuTime{75 * time.Millisecond, 500 * time.Millisecond}})
+	m.warmup, m.connecting, m.opened = warmup, 50*time.Millisecond, 905
+	return m.result()
 }
 
 func TestReportGolden(t *testing.T) {
@@ -73,7 +77,9 @@ func TestReportGolden(t *testing.T) {
 
 func TestResultOfNothing(t *testing.T) {
 	run := Config{Workload: mustWorkload(t, NewControl, testHTTP(1, 0)), Clients: 1, Threads: 1}
-	r := newResult(&run, newTally(), nil, 0, 0, cpuTime{}, 0)
+	m := newMeasurement(&run)
+	m.add(newTally(1, 0, false), 0, usage{})
+	r := m.result()
 	var out bytes.Buffer
 	if err := errors.Join(r.WriteText(&out), r.WriteJSON(&out)); err != nil {
 		t.Fatal(err) // JSON has no NaN

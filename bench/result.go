@@ -1,17 +1,12 @@
 package bench
 
-import (
-	"math"
-	"time"
-)
-
-// bottleneckShare is the share of its event loops' time from which on the
-// generator is taken for the bottleneck.
-const bottleneckShare = 0.9
+import "math"
 
 // Result is what a run measured. The names of its JSON members are stable; times
 // are in the unit that the member's name ends in.
 type Result struct {
+	// Label is the run's name in comparisons.
+	Label    string `json:"label,omitempty"`
 	Scenario string `json:"scenario"`
 	About    string `json:"about"`
 	URL      string `json:"url"`
@@ -20,6 +15,9 @@ type Result struct {
 	Threads        int     `json:"threads"`
 	TimeoutSeconds float64 `json:"timeout_seconds"`
 	WarmupSeconds  float64 `json:"warmup_seconds"`
+	// Rate is the number of requests a second that an open loop intends; zero of a
+	// closed loop.
+	Rate float64 `json:"rate,omitempty"`
 
 	// Requests is the number sent: those answered rightly, those that failed,
 	// and those given up when the run was interrupted.
@@ -52,11 +50,83 @@ type Result struct {
 	BytesReceived uint64 `json:"bytes_received"`
 	BytesBody     uint64 `json:"bytes_body"`
 
-	// Latency is of right answers, from handing the request to the kernel to
-	// reading the last byte.
+	// Latency is of right answers, from handing the request to the kernel, or in an
+	// open loop from the time at which it was to be sent, to reading the last byte.
 	Latency LatencySummary `json:"latency_ms"`
+	// Operations has each kind of operation apart, if there is more than one.
+	Operations []OperationSummary `json:"operations,omitempty"`
+	// Pace says how well an open loop kept its times; nil of a closed loop.
+	Pace *PaceSummary `json:"pace,omitempty"`
 
 	CPU CPUSummary `json:"generator_cpu"`
+	// Server is what the server's processes used; nil unless they were named.
+	Server *ServerSummary `json:"server,omitempty"`
+
+	// Rounds has each round apart, if there was more than one.
+	Rounds []Round `json:"rounds,omitempty"`
+	// Intervals show the run over time.
+	Intervals Intervals `json:"intervals"`
+	// Histogram is the distribution of latency.
+	Histogram Histogram `json:"histogram"`
+}
+
+// OperationSummary is about the requests of one kind.
+type OperationSummary struct {
+	Name    string         `json:"name"`
+	OK      uint64         `json:"ok"`
+	Failed  uint64         `json:"failed"`
+	Latency LatencySummary `json:"latency_ms"`
+}
+
+// PaceSummary says how far behind their intended times requests were sent.
+type PaceSummary struct {
+	// Late were sent more than a millisecond behind, LateBusy of them although a
+	// connection was free: the generator was not there in time.
+	Late     uint64         `json:"late"`
+	LateBusy uint64         `json:"late_busy"`
+	Delay    LatencySummary `json:"delay_ms"`
+}
+
+// ServerSummary is what the server's processes used during the measurement.
+type ServerSummary struct {
+	CPUSeconds float64 `json:"cpu_seconds"`
+	// PerRequest is user and system time in microseconds, of a request sent.
+	PerRequest float64 `json:"per_request_us"`
+	// Resident is the memory at the end, in bytes.
+	Resident int64 `json:"resident_bytes"`
+}
+
+// A Round is one of several measurements of the same.
+type Round struct {
+	Requests          uint64  `json:"requests"`
+	OK                uint64  `json:"ok"`
+	Failed            uint64  `json:"failed"`
+	Seconds           float64 `json:"seconds"`
+	RequestsPerSecond float64 `json:"requests_per_second"`
+	P50               float64 `json:"p50_ms"`
+	P99               float64 `json:"p99_ms"`
+	P999              float64 `json:"p99_9_ms"`
+	Max               float64 `json:"max_ms"`
+	GeneratorCPU      float64 `json:"generator_cpu_us"`
+	ServerCPU         float64 `json:"server_cpu_us,omitempty"`
+}
+
+// Intervals are equal stretches of the measurement, one value of each list for
+// each stretch; the last one may be shorter.
+type Intervals struct {
+	Seconds float64   `json:"seconds"`
+	OK      []uint64  `json:"ok"`
+	Failed  []uint64  `json:"failed"`
+	P50     []float64 `json:"p50_ms"`
+	P99     []float64 `json:"p99_ms"`
+}
+
+// Histogram counts right answers by latency: Count[i] took FromMS[i] up to ToMS[i].
+// Steps without any are left out.
+type Histogram struct {
+	FromMS []float64 `json:"from_ms"`
+	ToMS   []float64 `json:"to_ms"`
+	Count  []uint64  `json:"count"`
 }
 
 // LatencySummary is a distribution in milliseconds.
@@ -86,69 +156,6 @@ type CPUSummary struct {
 	// Bottleneck says that the loops were so busy that a faster server would not
 	// have shown.
 	Bottleneck bool `json:"bottleneck"`
-}
-
-// cpuTime is CPU time of this process.
-type cpuTime struct{ user, system time.Duration }
-
-func (c cpuTime) since(o cpuTime) cpuTime { return cpuTime{c.user - o.user, c.system - o.system} }
-
-func newResult(cfg *Config, t, warmup *tally, elapsed, connecting time.Duration, cpu cpuTime, opened uint64) *Result {
-	r := &Result{
-		Scenario:       cfg.Workload.Name(),
-		About:          cfg.Workload.About(),
-		URL:            cfg.Workload.Target().URL(),
-		Clients:        cfg.Clients,
-		Threads:        cfg.Threads,
-		TimeoutSeconds: cfg.Timeout.Seconds(),
-		WarmupSeconds:  cfg.Warmup.Seconds(),
-		Requests:       t.sent,
-		OK:             t.ok,
-		Abandoned:      t.abandoned,
-		Failures:       map[string]uint64{},
-		Connections:    opened,
-		ConnectSeconds: connecting.Seconds(),
-		Reconnects:     t.reconnects,
-		Retried:        t.retried,
-		Seconds:        elapsed.Seconds(),
-		BytesSent:      t.bytesOut,
-		BytesReceived:  t.bytesIn,
-		BytesBody:      t.bytesBody,
-		Latency:        t.latency.summary(),
-	}
-	for _, kind := range Failures() {
-		r.Failures[kind.String()] = t.failed[kind]
-		if t.samples[kind] != "" && t.failed[kind] > 0 {
-			if r.Samples == nil {
-				r.Samples = map[string]string{}
-			}
-			r.Samples[kind.String()] = t.samples[kind]
-		}
-	}
-	if len(t.statuses) > 0 {
-		r.Statuses = t.statuses
-	}
-	if warmup != nil {
-		r.WarmupFailures = warmup.failures()
-	}
-	if elapsed > 0 {
-		r.RequestsPerSecond = float64(t.ok) / elapsed.Seconds()
-	}
-	r.CPU = cpu.summary(t.sent, cfg.Threads, elapsed)
-	return r
-}
-
-func (c cpuTime) summary(requests uint64, threads int, elapsed time.Duration) CPUSummary {
-	s := CPUSummary{UserSeconds: c.user.Seconds(), SystemSeconds: c.system.Seconds()}
-	both := c.user + c.system
-	if requests > 0 {
-		s.PerRequest = round3(float64(both.Nanoseconds()) / 1e3 / float64(requests))
-	}
-	if elapsed > 0 {
-		s.Share = round3(min(float64(both)/float64(elapsed)/float64(threads), 1))
-	}
-	s.Bottleneck = s.Share >= bottleneckShare
-	return s
 }
 
 // Failed is the number of failures of all kinds, those of the warm-up included.

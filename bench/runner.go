@@ -20,6 +20,8 @@ const (
 	MaxClients = 50_000
 	// MaxThreads bounds the event loops of one run.
 	MaxThreads = 64
+	// MaxRounds bounds the rounds of one run.
+	MaxRounds  = 100
 	maxTimeout = 10 * time.Minute
 )
 
@@ -55,6 +57,18 @@ type Config struct {
 	// Warmup is how long requests are sent and checked, but not counted, before
 	// the measurement. Zero means not at all.
 	Warmup time.Duration
+	// Pacer, if set, says when each request is sent (open loop); without it each
+	// client sends when it was answered (closed loop).
+	Pacer Pacer
+	// Rounds is how often the measurement is made, each time of Requests or
+	// Duration. Zero means once. The spread between rounds is what Compare knows of
+	// noise.
+	Rounds int
+	// Servers are the ids of the server's processes on this machine, whose CPU time
+	// and memory are then part of the result. Linux only.
+	Servers []int
+	// Label names the run in comparisons.
+	Label string
 	// Timeout bounds the opening of a connection, and the wait for an answer.
 	// Zero means DefaultTimeout; at most ten minutes.
 	Timeout time.Duration
@@ -93,6 +107,8 @@ type Progress struct {
 	Share float64
 	// Rate is in requests per second, since the last call.
 	Rate float64
+	// P99 is that of the latest right answers.
+	P99 time.Duration
 	// Failed counts the failures of the stage so far.
 	Failed uint64
 }
@@ -107,6 +123,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Duration > 0 {
 		c.Requests = 0
+	}
+	if c.Rounds == 0 {
+		c.Rounds = 1
 	}
 	if c.Timeout == 0 {
 		c.Timeout = DefaultTimeout
@@ -125,8 +144,10 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("%w: --clients must be 1 to %d", ErrConfig, MaxClients)
 	case c.Requests > 0 && uint64(c.Clients) > c.Requests:
 		return c, fmt.Errorf("%w: --clients %d is more than --requests %d", ErrConfig, c.Clients, c.Requests)
-	case c.Requests > 1<<62 || c.PrepareRequests > 1<<62:
+	case c.Requests > maxRequests || c.PrepareRequests > maxRequests:
 		return c, fmt.Errorf("%w: --requests is too large", ErrConfig)
+	case c.Rounds < 0 || c.Rounds > MaxRounds:
+		return c, fmt.Errorf("%w: --rounds must be 1 to %d", ErrConfig, MaxRounds)
 	case c.Duration < 0 || c.Warmup < 0:
 		return c, fmt.Errorf("%w: --duration and --warmup must not be below zero", ErrConfig)
 	case c.Timeout < time.Millisecond || c.Timeout > maxTimeout:
@@ -145,6 +166,7 @@ type run struct {
 	base  time.Time
 	loops []*loop
 	phase atomic.Pointer[phase] // the present one
+	live  live
 
 	queue     chan *slot   // to be connected; has room for all of them
 	address   *net.TCPAddr // of the server, resolved
@@ -205,27 +227,51 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 	var warmup *tally
 	if cfg.Warmup > 0 {
 		p := newPhase(StageWarmup, cfg.Workload, 0, cfg.Warmup)
+		p.first, p.pacer = warmupFirst, cfg.Pacer
 		if warmup, _, err = r.runPhase(ctx, p); err != nil {
 			return nil, err
 		}
 	}
-	p := newPhase(StageMeasure, cfg.Workload, cfg.Requests, cfg.Duration)
-	p.last = true
-	before := processCPU()
-	t, elapsed, err := r.runPhase(ctx, p)
-	cpu := processCPU().since(before)
-	t.failed[FailConnect] += r.dialFails.Load()
-	t.sample(FailConnect, r.sampleOfDial())
-	return newResult(&r.cfg, t, warmup, elapsed, connecting, cpu, r.opened.Load()), err
+	m, err := r.measure(ctx)
+	if m == nil {
+		return nil, err
+	}
+	m.tally.failed[FailConnect] += r.dialFails.Load()
+	m.tally.sample(FailConnect, r.sampleOfDial())
+	m.warmup, m.connecting, m.opened = warmup, connecting, r.opened.Load()
+	return m.result(), err
+}
+
+// measure goes through the rounds. The measurement is nil if none was made.
+func (r *run) measure(ctx context.Context) (*measurement, error) {
+	m := newMeasurement(&r.cfg)
+	for round := range r.cfg.Rounds {
+		p := newPhase(StageMeasure, r.cfg.Workload, r.cfg.Requests, r.cfg.Duration)
+		p.first, p.pacer, p.last = roundFirst(round), r.cfg.Pacer, round == r.cfg.Rounds-1
+		before, err := readUsage(r.cfg.Servers)
+		if err != nil {
+			return nil, err
+		}
+		t, elapsed, err := r.runPhase(ctx, p)
+		after, gone := readUsage(r.cfg.Servers)
+		m.add(t, elapsed, after.since(before))
+		if err == nil {
+			err = gone
+		}
+		if err != nil {
+			return m, err
+		}
+	}
+	return m, nil
 }
 
 // start starts loops and dialers. The function that it returns ends them and
 // waits for them.
 func (r *run) start(ctx context.Context) (stop func(), err error) {
 	for i := range r.cfg.Threads {
-		l := &loop{run: r, tally: newTally()}
+		l := &loop{run: r, tally: newTally(0, 0, false)}
 		for k := range share(r.cfg.Clients, r.cfg.Threads, i) {
-			l.slots = append(l.slots, &slot{loop: l, index: int32(k)})
+			l.slots = append(l.slots, &slot{loop: l, index: int32(k), parser: r.cfg.Workload.Reader()})
 		}
 		if l.reactor, err = r.cfg.reactor(l); err == nil {
 			err = l.reactor.start()
@@ -303,6 +349,7 @@ func (r *run) progress(stage Stage, done, total uint64, share float64, failed ui
 	p := Progress{Stage: stage, Done: done, Total: total, Share: min(share, 1), Failed: failed}
 	if done >= r.shownDone && !r.shown.IsZero() {
 		p.Rate = float64(done-r.shownDone) / since.Seconds()
+		p.P99 = r.live.p99()
 	}
 	r.shown, r.shownDone = time.Now(), done
 	r.cfg.Progress(p)

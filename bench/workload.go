@@ -3,8 +3,7 @@ package bench
 import (
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
+	"math/bits"
 )
 
 // ErrConfig says that a configuration makes no sense.
@@ -19,8 +18,13 @@ type Workload interface {
 	About() string
 	// Target is the server that it is about.
 	Target() Endpoint
+	// Kinds are the names of the operations that it is made of, which are measured
+	// apart if there is more than one.
+	Kinds() []string
 	// Script makes one more source of its requests; each event loop has its own.
 	Script() Script
+	// Reader makes what finds the ends of the answers on one connection.
+	Reader() Reader
 }
 
 // A Script makes requests from their numbers. It serves one goroutine. The bytes
@@ -32,144 +36,178 @@ type Script interface {
 	Expect(n uint64) Expect
 }
 
-// Expect is what an answer must be.
-type Expect struct {
-	// Status is the right status.
-	Status int
-	// Body is the body, or its beginning if Node is set.
-	Body []byte
-	// Node says that the name of a node follows, which the client cannot know:
-	// anything without quotes, backslashes and control characters, then "}.
-	Node bool
+// A Reader finds the end of each answer on one connection, from pieces as they
+// come off the network. It serves one goroutine.
+type Reader interface {
+	// Next takes bytes from the connection. The bytes of piece and rest belong to
+	// the caller's b or to the Reader, and are valid until the next call, which
+	// takes rest or, if that is empty, what the connection brings next. After
+	// EventDone, call Reset. The errors wrap ErrMalformed.
+	Next(b []byte) (ev Event, piece, rest []byte, err error)
+	// Reset makes ready for the next answer.
+	Reset()
+	// Status is the status of the answer, once a piece of it or its end was
+	// reported: HTTP's own, else StatusReply or StatusError.
+	Status() int
+	// Close reports whether the server closes the connection behind this answer.
+	Close() bool
+	// Untouched reports whether no byte of an answer has come since Reset.
+	Untouched() bool
+	// Finish says that the connection was closed, and reports whether that
+	// completes the answer.
+	Finish() bool
 }
 
-// HTTPConfig describes requests of the public API.
-type HTTPConfig struct {
-	// Endpoint is the server. Required.
-	Endpoint Endpoint
-	// Headers are added to each request, as "Name: value".
-	Headers []string
-	// Keys are the keys asked about.
-	Keys Keys
-	// ValueSize is the length of the values in bytes, MinValueSize to
-	// MaxValueSize. Zero is the record of about 60 bytes that the seed's figures
-	// were taken with.
-	ValueSize int
-}
+// The statuses of protocols that have none, so that failures can be counted alike.
+const (
+	// StatusReply is that of a reply of any kind but an error.
+	StatusReply = 200
+	// StatusError is that of a reply that is an error.
+	StatusError = 500
+)
 
-// httpWorkload is a workload of which every request is made from one template
-// and every answer compared with another.
-type httpWorkload struct {
+// An operation is one kind of request of a scripted workload.
+type operation struct {
 	name  string
-	cfg   HTTPConfig
-	keyed bool
-	// fill builds the two templates.
-	fill func(cfg *HTTPConfig, request, answer *template)
-	node bool
+	items int  // the number of keys of a request
+	vary  bool // the values vary from write to write
+	// fill builds the templates of request and answer.
+	fill func(request, answer *template)
+	// status of the right answer; any says that its body is not compared.
+	status int
+	any    bool
 }
 
-// NewControl makes the workload that asks for GET /, which does nothing and
-// answers {}. The errors wrap ErrConfig.
-func NewControl(cfg HTTPConfig) (Workload, error) {
-	return newHTTP(httpWorkload{name: "control", cfg: cfg, fill: func(cfg *HTTPConfig, request, answer *template) {
-		request.add("GET " + cfg.Endpoint.Base + "/ HTTP/1.1\r\n")
-		addHeaders(cfg, request)
-		request.add("\r\n")
-		answer.add("{}")
-	}})
+// scripted is a workload of which every request is made from one of a few
+// templates, and every answer compared with another.
+type scripted struct {
+	name, about string
+	endpoint    Endpoint
+	keys        Keys
+	ops         []operation
+	reader      func() Reader
+	// pick says which operation request n is, and which of that operation's
+	// requests; nil if there is only one operation.
+	pick func(n uint64) (op int, nth uint64)
 }
 
-// NewPost makes the workload that writes with POST /api. The errors wrap
-// ErrConfig.
-func NewPost(cfg HTTPConfig) (Workload, error) {
-	return newHTTP(httpWorkload{name: "post", cfg: cfg, keyed: true, fill: func(cfg *HTTPConfig, request, answer *template) {
-		length := len(`{"key":"","data":}`) + len(cfg.Keys.Prefix) + keyDigits + valueSize(&cfg.Keys, cfg.ValueSize)
-		request.add("POST " + cfg.Endpoint.Base + "/api HTTP/1.1\r\n")
-		addHeaders(cfg, request)
-		request.add("Content-Type: application/json\r\nContent-Length: " + strconv.Itoa(length) + "\r\n\r\n")
-		request.add(`{"key":"`)
-		request.addKey(&cfg.Keys)
-		request.add(`","data":`)
-		request.addData(&cfg.Keys, cfg.ValueSize)
-		request.add("}")
-		answer.add(`{"data":`)
-		answer.addData(&cfg.Keys, cfg.ValueSize)
-		answer.add("}")
-	}})
-}
+func (w *scripted) Name() string     { return w.name }
+func (w *scripted) About() string    { return w.about }
+func (w *scripted) Target() Endpoint { return w.endpoint }
+func (w *scripted) Reader() Reader   { return w.reader() }
 
-// NewGet makes the workload that reads with GET /api?key=. The keys must have
-// been written, with NewPost of the same configuration. The errors wrap
-// ErrConfig.
-func NewGet(cfg HTTPConfig) (Workload, error) {
-	return newHTTP(httpWorkload{name: "get", cfg: cfg, keyed: true, node: true, fill: func(cfg *HTTPConfig, request, answer *template) {
-		request.add("GET " + cfg.Endpoint.Base + "/api?key=")
-		request.addKey(&cfg.Keys)
-		request.add(" HTTP/1.1\r\n")
-		addHeaders(cfg, request)
-		request.add("\r\n")
-		answer.add(`{"key":"`)
-		answer.addKey(&cfg.Keys)
-		answer.add(`","data":`)
-		answer.addData(&cfg.Keys, cfg.ValueSize)
-		answer.add(`,"node":"`)
-	}})
-}
-
-func addHeaders(cfg *HTTPConfig, t *template) {
-	t.add("Host: " + cfg.Endpoint.Host + "\r\n")
-	for _, h := range cfg.Headers {
-		t.add(strings.TrimSpace(h) + "\r\n")
+func (w *scripted) Kinds() (names []string) {
+	for _, op := range w.ops {
+		names = append(names, op.name)
 	}
+	return names
 }
 
-func newHTTP(w httpWorkload) (Workload, error) {
-	if w.cfg.Endpoint.Address == "" {
-		return nil, fmt.Errorf("%w: no endpoint", ErrConfig)
+func (w *scripted) Script() Script {
+	s := &script{workload: w, keys: w.keys, sides: make([]side, len(w.ops))}
+	for i, op := range w.ops {
+		op.fill(&s.sides[i].request.template, &s.sides[i].answer.template)
 	}
-	if err := checkHeaders(w.cfg.Headers); err != nil {
-		return nil, err
-	}
-	if err := checkValueSize(w.cfg.ValueSize); err != nil {
-		return nil, err
-	}
-	var err error
-	w.cfg.Keys, err = w.cfg.Keys.withDefaults()
-	return &w, err
-}
-
-func (w *httpWorkload) Name() string { return w.name }
-
-func (w *httpWorkload) Target() Endpoint { return w.cfg.Endpoint }
-
-func (w *httpWorkload) About() string {
-	switch {
-	case !w.keyed:
-		return "no key"
-	case w.cfg.Keys.Count == 1:
-		return fmt.Sprintf("1 key, values of %d bytes", valueSize(&w.cfg.Keys, w.cfg.ValueSize))
-	case w.cfg.Keys.Order == OrderSequential:
-		return fmt.Sprintf("%d keys in turn, values of %d bytes", w.cfg.Keys.Count, valueSize(&w.cfg.Keys, w.cfg.ValueSize))
-	default:
-		return fmt.Sprintf("%d keys at random, values of %d bytes", w.cfg.Keys.Count, valueSize(&w.cfg.Keys, w.cfg.ValueSize))
-	}
-}
-
-func (w *httpWorkload) Script() Script {
-	s := &httpScript{keys: w.cfg.Keys, node: w.node}
-	w.fill(&w.cfg, &s.request, &s.answer)
+	s.item = s.itemOf
 	return s
 }
 
-// httpScript is an event loop's copy of the templates.
-type httpScript struct {
-	keys            Keys
-	request, answer template
-	node            bool
+// script is an event loop's copy of the templates.
+type script struct {
+	workload *scripted
+	keys     Keys
+	sides    []side
+	item     func(item int) uint64
+	nth      uint64 // what itemOf is about
+	items    uint64
 }
 
-func (s *httpScript) Request(n uint64) []byte { return s.request.set(s.keys.Index(n)) }
+// side is request and answer of one operation.
+type side struct{ request, answer filled }
 
-func (s *httpScript) Expect(n uint64) Expect {
-	return Expect{Status: 200, Body: s.answer.set(s.keys.Index(n)), Node: s.node}
+// filled is a template and the request that it was made for last.
+type filled struct {
+	template
+	n    uint64
+	some bool
+}
+
+func (s *script) Request(n uint64) []byte {
+	op, nth := s.which(n)
+	return s.set(op, nth, n, &s.sides[op].request)
+}
+
+func (s *script) Expect(n uint64) Expect {
+	op, nth := s.which(n)
+	answer := &s.sides[op].answer
+	o := &s.workload.ops[op]
+	return Expect{Kind: op, Status: o.status, Body: s.set(op, nth, n, answer), Holes: answer.holes, Any: o.any}
+}
+
+func (s *script) which(n uint64) (op int, nth uint64) {
+	if s.workload.pick == nil {
+		return 0, n
+	}
+	return s.workload.pick(n)
+}
+
+// set makes the text of request n, which is the nth of operation op.
+func (s *script) set(op int, nth, n uint64, t *filled) []byte {
+	o := &s.workload.ops[op]
+	switch {
+	case o.items == 0 && !o.vary:
+		return t.text
+	case o.items == 1 && !o.vary:
+		return t.template.set(s.keys.Index(nth))
+	case t.some && t.n == n:
+		return t.text
+	}
+	t.n, t.some = n, true
+	s.nth, s.items = nth, uint64(o.items)
+	return t.fill(n, s.item)
+}
+
+// itemOf is the key of one of the items of a request.
+func (s *script) itemOf(item int) uint64 { return s.keys.Index(s.nth*s.items + uint64(item)) }
+
+// pickShare makes a pick of two operations: the first has a share of the requests,
+// 0 to 1, drawn by a generator that is a function of the seed and the number.
+func pickShare(share float64, seed uint64) func(n uint64) (int, uint64) {
+	limit := uint64(share * (1 << 53))
+	seed = mix(seed ^ 0x6d69786564)
+	return func(n uint64) (int, uint64) {
+		if mix(seed+n*golden64)>>11 < limit {
+			return 0, n
+		}
+		return 1, n
+	}
+}
+
+// pickRatio makes a pick of two operations that come as a to b, spread evenly, each
+// with a count of its own.
+func pickRatio(a, b uint64) func(n uint64) (int, uint64) {
+	before := func(n uint64) uint64 { // how many of the first n are the second one
+		high, low := bits.Mul64(n, b)
+		q, _ := bits.Div64(high, low, a+b)
+		return q
+	}
+	return func(n uint64) (int, uint64) {
+		second := before(n)
+		if before(n+1) > second {
+			return 1, second
+		}
+		return 0, n - second
+	}
+}
+
+// checkWorkload refuses what no scripted workload can be. The errors wrap
+// ErrConfig.
+func checkWorkload(endpoint Endpoint, headers []string, size int) error {
+	if endpoint.Address == "" {
+		return fmt.Errorf("%w: no endpoint", ErrConfig)
+	}
+	if err := checkHeaders(headers); err != nil {
+		return err
+	}
+	return checkValueSize(size)
 }

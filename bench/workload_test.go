@@ -78,7 +78,7 @@ func TestWorkloadRequests(t *testing.T) {
 			if err := json.Unmarshal(entry.Data, &object); err != nil {
 				t.Fatalf("data %s: %v", entry.Data, err)
 			}
-			if got := post.Expect(n); got.Status != 200 || got.Node || string(got.Body) != `{"data":`+string(entry.Data)+`}` {
+			if got := post.Expect(n); got.Status != 200 || len(got.Holes) > 0 || string(got.Body) != `{"data":`+string(entry.Data)+`}` {
 				t.Fatalf("post expects %s", got.Body)
 			}
 
@@ -86,8 +86,8 @@ func TestWorkloadRequests(t *testing.T) {
 			if request.Method != "GET" || request.URL.Path != "/base/api" || len(body) > 0 || request.URL.Query().Get("key") != entry.Key {
 				t.Fatalf("get %d asks for %s, post wrote %s", n, request.URL, entry.Key)
 			}
-			want := fmt.Sprintf(`{"key":"%s","data":%s,"node":"`, entry.Key, entry.Data)
-			if got := get.Expect(n); got.Status != 200 || !got.Node || string(got.Body) != want {
+			want := fmt.Sprintf(`{"key":"%s","data":%s,"node":""}`, entry.Key, entry.Data)
+			if got := get.Expect(n); got.Status != 200 || len(got.Holes) != 1 || got.Holes[0] != len(want)-2 || string(got.Body) != want {
 				t.Fatalf("get expects %s, want %s", got.Body, want)
 			}
 		}
@@ -100,7 +100,7 @@ func TestControlRequest(t *testing.T) {
 	if request.Method != "GET" || request.URL.Path != "/base/" || len(body) > 0 {
 		t.Fatalf("wrong request: %s %s", request.Method, request.URL)
 	}
-	if e := s.Expect(3); e.Status != 200 || string(e.Body) != "{}" || e.Node {
+	if e := s.Expect(3); e.Status != 200 || string(e.Body) != "{}" || len(e.Holes) > 0 {
 		t.Fatalf("expects %+v", e)
 	}
 }
@@ -201,7 +201,9 @@ func TestWorkloadAbout(t *testing.T) {
 
 func TestChecker(t *testing.T) {
 	plain := Expect{Body: []byte(`{"data":{}}`)}
-	node := Expect{Body: []byte(`{"key":"K","data":{},"node":"`), Node: true}
+	node := Expect{Body: []byte(`{"key":"K","data":{},"node":""}`), Holes: []int{len(`{"key":"K","data":{},"node":"`)}}
+	two := Expect{Body: []byte(`[5,"x",""]`), Holes: []int{2, 8}}
+	anything := Expect{Any: true}
 	for _, test := range []struct {
 		want  *Expect
 		body  string
@@ -222,6 +224,13 @@ func TestChecker(t *testing.T) {
 		{&node, "{\"key\":\"K\",\"data\":{},\"node\":\"a\n\"}", false},
 		{&node, `{"key":"K","data":null,"node":"a"}`, false},
 		{&node, `{"key":"K","data":{},"node":`, false},
+		{&two, `[57.25,"x","a"]`, true},
+		{&two, `[5,"x",""]`, true},
+		{&two, `[57.25,"y","a"]`, false},
+		{&two, `[57"25,"x","a"]`, false},
+		{&two, `[57.25,"x"]`, false},
+		{&anything, ``, true},
+		{&anything, `x`, true},
 	} {
 		for step := 1; step <= len(test.body)+1; step++ {
 			var c checker

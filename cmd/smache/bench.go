@@ -7,10 +7,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"slices"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/smache/smache/bench"
 )
@@ -21,62 +19,91 @@ const (
 	exitBenchInterrupted = 130 // stopped by a signal
 )
 
-// benchScenarios are the scenarios over HTTP, in the order in which bench runs
-// them when none is named.
-var benchScenarios = []string{"control", "post", "get"}
+// benchDefaults are the scenarios that bench runs when none is named, in order.
+var benchDefaults = []string{"control", "post", "get"}
 
-// benchConfig holds what the scenarios over HTTP were told.
+// benchConfig holds what the scenarios over a network were told.
 type benchConfig struct {
 	url, addr stringValue
 	headers   listValue
 	clients   intValue
 	requests  intValue
 	duration  durationValue
+	rate      floatValue
+	rounds    intValue
 	warmup    durationValue
 	timeout   durationValue
 	threads   intValue
 	keys      intValue
 	prefix    stringValue
 	order     choiceValue
+	skew      floatValue
 	seed      intValue
 	valueSize sizeValue
+	ttl       durationValue
+	vary      boolValue
+	batch     intValue
+	readShare floatValue
+	updates   intValue
+	reads     intValue
 	retry     boolValue
 	written   boolValue
-	json      boolValue
+	pids      listValue
+	label     stringValue
+	json, csv boolValue
+	html      stringValue
+	compare   stringValue
 	quiet     boolValue
+
+	keysGiven, readsGiven bool
 }
 
 func newBenchConfig() *benchConfig {
 	return &benchConfig{
 		url: bench.DefaultURL, clients: bench.DefaultClients, timeout: durationValue(bench.DefaultTimeout),
-		keys: 1, prefix: bench.DefaultPrefix, order: choiceValue{"random", []string{"random", "sequential"}}, seed: 1,
+		keys: 1, prefix: bench.DefaultPrefix, seed: 1, rounds: 1,
+		order: choiceValue{"random", []string{"random", "uniform", "zipf", "sequential"}}, skew: bench.DefaultSkew,
+		batch: bench.DefaultBatch, readShare: bench.DefaultReadShare,
 	}
 }
 
 // settings is the table of the flags. None has a variable: a measurement should
 // say in its command line all that it depends on.
 func (c *benchConfig) settings() []setting {
-	table := []setting{
+	return withoutVariables([]setting{
 		{name: "url", unit: "URL", value: &c.url, about: "The server to load: http://host:port, with a path in front of /api if there is one. Redirects are failures, and TLS is not spoken"},
 		{name: "addr", unit: "ADDRESS", value: &c.addr, about: "The same as host:port, or only a port; wins over --url"},
 		{name: "clients", unit: "COUNT", value: &c.clients, about: "Keep-alive connections, each with one request under way"},
 		{name: "requests", unit: "COUNT", value: &c.requests, about: fmt.Sprintf("Requests to send, exactly; %d if neither this nor --duration is given", bench.DefaultRequests)},
 		{name: "duration", unit: "DURATION", value: &c.duration, about: "Send for this long, in place of a number of requests"},
+		{name: "rate", unit: "PER-SECOND", value: &c.rate, about: "Send this many requests a second, answered or not (open loop), and count latency from the intended time; 0: each client sends when it was answered (closed loop)"},
+		{name: "rounds", unit: "COUNT", value: &c.rounds, about: "How often to measure, each time for --requests or --duration; their spread tells --compare what is noise"},
 		{name: "warmup", unit: "DURATION", value: &c.warmup, about: "Send for this long before, checked but not counted"},
 		{name: "timeout", unit: "DURATION", value: &c.timeout, about: "Longest to wait for a connection and for each answer"},
 		{name: "threads", unit: "COUNT", value: &c.threads, about: "Event loops; 0 is a quarter of the cores, and at least 1"},
-		{name: "keys", unit: "COUNT", value: &c.keys, about: "Different keys; the text of each is the prefix and ten digits"},
+		{name: "keys", unit: "COUNT", value: &c.keys, given: &c.keysGiven, about: fmt.Sprintf("Different keys; the text of each is the prefix and ten digits. location: the things, %d unless given", bench.DefaultThings)},
 		{name: "key-prefix", unit: "TEXT", value: &c.prefix, about: "What the keys begin with: letters, digits and -._~"},
-		{name: "order", unit: strings.Join(c.order.words, "|"), value: &c.order, about: "How the keys are gone through"},
+		{name: "order", unit: strings.Join(c.order.words, "|"), value: &c.order, about: "How the keys are gone through; random and uniform are the same"},
+		{name: "skew", unit: "NUMBER", value: &c.skew, about: "Exponent of --order zipf"},
 		{name: "seed", unit: "NUMBER", value: &c.seed, about: "Start of the random order; the same seed asks for the same keys"},
 		{name: "value-size", unit: "SIZE", value: &c.valueSize, about: fmt.Sprintf("Size of data, %d bytes to 16MiB; 0 is a position of 58 bytes", bench.MinValueSize)},
+		{name: "ttl", unit: "DURATION", value: &c.ttl, about: "Time to live of what is written; 0 is none, but for location, which takes 10s"},
+		{name: "vary", value: &c.vary, about: "Write other values each time; without it every write but the first is one of the same bytes. mixed and location always do"},
+		{name: "batch", unit: "COUNT", value: &c.batch, about: "Keys of each mget and mset, and of location's reads"},
+		{name: "read-share", unit: "SHARE", value: &c.readShare, about: "mixed: share of reads, 0 to 1"},
+		{name: "updates", unit: "PER-SECOND", value: &c.updates, about: "location: writes a second; 0 is each thing once"},
+		{name: "reads", unit: "PER-SECOND", value: &c.reads, given: &c.readsGiven, about: "location: reads a second of --batch things each; unless given, each thing once"},
 		{name: "header", unit: "TEXT", value: &c.headers, about: "A header for every request, Name: value; may be given again"},
 		{name: "retry", value: &c.retry, about: "Send a request once more if its connection was closed before any byte of the answer, as load balancers do; without it that is a failure"},
-		{name: "written", value: &c.written, about: "get does not write its keys first: an earlier run has"},
+		{name: "written", value: &c.written, about: "Do not write the keys before they are read: an earlier run has"},
+		{name: "server-pid", unit: "PID", value: &c.pids, about: "A process of the server on this machine, whose CPU time and memory are to be reported; may be given again. Linux only"},
+		{name: "label", unit: "TEXT", value: &c.label, about: "A name for the result, in JSON and comparisons"},
 		{name: "json", value: &c.json, about: "Print one JSON object per scenario, in place of text"},
+		{name: "csv", value: &c.csv, about: "Print a line of comma-separated values per scenario, in place of text"},
+		{name: "html", unit: "FILE", value: &c.html, about: "Write a page with charts, too: one file, which needs no other"},
+		{name: "compare", unit: "FILE", value: &c.compare, about: "Compare with the results that an earlier --json wrote, and say which differences are more than noise"},
 		{name: "quiet", value: &c.quiet, about: "Show no progress"},
-	}
-	return withoutVariables(table)
+	})
 }
 
 func withoutVariables(table []setting) []setting {
@@ -103,7 +130,7 @@ func runBench(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 	if err != nil {
 		return usageError(inv, "bench", err)
 	}
-	scenarios := benchScenarios
+	scenarios := benchDefaults
 	if len(rest) > 0 {
 		scenarios = rest[:1]
 	}
@@ -112,25 +139,32 @@ func runBench(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 		return usageError(inv, "bench", errors.New("write engine in front of the flags"))
 	case len(rest) > 1:
 		return usageError(inv, "bench", fmt.Errorf("unexpected argument %q", rest[1]))
-	case !slices.Contains(benchScenarios, scenarios[0]):
-		return usageError(inv, "bench", fmt.Errorf("there is no scenario %q: control, post, get, engine", scenarios[0]))
+	case benchScenario(scenarios[0]) == nil:
+		return usageError(inv, "bench", fmt.Errorf("there is no scenario %q: %s", scenarios[0], benchScenarioNames()))
+	case bool(cfg.json) && bool(cfg.csv):
+		return usageError(inv, "bench", errors.New("--json and --csv exclude each other"))
+	}
+	out, err := newBenchOutput(inv, cfg)
+	if err != nil {
+		return usageError(inv, "bench", err)
 	}
 	worst := exitOK
-	for i, name := range scenarios {
-		if i > 0 && !cfg.json {
-			fmt.Fprintln(stdout)
-		}
-		code := runScenario(inv, cfg, name)
+	for _, name := range scenarios {
+		code := runScenario(inv, cfg, out, name)
 		if code > exitBenchFailed {
 			return code
 		}
 		worst = max(worst, code)
 	}
+	if err := out.finish(); err != nil {
+		fmt.Fprintf(inv.stderr, "smache bench: cannot write the result: %v\n", err)
+		return exitBenchFailed
+	}
 	return worst
 }
 
 // runScenario measures one scenario and prints what came out.
-func runScenario(inv invocation, cfg *benchConfig, name string) int {
+func runScenario(inv invocation, cfg *benchConfig, out *benchOutput, name string) int {
 	run, err := cfg.run(name)
 	if err != nil {
 		return benchError(inv, err)
@@ -143,11 +177,7 @@ func runScenario(inv invocation, cfg *benchConfig, name string) int {
 		fmt.Fprint(inv.stderr, "\r\x1b[K")
 	}
 	if result != nil {
-		write := result.WriteText
-		if cfg.json {
-			write = result.WriteJSON
-		}
-		if err := write(inv.stdout); err != nil {
+		if err := out.add(result); err != nil {
 			fmt.Fprintf(inv.stderr, "smache bench: cannot write the result: %v\n", err)
 			return exitBenchFailed
 		}
@@ -161,46 +191,6 @@ func runScenario(inv invocation, cfg *benchConfig, name string) int {
 	default:
 		return exitOK
 	}
-}
-
-// run makes the configuration of a scenario.
-func (c *benchConfig) run(name string) (bench.Config, error) {
-	target := string(c.url)
-	if c.addr != "" {
-		target = string(c.addr)
-	}
-	endpoint, err := bench.ParseEndpoint(target)
-	if err != nil {
-		return bench.Config{}, err
-	}
-	http := bench.HTTPConfig{
-		Endpoint: endpoint, Headers: c.headers.items, ValueSize: int(c.valueSize),
-		Keys: bench.Keys{Prefix: string(c.prefix), Count: uint64(c.keys), Seed: uint64(c.seed)},
-	}
-	if c.order.word == "sequential" {
-		http.Keys.Order = bench.OrderSequential
-	}
-	run := bench.Config{
-		Clients: int(c.clients), Requests: uint64(c.requests), Duration: time.Duration(c.duration),
-		Warmup: time.Duration(c.warmup), Timeout: time.Duration(c.timeout), Threads: int(c.threads), Retry: bool(c.retry),
-	}
-	switch name {
-	case "control":
-		run.Workload, err = bench.NewControl(http)
-	case "post":
-		run.Workload, err = bench.NewPost(http)
-	default:
-		if run.Workload, err = bench.NewGet(http); err != nil {
-			break
-		}
-		if c.written {
-			break
-		}
-		http.Keys.Order = bench.OrderSequential
-		run.PrepareRequests = max(uint64(c.keys), 1)
-		run.Prepare, err = bench.NewPost(http)
-	}
-	return run, err
 }
 
 // benchError says what is wrong and finds the exit code.
@@ -218,41 +208,34 @@ func benchError(inv invocation, err error) int {
 	}
 }
 
-// showProgress draws one line over the last one.
-func showProgress(w io.Writer, name string, p bench.Progress) {
-	const width = 30
-	filled := int(p.Share * width)
-	failed := ""
-	if p.Failed > 0 {
-		failed = fmt.Sprintf("  %d FAILED", p.Failed)
-	}
-	rate := ""
-	if p.Stage != bench.StageConnect {
-		rate = fmt.Sprintf("  %.0f requests/s", p.Rate)
-	}
-	fmt.Fprintf(w, "\r\x1b[K%s: %-8s [%s%s] %3.0f%%  %d%s%s", name, p.Stage,
-		strings.Repeat("=", filled), strings.Repeat(" ", width-filled), p.Share*100, p.Done, rate, failed)
-}
-
 func printBenchHelp(w io.Writer) {
 	printUsage(w, "bench", newBenchConfig().settings())
 	fmt.Fprint(w, `
 Scenarios
   control  GET /, which does nothing
   post     POST /api: write --keys keys, again and again
-  get      GET /api?key=K: write the keys once, then read them
+  get      GET /api?key=K: read them
+  mixed    reads and writes, --read-share of them reads
+  mget     POST /api/mget: read --batch keys at a time
+  mset     POST /api/mset: write as many
+  location many moving things: --updates writes a second, each with --ttl, and
+           --reads reads a second of --batch things each, as an open loop
   engine   10,000 records written, then read, in this process, without HTTP;
            see smache bench engine --help
-Without one, control, post and get run one after the other.
+Without one, control, post and get run one after the other. What is read is
+written before, unless --written says that it is there.
 
 Every answer is compared with what it must be. Failures are counted by kind:
-connect, timeout, closed, status, content, malformed.
+connect, timeout, closed, status, content, malformed, and unsent: in an open loop,
+no connection was free.
 
 Exit codes: 0 all answers right, 1 failures, 2 usage, 4 no server, 130 interrupted
 
 Examples
   smache bench get
   smache bench post --addr 4000 --keys 100000 --duration 10s --warmup 2s
-  smache bench get --url http://10.0.0.7:4000 --clients 100 --json
+  smache bench mixed --keys 1000000 --order zipf --rate 20000 --duration 30s
+  smache bench get --rounds 7 --json > old.json
+  smache bench get --rounds 7 --compare old.json --html new.html
 `)
 }

@@ -3,10 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/csv"
 	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -39,6 +42,13 @@ func TestBenchNode(t *testing.T) {
 		{"get", "--keys", "50", "--order", "sequential", "--warmup", "10ms"},
 		{"get", "--keys", "5", "--value-size", "200KiB", "--threads", "2"},
 		{"post", "--keys", "50", "--duration", "50ms", "--retry", "--quiet"},
+		{"post", "--keys", "50", "--vary", "--ttl", "1m"},
+		{"get", "--keys", "50", "--vary", "--value-size", "400"},
+		{"get", "--keys", "2000", "--order", "zipf", "--rounds", "2"},
+		{"mixed", "--keys", "50", "--read-share", "0.5", "--rate", "5000"},
+		{"mget", "--keys", "50", "--batch", "7"},
+		{"mset", "--keys", "50", "--batch", "7", "--vary"},
+		{"location", "--keys", "300", "--rate", "2000"},
 		{"--header", "X-Test: 1", "control", "--url", "http://" + p.address},
 	} {
 		code, stdout, stderr := runBenchTest(t.Context(), append(append(small, "--json"), args...)...)
@@ -96,7 +106,18 @@ func TestBenchUsage(t *testing.T) {
 		{[]string{"get", "post"}, exitUsage, "unexpected argument"},
 		{[]string{"--json", "engine"}, exitUsage, "in front of the flags"},
 		{[]string{"--nothing"}, exitUsage, "--nothing"},
-		{[]string{"--order", "zipf"}, exitUsage, "--order"},
+		{[]string{"--order", "backwards"}, exitUsage, "--order"},
+		{[]string{"get", "--order", "zipf", "--keys", "5", "--skew", "11"}, exitUsage, "--skew"},
+		{[]string{"get", "--rate", "-1"}, exitUsage, "--rate"},
+		{[]string{"get", "--rate", "1e9"}, exitUsage, "--rate"},
+		{[]string{"mixed", "--read-share", "1.5"}, exitUsage, "--read-share"},
+		{[]string{"mget", "--batch", "1001"}, exitUsage, "--batch"},
+		{[]string{"location", "--updates", "100000000"}, exitUsage, "--updates"},
+		{[]string{"post", "--ttl", "1us"}, exitUsage, "--ttl"},
+		{[]string{"get", "--rounds", "101"}, exitUsage, "--rounds"},
+		{[]string{"get", "--server-pid", "x"}, exitUsage, "--server-pid"},
+		{[]string{"get", "--csv", "--json"}, exitUsage, "--csv"},
+		{[]string{"get", "--compare", "/nowhere"}, exitUsage, "--compare"},
 		{[]string{"--url", "https://127.0.0.1:1"}, exitUsage, "only http://"},
 		{[]string{"--clients", "10", "--requests", "9"}, exitUsage, "--clients"},
 		{[]string{"--timeout", "0.1ms"}, exitUsage, "--timeout"},
@@ -151,9 +172,38 @@ func TestBenchEngine(t *testing.T) {
 
 func TestBenchProgress(t *testing.T) {
 	var out bytes.Buffer
-	showProgress(&out, "get", bench.Progress{Stage: bench.StageMeasure, Done: 25_000, Total: 50_000, Share: .5, Rate: 1234.4, Failed: 2})
-	want := "\r\x1b[Kget: measure  [===============               ]  50%  25000  1234 requests/s  2 FAILED"
+	showProgress(&out, "get", bench.Progress{Stage: bench.StageMeasure, Done: 25_000, Total: 50_000, Share: .5, Rate: 1234.4, P99: 12_340_000, Failed: 2})
+	want := "\r\x1b[Kget: measure  [===============               ]  50%  25000  1234 requests/s  p99 12.3 ms  2 FAILED"
 	if out.String() != want {
 		t.Errorf("got %q, want %q", out.String(), want)
+	}
+}
+
+// What --json wrote is what --compare reads; --csv and --html tell the same.
+func TestBenchOutputs(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}") }))
+	defer server.Close()
+	dir := t.TempDir()
+	args := []string{"control", "--url", server.URL, "--clients", "4", "--requests", "40", "--rounds", "5", "--label", "first"}
+	code, stdout, stderr := runBenchTest(t.Context(), append(args, "--json")...)
+	if code != exitOK {
+		t.Fatalf("code %d, %s", code, stderr)
+	}
+	old, page := filepath.Join(dir, "old.json"), filepath.Join(dir, "page.html")
+	if err := os.WriteFile(old, []byte(stdout), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr = runBenchTest(t.Context(), append(args, "--compare", old, "--html", page)...)
+	if code != exitOK || !strings.Contains(stdout, "5 rounds before, 5 now") || !strings.Contains(stdout, "\nrequests/s ") {
+		t.Errorf("code %d, %s\n%s", code, stderr, stdout)
+	}
+	text, err := os.ReadFile(page)
+	if err != nil || !strings.Contains(string(text), "<svg") || !strings.Contains(string(text), "first: control") {
+		t.Errorf("%v: %.200s", err, text)
+	}
+	code, stdout, _ = runBenchTest(t.Context(), append(args, "--csv")...)
+	records, err := csv.NewReader(strings.NewReader(stdout)).ReadAll()
+	if code != exitOK || err != nil || len(records) != 2 || records[0][1] != "scenario" || records[1][1] != "control" || records[1][9] != "200" {
+		t.Errorf("code %d, %v, %q", code, err, records)
 	}
 }

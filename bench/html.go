@@ -1,0 +1,125 @@
+package bench
+
+import (
+	"fmt"
+	html "html/template"
+	"io"
+	"strconv"
+
+	_ "embed"
+)
+
+//go:embed page.html
+var pageText string
+
+var page = html.Must(html.New("page").Parse(pageText))
+
+// A pageResult is a result as the page shows it.
+type pageResult struct {
+	Title, About string
+	Cards        []pageRow
+	Charts       []pageChart
+	Settings     []pageRow
+	Differences  []Difference
+	Basis        string
+	Warning      string
+}
+
+type pageRow struct{ Name, Value string }
+
+type pageChart struct {
+	Title, Note string
+	SVG         html.HTML
+}
+
+// WriteHTML writes one page about results, which needs no other file: for each the
+// distribution of latency, the run over time and what it was told. Where before
+// holds one that is Comparable, it is drawn beside. The error is that of w.
+func WriteHTML(w io.Writer, results, before []*Result) error {
+	var list []pageResult
+	for _, r := range results {
+		var old *Result
+		for _, b := range before {
+			if Comparable(b, r) {
+				old = b
+				break
+			}
+		}
+		list = append(list, newPageResult(r, old))
+	}
+	return page.Execute(w, list)
+}
+
+func newPageResult(r, old *Result) pageResult {
+	p := pageResult{Title: r.Scenario, About: r.About, Settings: r.settings()}
+	if r.Label != "" {
+		p.Title = r.Label + ": " + r.Scenario
+	}
+	if r.CPU.Bottleneck {
+		p.Warning = "The generator itself was the bottleneck: a faster server would not show here."
+	}
+	p.Cards = []pageRow{
+		{"requests/s", fmt.Sprintf("%.0f", r.RequestsPerSecond)},
+		{"p50", milliseconds(r.Latency.P50)}, {"p99", milliseconds(r.Latency.P99)},
+		{"p99.9", milliseconds(r.Latency.P999)}, {"longest", milliseconds(r.Latency.Max)},
+		{"failed", strconv.FormatUint(r.Failed(), 10)},
+	}
+	if r.Server != nil {
+		p.Cards = append(p.Cards, pageRow{"server CPU", fmt.Sprintf("%.1f µs", r.Server.PerRequest)})
+	}
+	if len(r.Histogram.Count) > 0 {
+		p.Charts = []pageChart{
+			{"Latency by percentile", "milliseconds; both scales logarithmic", percentileChart(r, old)},
+			{"Distribution of latency", "requests, by milliseconds", histogramChart(r)},
+			{"Throughput over time", "right answers a second, by seconds", rateChart(r, old)},
+			{"p50 and p99 over time", "milliseconds, by seconds", latencyChart(r)},
+		}
+	}
+	if old != nil {
+		c := Compare(old, r)
+		p.Differences, p.Basis = c.Differences, "Rounds are compared by a rank test."
+		if !c.Rounds {
+			p.Basis = "Stretches of one run each: what differs from run to run is not in it."
+		}
+	}
+	return p
+}
+
+// settings is what the run was told, and what came of it beyond the charts.
+func (r *Result) settings() []pageRow {
+	rows := []pageRow{
+		{"Server", r.URL}, {"Clients", strconv.Itoa(r.Clients)}, {"Event loops", strconv.Itoa(r.Threads)},
+		{"Loop", "closed: each client sends when it was answered"},
+		{"Warm-up", fmt.Sprintf("%g s", r.WarmupSeconds)}, {"Time-out", fmt.Sprintf("%g s", r.TimeoutSeconds)},
+		{"Rounds", strconv.Itoa(max(len(r.Rounds), 1))},
+		{"Requests", fmt.Sprintf("%d in %.3f s, %d right", r.Requests, r.Seconds, r.OK)},
+		{"Connections", fmt.Sprintf("%d opened, %d ended during the run", r.Connections, r.Reconnects)},
+		{"Bytes", fmt.Sprintf("%d sent, %d received", r.BytesSent, r.BytesReceived)},
+		{"Generator CPU", fmt.Sprintf("%.2f µs per request, loops %.0f %% busy", r.CPU.PerRequest, r.CPU.Share*100)},
+	}
+	if r.Pace != nil {
+		rows[3].Value = fmt.Sprintf("open: %g requests a second intended", r.Rate)
+		rows = append(rows, pageRow{"Sent late", fmt.Sprintf("%d by more than 1 ms, %d by the generator's own fault", r.Pace.Late, r.Pace.LateBusy)})
+	}
+	for _, kind := range Failures() {
+		if n := r.Failures[kind.String()]; n > 0 {
+			rows = append(rows, pageRow{"Failed: " + kind.String(), fmt.Sprintf("%d, first: %s", n, r.Samples[kind.String()])})
+		}
+	}
+	for _, o := range r.Operations {
+		rows = append(rows, pageRow{o.Name, fmt.Sprintf("%d right, %d failed; p50 %s, p99 %s, p99.9 %s", o.OK, o.Failed,
+			milliseconds(o.Latency.P50), milliseconds(o.Latency.P99), milliseconds(o.Latency.P999))})
+	}
+	return rows
+}
+
+func milliseconds(ms float64) string {
+	switch {
+	case ms >= 100:
+		return fmt.Sprintf("%.0f ms", ms)
+	case ms >= 10:
+		return fmt.Sprintf("%.1f ms", ms)
+	default:
+		return fmt.Sprintf("%.2f ms", ms)
+	}
+}

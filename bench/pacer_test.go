@@ -1,0 +1,127 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"testing"
+	"time"
+)
+
+func TestConstantRate(t *testing.T) {
+	p, err := ConstantRate(4)
+	if err != nil || p.Due(0) != 0 || p.Due(6) != 1500*time.Millisecond || p.Rate() != 4 {
+		t.Errorf("%v, %v, %v", p.Due(0), p.Due(6), err)
+	}
+	if n := dueWithin(p, 2*time.Second); n != 8 {
+		t.Errorf("%d requests in 2 s", n)
+	}
+	for _, rate := range []float64{0, -1, 2 * MaxRate} {
+		if _, err := ConstantRate(rate); !errors.Is(err, ErrConfig) {
+			t.Errorf("rate %v: %v", rate, err)
+		}
+	}
+}
+
+// An open loop sends as many requests as it should, and not faster.
+func TestOpenLoop(t *testing.T) {
+	eachReactor(t, func(t *testing.T, with func(*loop) (reactor, error)) {
+		s := startCache(t, nil)
+		pacer, err := ConstantRate(1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		result, err := testRun(t, s.endpoint, func(c *Config) {
+			c.reactor, c.Pacer, c.Duration, c.Rounds = with, pacer, 100*time.Millisecond, 2
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if result.OK != 200 || result.Failed() != 0 || result.Seconds < .2 || s.requests.Load() != 200 || result.Rate != 1000 {
+			t.Errorf("%d seen: %+v", s.requests.Load(), result)
+		}
+		if len(result.Rounds) != 2 || result.Rounds[0].OK != 100 || result.Rounds[1].OK != 100 {
+			t.Errorf("rounds: %+v", result.Rounds)
+		}
+	})
+}
+
+// A server that stands still shows it in every request that should have been sent
+// meanwhile, also in those that were sent after.
+func TestOpenLoopCountsFromIntendedTime(t *testing.T) {
+	t.Parallel()
+	const stall = 200 * time.Millisecond
+	s := startCache(t, func(_ http.ResponseWriter, r *http.Request, n int64) bool {
+		if n == 1 {
+			select {
+			case <-time.After(stall):
+			case <-r.Context().Done():
+			}
+		}
+		return false
+	})
+	pacer, err := ConstantRate(1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	result, err := testRun(t, s.endpoint, func(c *Config) {
+		c.Clients, c.Threads, c.Requests, c.Pacer = 1, 1, 100, pacer
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// All of the 100 ms of intended times lie within the stall: even the last
+	// request waits for the second half of it.
+	if least := ms(stall - 100*time.Millisecond); result.OK != 100 || result.Latency.Min < least || result.Pace.Late < 99 {
+		t.Errorf("shortest %v ms, want %v; %+v", result.Latency.Min, least, result.Pace)
+	}
+	if result.Pace.LateBusy > result.Pace.Late {
+		t.Errorf("%+v", result.Pace)
+	}
+}
+
+// What no connection was free for is counted as a failure of its own kind.
+func TestOpenLoopUnsent(t *testing.T) {
+	t.Parallel()
+	hang := make(chan struct{})
+	s := startCache(t, func(http.ResponseWriter, *http.Request, int64) bool { <-hang; return false })
+	t.Cleanup(func() { close(hang) })
+	pacer, err := ConstantRate(1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	result, err := Run(context.Background(), Config{
+		Workload: mustWorkload(t, NewControl, HTTPConfig{Endpoint: s.endpoint}),
+		Clients:  2, Threads: 1, Requests: 50, Pacer: pacer, Timeout: 100 * time.Millisecond,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if result.OK != 0 || result.Failures["unsent"] == 0 || result.Failures["unsent"]+result.Requests != 50 ||
+		result.Failures["timeout"] != result.Requests {
+		t.Errorf("%+v", result)
+	}
+}
+
+func TestRing(t *testing.T) {
+	var r ring
+	slots := make([]slot, 100)
+	next := 0
+	for i := range slots {
+		r.push(&slots[i])
+		if i%3 == 2 {
+			if s := r.pop(); s != &slots[next] {
+				t.Fatal("not the first one")
+			}
+			next++
+		}
+	}
+	for ; next < 100; next++ {
+		if r.peek() != &slots[next] || r.pop() != &slots[next] {
+			t.Fatal("not the first one")
+		}
+	}
+	if r.peek() != nil {
+		t.Error("the ring is not empty")
+	}
+}

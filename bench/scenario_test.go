@@ -1,0 +1,154 @@
+package bench
+
+import (
+	"bytes"
+	"encoding/json"
+	"math"
+	"testing"
+	"time"
+)
+
+func TestZipf(t *testing.T) {
+	for _, skew := range []float64{.5, .99, 1, 2} {
+		k, err := Keys{Count: 1000, Order: OrderZipf, Skew: skew, Seed: 3}.withDefaults()
+		if err != nil {
+			t.Fatal(err)
+		}
+		const draws = 200_000
+		counts := make([]float64, 1000)
+		for n := range uint64(draws) {
+			counts[k.Index(n)]++
+		}
+		total := 0.0
+		for i := range counts {
+			total += math.Pow(float64(i+1), -skew)
+		}
+		for _, i := range []int{0, 1, 2, 9, 99} {
+			want := draws * math.Pow(float64(i+1), -skew) / total
+			if math.Abs(counts[i]-want) > 6*math.Sqrt(want)+1 {
+				t.Errorf("skew %v: key %d was drawn %v times, want %v", skew, i, counts[i], want)
+			}
+		}
+	}
+}
+
+func TestKeysOnly(t *testing.T) {
+	k, err := Keys{Only: []uint64{7, 9}, Order: OrderSequential}.withDefaults()
+	if err != nil || k.Count != 2 || k.Index(0) != 7 || k.Index(3) != 9 {
+		t.Errorf("%+v, %v", k, err)
+	}
+}
+
+func TestPickRatio(t *testing.T) {
+	pick := pickRatio(20_000, 5_000)
+	var counts [2]uint64
+	for n := range uint64(1000) {
+		op, nth := pick(n)
+		if nth != counts[op] {
+			t.Fatalf("request %d is number %d of operation %d, want %d", n, nth, op, counts[op])
+		}
+		counts[op]++
+	}
+	if counts[0] != 800 || counts[1] != 200 {
+		t.Errorf("%v", counts)
+	}
+	if op, nth := pickRatio(MaxRate, MaxRate)(warmupFirst); op != 0 || nth != warmupFirst/2 {
+		t.Errorf("operation %d, number %d", op, nth)
+	}
+}
+
+// The bodies of requests are JSON, the answers too, and both are about the same.
+func TestBatchRequests(t *testing.T) {
+	cfg := testHTTP(50, 400)
+	cfg.Batch, cfg.TTL, cfg.Vary = 7, 1500*time.Millisecond, true
+	mset, mget := mustWorkload(t, NewMset, cfg).Script(), mustWorkload(t, NewMget, cfg).Script()
+	for n := range uint64(5) {
+		request, body := readRequest(t, mset.Request(n))
+		var sent struct {
+			Entries []struct {
+				Key  string
+				Data json.RawMessage
+				TTL  float64
+			}
+		}
+		if err := json.Unmarshal(body, &sent); err != nil || request.URL.Path != "/base/api/mset" || len(sent.Entries) != 7 || sent.Entries[6].TTL != 1.5 {
+			t.Fatalf("%v: %s", err, body)
+		}
+		_, body = readRequest(t, mget.Request(n))
+		var asked struct{ Keys []string }
+		if err := json.Unmarshal(body, &asked); err != nil || len(asked.Keys) != 7 {
+			t.Fatalf("%v: %s", err, body)
+		}
+		answer := []byte(`{"results":[`)
+		for i, e := range sent.Entries {
+			if e.Key != asked.Keys[i] || len(e.Data) != 400 {
+				t.Fatalf("item %d of request %d: %s and %s, %d bytes", i, n, e.Key, asked.Keys[i], len(e.Data))
+			}
+			if i > 0 {
+				answer = append(answer, ',')
+			}
+			answer = append(append(append(append(answer, `{"key":"`+e.Key+`","data":`...), e.Data...), `,"node":"n`...), `"}`...)
+		}
+		answer = append(answer, "]}"...)
+		right := func(answer []byte) bool {
+			var c checker
+			want := mget.Expect(n)
+			c.take(answer, &want)
+			return c.right(&want)
+		}
+		if !right(answer) {
+			t.Errorf("%s is taken for wrong", answer)
+		}
+		if right(bytes.Replace(answer, []byte(asked.Keys[3]), []byte("bench-9999999999"), 2)) {
+			t.Error("another key's value is taken for right")
+		}
+	}
+}
+
+// Values differ from write to write, and what a write expects is what it sent.
+func TestVaryingValues(t *testing.T) {
+	cfg := testHTTP(1, 0)
+	cfg.Vary = true
+	s := mustWorkload(t, NewPost, cfg).Script()
+	seen := map[string]bool{}
+	for n := range uint64(100) {
+		_, body := readRequest(t, s.Request(n))
+		var entry struct{ Data json.RawMessage }
+		if err := json.Unmarshal(body, &entry); err != nil {
+			t.Fatal(err)
+		}
+		if want := `{"data":` + string(entry.Data) + `}`; string(s.Expect(n).Body) != want {
+			t.Fatalf("expects %s, want %s", s.Expect(n).Body, want)
+		}
+		seen[string(entry.Data)] = true
+	}
+	if len(seen) < 99 {
+		t.Errorf("%d values in 100 writes", len(seen))
+	}
+}
+
+// Each kind of operation is measured apart.
+func TestMixedOperations(t *testing.T) {
+	t.Parallel()
+	s := startCache(t, nil)
+	cfg := HTTPConfig{Endpoint: s.endpoint, Keys: Keys{Count: 20}, Vary: true}
+	mixed, err := NewMixed(cfg, .8)
+	if err != nil {
+		t.Fatal(err)
+	}
+	result, err := testRun(t, s.endpoint, func(c *Config) {
+		c.Workload, c.Requests = mixed, 1000
+		cfg.Keys.Order = OrderSequential
+		c.Prepare, c.PrepareRequests = mustWorkload(t, NewPost, cfg), 20
+	})
+	if err != nil || result.Failed() != 0 || result.OK != 1000 {
+		t.Fatalf("%+v, %v", result, err)
+	}
+	reads, writes := result.Operations[0], result.Operations[1]
+	if reads.Name != "get" || writes.Name != "post" || reads.OK+writes.OK != 1000 || reads.OK < 700 || reads.OK > 900 || writes.Latency.Max <= 0 {
+		t.Errorf("%+v", result.Operations)
+	}
+	if got := s.posts.Load(); got != int64(writes.OK)+20 {
+		t.Errorf("%d writes seen, %d counted", got, writes.OK)
+	}
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/smache/smache/bench"
+)
+
+// A benchOutput prints results as they come, and what is about all of them at the
+// end.
+type benchOutput struct {
+	cfg     *benchConfig
+	stdout  io.Writer
+	old     []*bench.Result // of --compare
+	results []*bench.Result
+}
+
+func newBenchOutput(inv invocation, cfg *benchConfig) (*benchOutput, error) {
+	o := &benchOutput{cfg: cfg, stdout: inv.stdout}
+	if cfg.compare == "" {
+		return o, nil
+	}
+	text, err := os.ReadFile(string(cfg.compare))
+	if err != nil {
+		return nil, fmt.Errorf("--compare: %w", err)
+	}
+	if o.old, err = bench.ReadResults(bytes.NewReader(text)); err != nil {
+		return nil, fmt.Errorf("--compare %s: %w", string(cfg.compare), err)
+	}
+	return o, nil
+}
+
+// add prints one result.
+func (o *benchOutput) add(r *bench.Result) error {
+	first := len(o.results) == 0
+	o.results = append(o.results, r)
+	switch {
+	case bool(o.cfg.json):
+		return r.WriteJSON(o.stdout)
+	case bool(o.cfg.csv):
+		if first {
+			if err := bench.WriteCSVHeader(o.stdout); err != nil {
+				return err
+			}
+		}
+		return r.WriteCSV(o.stdout)
+	}
+	if !first {
+		fmt.Fprintln(o.stdout)
+	}
+	if err := r.WriteText(o.stdout); err != nil {
+		return err
+	}
+	for _, old := range o.old {
+		if bench.Comparable(old, r) {
+			fmt.Fprintln(o.stdout)
+			return bench.Compare(old, r).WriteText(o.stdout)
+		}
+	}
+	if o.old != nil {
+		fmt.Fprintf(o.stdout, "\nCompared with before:   %s has no result of this scenario with the same keys\n", string(o.cfg.compare))
+	}
+	return nil
+}
+
+// finish writes the page.
+func (o *benchOutput) finish() error {
+	if o.cfg.html == "" {
+		return nil
+	}
+	var page bytes.Buffer
+	if err := bench.WriteHTML(&page, o.results, o.old); err != nil {
+		return err
+	}
+	return os.WriteFile(string(o.cfg.html), page.Bytes(), 0o644)
+}
+
+// showProgress draws one line over the last one.
+func showProgress(w io.Writer, name string, p bench.Progress) {
+	const width = 30
+	filled := int(p.Share * width)
+	failed := ""
+	if p.Failed > 0 {
+		failed = fmt.Sprintf("  %d FAILED", p.Failed)
+	}
+	rate := ""
+	if p.Stage != bench.StageConnect {
+		rate = fmt.Sprintf("  %.0f requests/s  p99 %s", p.Rate, shortTime(p.P99))
+	}
+	fmt.Fprintf(w, "\r\x1b[K%s: %-8s [%s%s] %3.0f%%  %d%s%s", name, p.Stage,
+		strings.Repeat("=", filled), strings.Repeat(" ", width-filled), p.Share*100, p.Done, rate, failed)
+}
+
+// shortTime writes a time in milliseconds with about three digits.
+func shortTime(d time.Duration) string {
+	ms := float64(d) / float64(time.Millisecond)
+	switch {
+	case ms >= 100:
+		return fmt.Sprintf("%.0f ms", ms)
+	case ms >= 10:
+		return fmt.Sprintf("%.1f ms", ms)
+	default:
+		return fmt.Sprintf("%.2f ms", ms)
+	}
+}
