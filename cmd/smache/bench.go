@@ -140,7 +140,7 @@ func runBench(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 	case len(rest) > 1:
 		return usageError(inv, "bench", fmt.Errorf("unexpected argument %q", rest[1]))
 	case benchScenario(scenarios[0]) == nil:
-		return usageError(inv, "bench", fmt.Errorf("there is no scenario %q: %s", scenarios[0], benchScenarioNames()))
+		return usageError(inv, "bench", fmt.Errorf("there is no scenario %q: %s", scenarios[0], strings.Join(benchScenarioNames(), ", ")))
 	case bool(cfg.json) && bool(cfg.csv):
 		return usageError(inv, "bench", errors.New("--json and --csv exclude each other"))
 	}

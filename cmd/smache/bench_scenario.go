@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/smache/smache/bench"
@@ -48,12 +47,12 @@ func benchScenario(name string) *benchMaker {
 	return nil
 }
 
-func benchScenarioNames() string {
-	var names []string
+// benchScenarioNames are the scenarios of bench, those without a network included.
+func benchScenarioNames() (names []string) {
 	for _, m := range benchMakers() {
 		names = append(names, m.name)
 	}
-	return strings.Join(append(names, "engine"), ", ")
+	return append(names, "engine")
 }
 
 // run makes the configuration of a scenario, which there must be.

@@ -1,9 +1,6 @@
 package main
 
-import (
-	"io"
-	"slices"
-)
+import "io"
 
 // tableOf gives the settings of a subcommand, as it would parse them, without
 // running it. The manual page and the completions are made of these tables, so that
@@ -35,7 +32,7 @@ type describedCommand struct {
 func (c *describedCommand) choices() []string {
 	switch c.name {
 	case "bench":
-		return append(slices.Clone(benchScenarios), "engine")
+		return benchScenarioNames()
 	case "completion":
 		return shellNames()
 	case "help":
