@@ -146,15 +146,15 @@ func (c *Config) plan(available int64) (plan MemoryPlan, large, medium int64, er
 	}
 	if c.LargeBudget > 0 {
 		large, medium = c.LargeBudget, mediumShare(c.LargeBudget)
-		plan, err = planMemory(c.Memory, shared, perConnection, c.MaxConnections, large+medium, available)
+		plan, err = planMemory(c.Memory, shared, c.Writers, perConnection, c.MaxConnections, large+medium, available)
 		return plan, large, medium, err
 	}
-	plan, err = planMemory(c.Memory, shared, perConnection, c.MaxConnections, 0, available)
+	plan, err = planMemory(c.Memory, shared, c.Writers, perConnection, c.MaxConnections, 0, available)
 	medium = plan.Large / 4
 	large = plan.Large - medium
 	if least := c.leastLarge(); err == nil && large < least {
 		large, medium = least, mediumShare(least)
-		plan, err = planMemory(c.Memory, shared, perConnection, c.MaxConnections, large+medium, available)
+		plan, err = planMemory(c.Memory, shared, c.Writers, perConnection, c.MaxConnections, large+medium, available)
 	}
 	return plan, large, medium, err
 }

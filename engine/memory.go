@@ -41,7 +41,7 @@ type MemoryPlan struct {
 // The costs that the plan counts on; docs/BENCHMARKS.md says how they were
 // measured.
 const (
-	entryIndexBytes = 76       // fastcache's map, just grown, and the slot's set
+	entryIndexBytes = 58       // fastcache's map, just grown: 39, and the slot's set
 	indexFixedBytes = 4 << 20  // the table of the slots and of the buckets
 	connectionBytes = 43 << 10 // buffers, context, a goroutine and a coroutine, at most; 21 KiB idle
 	tlsBytes        = 40 << 10 // buffers and keys of TLS, at most, on top; 12 KiB idle
@@ -58,22 +58,26 @@ var ErrMemory = errors.New("engine: not enough memory")
 
 // logBytes is the most that the buckets' logs can take, for an arena of this
 // size: twelve KiB for each chunk of 64 KiB that is full of the shortest pairs, and
-// a chunk's more for each bucket. Garbage counts, so the number of entries says
-// nothing. A writer's part of the arena is two chunks a bucket or more, unless
-// there is no more than one.
-func logBytes(arena int64) int64 { return (arena + max(arena/2, store.ArenaUnit)) * 3 / 16 }
+// a chunk's more for each bucket of each writer. Garbage counts, so the number of
+// entries says nothing.
+func logBytes(arena int64, writers int) int64 {
+	if writers == 0 {
+		writers = store.DefaultWriters(arena)
+	}
+	return (arena + min(int64(writers)*store.ArenaUnit, arena)) * 3 / 16
+}
 
-// PlanMemory divides total. cluster says that the node is one of several.
-// maxConnections and large may be zero, and are then derived: a sixth of the
+// PlanMemory divides total. cluster says that the node is one of several, writers how
+// many writers its store has, 0 for the store's default. maxConnections and large may be zero, and are then derived: a sixth of the
 // memory for connections, at most 10,000 of them, and an eighth for large bodies,
 // at most 64 MiB. available, if above zero, is what can be had; a total above it is
 // refused before anything is touched.
-func PlanMemory(total int64, cluster bool, maxConnections int, large, available int64) (MemoryPlan, error) {
-	return planMemory(total, cluster, connectionBytes, maxConnections, large, available)
+func PlanMemory(total int64, cluster bool, writers, maxConnections int, large, available int64) (MemoryPlan, error) {
+	return planMemory(total, cluster, writers, connectionBytes, maxConnections, large, available)
 }
 
 // planMemory is PlanMemory with what a connection costs.
-func planMemory(total int64, cluster bool, perConnection int64, maxConnections int, large, available int64) (MemoryPlan, error) {
+func planMemory(total int64, cluster bool, writers int, perConnection int64, maxConnections int, large, available int64) (MemoryPlan, error) {
 	if available > 0 && total > available {
 		return MemoryPlan{}, fmt.Errorf("%w: %s wanted and %s left; lower --memory",
 			ErrMemory, FormatBytes(total), FormatBytes(available))
@@ -91,24 +95,24 @@ func planMemory(total int64, cluster bool, perConnection int64, maxConnections i
 	}
 	p.Connections = int64(p.MaxConnections) * perConnection
 	rest := total - programBytes - p.Cluster - p.Connections - p.Large - indexFixedBytes
-	// About 55 parts in a hundred for the arena and the rest for the index balances
+	// About 60 parts in a hundred for the arena and the rest for the index balances
 	// the two for entries of 100 to 200 bytes of key and value.
-	p.Arena = max((rest*55/100+store.ArenaUnit/2)/store.ArenaUnit*store.ArenaUnit, store.ArenaUnit)
+	p.Arena = max((rest*60/100+store.ArenaUnit/2)/store.ArenaUnit*store.ArenaUnit, store.ArenaUnit)
 	// A fifth of what is left is the garbage collector's, so that it does not
 	// run all the time when everything is full.
-	entries := (rest - p.Arena - logBytes(p.Arena)) * 8 / 10 / entryIndexBytes
+	entries := (rest - p.Arena - logBytes(p.Arena, writers)) * 8 / 10 / entryIndexBytes
 	for entries < 10_000 && p.Arena > store.ArenaUnit {
 		p.Arena -= store.ArenaUnit
-		entries = (rest - p.Arena - logBytes(p.Arena)) * 8 / 10 / entryIndexBytes
+		entries = (rest - p.Arena - logBytes(p.Arena, writers)) * 8 / 10 / entryIndexBytes
 	}
 	if entries < 10_000 {
-		least := p.Connections + p.Large + p.Cluster + programBytes + indexFixedBytes + store.ArenaUnit + logBytes(store.ArenaUnit) + 2<<20
+		least := p.Connections + p.Large + p.Cluster + programBytes + indexFixedBytes + store.ArenaUnit + logBytes(store.ArenaUnit, writers) + 2<<20
 		return MemoryPlan{}, fmt.Errorf("%w: %s, of which %s go to %d connections and %s to large bodies; "+
 			"raise --memory to %s or more, or lower --max-connections or --large-budget",
 			ErrMemory, FormatBytes(total), FormatBytes(p.Connections), p.MaxConnections, FormatBytes(p.Large), FormatBytes(least))
 	}
 	p.MaxEntries = int(entries)
-	p.Index = entries*entryIndexBytes + logBytes(p.Arena) + indexFixedBytes
+	p.Index = entries*entryIndexBytes + logBytes(p.Arena, writers) + indexFixedBytes
 	p.Runtime = total - p.Arena - p.Index - p.Connections - p.Large - p.Cluster
 	p.GoLimit = total - p.Arena - foreignBytes
 	return p, nil

@@ -11,7 +11,7 @@ import (
 
 func TestPlanMemory(t *testing.T) {
 	for _, total := range []int64{112 << 20, 128 << 20, 256 << 20, 1 << 30, 8 << 30, 512 << 30} {
-		p, err := PlanMemory(total, false, 0, 0, 0)
+		p, err := PlanMemory(total, false, 0, 0, 0, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -29,12 +29,12 @@ func TestPlanMemory(t *testing.T) {
 		}
 	}
 	// The default is enough for the documented benchmark's 900 clients.
-	p, _ := PlanMemory(256<<20, false, 0, 0, 0)
+	p, _ := PlanMemory(256<<20, false, 0, 0, 0, 0)
 	if p.MaxConnections < 1000 || p.Arena < 96<<20 || p.MaxEntries < 300_000 {
 		t.Errorf("256 MiB are %+v", p)
 	}
 	// What the cluster takes is nobody else's.
-	c, err := PlanMemory(256<<20, true, 0, 0, 0)
+	c, err := PlanMemory(256<<20, true, 0, 0, 0, 0)
 	if sum := c.Arena + c.Index + c.Connections + c.Large + c.Cluster + c.Runtime; err != nil || c.Cluster != clusterBytes+c.Records || c.Records < 1<<20 || sum != c.Total || c.Runtime < programBytes {
 		t.Errorf("256 MiB in a cluster are %+v, %v", c, err)
 	}
@@ -57,7 +57,7 @@ func TestPlanMemoryRefuses(t *testing.T) {
 		{256 << 20, 0, 200 << 20, 0, []string{"--large-budget"}},
 		{2 << 30, 0, 0, 1 << 30, []string{"--memory", "2GiB", "1GiB"}},
 	} {
-		_, err := PlanMemory(c.total, false, c.connections, c.large, c.available)
+		_, err := PlanMemory(c.total, false, 0, c.connections, c.large, c.available)
 		if !errors.Is(err, ErrMemory) {
 			t.Errorf("%+v: %v", c, err)
 			continue
@@ -69,8 +69,8 @@ func TestPlanMemoryRefuses(t *testing.T) {
 		}
 	}
 	// What the message says is enough is enough.
-	if _, err := PlanMemory(80<<20, false, 300, 8<<20, 0); err == nil {
-		if _, err := PlanMemory(60<<20, false, 300, 8<<20, 0); err == nil {
+	if _, err := PlanMemory(80<<20, false, 0, 300, 8<<20, 0); err == nil {
+		if _, err := PlanMemory(60<<20, false, 0, 300, 8<<20, 0); err == nil {
 			t.Error("60 MiB should not do")
 		}
 	}

@@ -131,6 +131,9 @@ func startNode(inv invocation, cfg *serveConfig, service *service, closed protec
 	} else {
 		debug.SetMemoryLimit(limit)
 	}
+	if inv.env["GOGC"] == "" {
+		go paceCollector(inv.ctx)
+	}
 	maxBody, maxAnswer := node.Limits()
 	log.Info("memory", "total", engine.FormatBytes(plan.Total), "arena", engine.FormatBytes(plan.Arena),
 		"index", engine.FormatBytes(plan.Index), "connections", engine.FormatBytes(plan.Connections),

@@ -19,7 +19,7 @@ func (w *writer) decide(op *proto.Op) {
 	if w.mortal > 0 && w.live*100 > w.store.writerArena*(keepPercent-5) {
 		w.sweepUnderPressure()
 	}
-	h := w.store.hash(op.Key)
+	h := w.store.hash(op.Slot, op.Key)
 	old, check := w.replaced(op, &h)
 	var tag proto.ETag
 	if old != nil {
@@ -57,7 +57,7 @@ func (w *writer) lookup(slot uint16, key []byte, h *hash) *head {
 	if r == nil {
 		return nil
 	}
-	check := r.meta.check()
+	check := r.about().check()
 	body, ok := w.cache.HasGet(w.read[:0], h[:])
 	w.read = body
 	old := &w.old
@@ -82,9 +82,9 @@ func (w *writer) replaced(op *proto.Op, h *hash) (old *head, check uint32) {
 	if r == nil {
 		return nil, check
 	}
-	if op.Code == proto.OpSet && !op.IfMatch.Set && !op.IfNoneMatch.Set &&
-		r.meta&(metaExpires|metaPieces) == 0 && r.meta.check() != check {
-		w.old.size, w.old.length, w.old.expiry, w.old.pieces = r.meta.size(), unread, 0, false
+	if m := r.about(); op.Code == proto.OpSet && !op.IfMatch.Set && !op.IfNoneMatch.Set &&
+		m&(metaExpires|metaPieces) == 0 && m.check() != check {
+		w.old.size, w.old.length, w.old.expiry, w.old.pieces = m.size(), unread, 0, false
 		return &w.old, check
 	}
 	return w.lookup(uint16(op.Slot), op.Key, h), check
@@ -209,7 +209,7 @@ func (w *writer) young(h *hash, slot uint16, old *head) bool {
 	}
 	b := &w.buckets[bucketOf(h[:])]
 	r := w.slots[slot].find(h)
-	return uint64(uint32(b.head)-r.pos) < b.capacity()/2
+	return uint64(uint32(b.head)-r.position()) < b.capacity()/2
 }
 
 func (w *writer) touch(op *proto.Op, h *hash, old *head, term uint32) {

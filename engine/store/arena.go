@@ -53,7 +53,8 @@ func (w *writer) putHead(slot uint16, h *hash, next, old *head, keepPieces bool)
 		w.forget(slot, next.key)
 		return true
 	}
-	r.pos, r.meta = uint32(pos), metaOf(next)
+	r.move(uint32(pos))
+	r.describe(metaOf(next))
 	w.forgetHead(b, old.size, old.expiry != 0)
 	if old.pieces && !keepPieces {
 		w.dropPieces(h, old)
@@ -232,7 +233,7 @@ func (w *writer) retire(b *bucket, r *logRecord, keep bool) (moved int) {
 	set := &w.slots[r.slot]
 	var rec *record
 	set.each(r.home, func(c *record) bool {
-		if c.pos == uint32(r.pos) {
+		if c.position() == uint32(r.pos) {
 			rec = c
 		}
 		return rec != nil
@@ -240,7 +241,7 @@ func (w *writer) retire(b *bucket, r *logRecord, keep bool) (moved int) {
 	if rec == nil {
 		return 0 // replaced, deleted or moved since
 	}
-	h := rec.hash
+	h := rec.hash(r.slot)
 	var old head
 	if !w.readHead(r.slot, &h, &w.move, &old) {
 		w.lose(r.slot, &h)
@@ -256,9 +257,9 @@ func (w *writer) retire(b *bucket, r *logRecord, keep bool) (moved int) {
 		w.evict(r.slot, &h, &old)
 		return 0
 	}
-	rec.pos = uint32(pos)
+	rec.move(uint32(pos))
 	w.cache.Set(h[:], w.move)
-	w.indexed += int64(b.pushHead(r.home, r.slot, pos, size))
+	w.indexed += int64(b.pushHead(h.home(), r.slot, pos, size))
 	b.live -= int64(size) // it was counted already
 	w.pushed += uint64(size)
 	w.counters.moved.Add(1)
@@ -285,7 +286,7 @@ func (w *writer) retirePiece(b *bucket, r *logRecord, keep bool) (moved int) {
 		return 0
 	}
 	w.cache.Set(key[:], body)
-	w.indexed += int64(b.pushPiece(r.home, r.slot, r.id, r.index, pos, size))
+	w.indexed += int64(b.pushPiece(h.home(), r.slot, r.id, r.index, pos, size))
 	b.live -= int64(size)
 	w.pushed += uint64(size)
 	w.counters.moved.Add(1)
@@ -297,9 +298,9 @@ func (w *writer) retirePiece(b *bucket, r *logRecord, keep bool) (moved int) {
 // in w.other.
 func (w *writer) ownerOf(r *logRecord) (h hash, old head, ok bool) {
 	w.slots[r.slot].each(r.home, func(c *record) bool {
-		ok = w.readHead(r.slot, &c.hash, &w.other, &old) && old.pieces &&
+		h = c.hash(r.slot)
+		ok = w.readHead(r.slot, &h, &w.other, &old) && old.pieces &&
 			old.pieceID&logIDMask == r.id && r.index < len(old.salts)
-		h = c.hash
 		return ok
 	})
 	return h, old, ok
@@ -319,7 +320,7 @@ func (w *writer) lose(slot uint16, h *hash) {
 	w.counters.lost.Add(1)
 	w.forgetUnknown(slot)
 	if r := w.slots[slot].find(h); r != nil {
-		w.forgetHead(&w.buckets[bucketOf(h[:])], r.meta.size(), r.meta&metaExpires != 0)
+		w.forgetHead(&w.buckets[bucketOf(h[:])], r.about().size(), r.about()&metaExpires != 0)
 	}
 	w.dropRecord(slot, h)
 }

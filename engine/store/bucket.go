@@ -47,25 +47,26 @@ type bucket struct {
 	log [][]byte
 }
 
-// A record of a bucket's log: for a head, 8 bytes:
+// A record of a bucket's log: for a head, 6 bytes (little-endian):
 //
 //	offset size
-//	0      4   the home of the entry's hash; the top bit marks a piece
-//	4      2   the entry's slot
-//	6      2   offset of the pair in its chunk
+//	0      2   the upper 15 bits of the home of the entry's hash; the top bit marks
+//	           a piece
+//	2      2   the entry's slot
+//	4      2   offset of the pair in its chunk
 //
 // and for a piece 8 more: the low 48 bits of the id of the pieces, and the index
 // of the piece.
 const (
-	logPiece     uint32 = 1 << 31
-	logHeadSize         = 8
-	logPieceSize        = 16
+	logPiece     uint16 = 1 << homeLogBits
+	logHeadSize         = 6
+	logPieceSize        = 14
 	logIDMask    uint64 = 1<<48 - 1
 )
 
 // logRecord is a parsed record.
 type logRecord struct {
-	home  uint32
+	home  uint16
 	slot  uint16
 	pos   uint64
 	piece bool
@@ -99,7 +100,7 @@ func (b *bucket) settle() {
 	for {
 		log := b.log[b.chunk(b.tail)]
 		if b.tailOff < len(log) {
-			b.oldest = b.tail + uint64(binary.LittleEndian.Uint16(log[b.tailOff+6:]))
+			b.oldest = b.tail + uint64(binary.LittleEndian.Uint16(log[b.tailOff+4:]))
 			return
 		}
 		if b.head-b.tail < fcChunk {
@@ -122,43 +123,62 @@ func (b *bucket) pop(r *logRecord) bool {
 	}
 	pos := b.oldest
 	rec := b.log[b.chunk(b.tail)][b.tailOff:]
-	*r = logRecord{home: binary.LittleEndian.Uint32(rec), slot: binary.LittleEndian.Uint16(rec[4:]), pos: pos}
+	*r = logRecord{home: binary.LittleEndian.Uint16(rec), slot: binary.LittleEndian.Uint16(rec[2:]), pos: pos}
 	r.piece = r.home&logPiece != 0
 	b.tailOff += logHeadSize
 	if r.piece {
 		r.home &^= logPiece
-		tail := binary.LittleEndian.Uint64(rec[8:])
-		r.id, r.index = tail&logIDMask, int(tail>>48)
+		more := binary.LittleEndian.Uint64(rec[logHeadSize:])
+		r.id, r.index = more&logIDMask, int(more>>48)
 		b.tailOff += logPieceSize - logHeadSize
 	}
 	b.settle()
 	return true
 }
 
-// pushHead logs the pair of a head that was written at pos with size bytes.
+// pushHead logs the pair of a head that was written at pos with size bytes, and
+// returns by how many bytes the log has grown.
 func (b *bucket) pushHead(home uint32, slot uint16, pos uint64, size int) (grown int) {
-	return b.push(pos, size, uint64(home)|uint64(slot)<<32, 0, false)
+	log, before := b.logAt(pos)
+	*log = appendLog(*log, uint16(home>>(32-homeLogBits)), slot, pos)
+	b.pushed(pos, size)
+	return cap(*log) - before
 }
 
-// pushPiece logs the pair of a piece.
+// pushPiece logs the pair of a piece, likewise.
 func (b *bucket) pushPiece(home uint32, slot uint16, id uint64, index int, pos uint64, size int) (grown int) {
-	return b.push(pos, size, uint64(home|logPiece)|uint64(slot)<<32, id&logIDMask|uint64(index)<<48, true)
+	log, before := b.logAt(pos)
+	*log = appendLog(*log, uint16(home>>(32-homeLogBits))|logPiece, slot, pos)
+	*log = binary.LittleEndian.AppendUint64(*log, id&logIDMask|uint64(index)<<48)
+	b.pushed(pos, size)
+	return cap(*log) - before
 }
 
-func (b *bucket) push(pos uint64, size int, first, second uint64, piece bool) (grown int) {
-	log := &b.log[b.chunk(pos)]
-	before := cap(*log)
-	*log = binary.LittleEndian.AppendUint64(*log, first|pos%fcChunk<<48)
-	if piece {
-		*log = binary.LittleEndian.AppendUint64(*log, second)
+func appendLog(log []byte, home, slot uint16, pos uint64) []byte {
+	return binary.LittleEndian.AppendUint16(
+		binary.LittleEndian.AppendUint32(log, uint32(home)|uint32(slot)<<16), uint16(pos%fcChunk))
+}
+
+// logAt gives the log of the chunk at pos, and the capacity that it had so far. A new
+// one is made as long as the one before it was, and little more: most chunks hold as
+// many pairs as the last.
+func (b *bucket) logAt(pos uint64) (log *[]byte, before int) {
+	log = &b.log[b.chunk(pos)]
+	if before = cap(*log); before == 0 && pos >= fcChunk {
+		last := len(b.log[b.chunk(pos-fcChunk)])
+		*log = make([]byte, 0, last+last/32)
 	}
+	return log, before
+}
+
+// pushed notes that a pair was written.
+func (b *bucket) pushed(pos uint64, size int) {
 	empty := b.oldest == b.head
 	b.head = pos + uint64(size)
 	b.live += int64(size)
 	if empty {
 		b.settle()
 	}
-	return cap(*log) - before
 }
 
 // reset forgets everything, as fastcache's Reset does.

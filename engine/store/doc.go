@@ -54,14 +54,14 @@
 //
 //	arena  4  fastcache's lengths
 //	       8  the hash
-//	      20  the head; 8 more with a time to live, 8 more once the time to live
+//	      16  the head; 8 more with a time to live, 8 more once the time to live
 //	          of an unchanged value was renewed
 //	heap  25  to 40 fastcache's index, a map of two words
-//	      21  the slot's set: 16 in a table that is between 7/10 and 7/8 full
-//	      10  the bucket's log: 8 for each pair in the ring, garbage included
+//	      17  the slot's set: 13 in a table that is between 3/4 and 7/8 full
+//	       7  the bucket's log: 6 for each pair in the ring, garbage included
 //
-// together about 101 bytes. A value in pieces costs in addition, for each piece,
-// 23 bytes of the arena, 1 in the head, 16 in the log and an entry of fastcache's
+// together 82 to 91 bytes. A value in pieces costs in addition, for each piece,
+// 23 bytes of the arena, 1 in the head, 14 in the log and an entry of fastcache's
 // index.
 //
 // # Concurrency and bytes

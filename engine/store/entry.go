@@ -12,12 +12,13 @@ import (
 // front of it):
 //
 //	offset size
-//	 0      1   flags: 1 expires, 2 has an ETag of its own, 4 value is in pieces
-//	 1      2   length of the canonical key
-//	 3      5   written: monotonic milliseconds, on this process's clock
-//	 8      4   version: term
-//	12      8   version: hybrid logical clock
-//	20      8   expiry, monotonic nanoseconds         if flag 1
+//	 0      1   flags: 1 expires, 2 has an ETag of its own, 4 value is in pieces,
+//	            8 long key, 16 long term
+//	 1      5   written: monotonic milliseconds, on this process's clock
+//	 6      8   version: hybrid logical clock
+//	14      1   length of the canonical key, 2 bytes if flag 8
+//	 +      1   version: term, 4 bytes if flag 16
+//	 +      8   expiry, monotonic nanoseconds         if flag 1
 //	 +      8   ETag; without it the ETag is the clock  if flag 2
 //	 +     12   pieces: id (8), length of the value (4), then one salt byte
 //	            for each piece                         if flag 4
@@ -27,11 +28,14 @@ import (
 // The times are of this process: they never leave it (what moves to another node
 // takes remaining time and age along instead).
 const (
-	flagExpires byte = 1
-	flagETag    byte = 2
-	flagPieces  byte = 4
+	flagExpires  byte = 1
+	flagETag     byte = 2
+	flagPieces   byte = 4
+	flagLongKey  byte = 8
+	flagLongTerm byte = 16
 
-	headFixed   = 20
+	headLeast   = 16 // with a short key, a short term and nothing else
+	headMost    = headLeast + 1 + 3 + 8 + 8
 	headPieces  = 12
 	maxPieces   = 264 // 1 MiB in pieces of 4 KiB less what each costs, and some
 	writtenMask = 1<<40 - 1
@@ -61,18 +65,24 @@ type head struct {
 // parseHead reads a head that appendHead has written. It returns false for
 // anything else, which only a broken arena could hold.
 func parseHead(b []byte, h *head) bool {
-	if len(b) < headFixed {
+	if len(b) < headLeast {
 		return false
 	}
 	flags := b[0]
-	keyLen := int(binary.LittleEndian.Uint16(b[1:]))
 	h.size = len(b)
-	h.written = int64(binary.LittleEndian.Uint64(b[0:]) >> 24)
-	h.version.Term = binary.LittleEndian.Uint32(b[8:])
-	h.version.Clock = binary.LittleEndian.Uint64(b[12:])
+	h.written = int64(binary.LittleEndian.Uint64(b) >> 8 & writtenMask)
+	h.version.Clock = binary.LittleEndian.Uint64(b[6:])
 	h.expiry, h.etag = 0, proto.ETag(h.version.Clock)
 	h.pieces, h.salts = false, nil
-	b = b[headFixed:]
+	keyLen := int(b[14])
+	h.version.Term = uint32(b[15])
+	if flags&(flagLongKey|flagLongTerm) != 0 {
+		if b = parseLong(b, flags, &keyLen, &h.version.Term); b == nil {
+			return false
+		}
+	} else {
+		b = b[headLeast:]
+	}
 	if flags&flagExpires != 0 {
 		if len(b) < 8 {
 			return false
@@ -106,6 +116,26 @@ func parseHead(b []byte, h *head) bool {
 	return true
 }
 
+// parseLong reads the length of the key and the term where one of them is long, and
+// returns what follows, or nil.
+func parseLong(b []byte, flags byte, keyLen *int, term *uint32) []byte {
+	b = b[14:]
+	if flags&flagLongKey == 0 {
+		*keyLen, b = int(b[0]), b[1:]
+	} else {
+		*keyLen, b = int(binary.LittleEndian.Uint16(b)), b[2:]
+	}
+	switch {
+	case flags&flagLongTerm == 0 && len(b) >= 1:
+		*term = uint32(b[0])
+		return b[1:]
+	case flags&flagLongTerm != 0 && len(b) >= 4:
+		*term = binary.LittleEndian.Uint32(b)
+		return b[4:]
+	}
+	return nil
+}
+
 // appendHead appends the stored form of h: its value inline, or its pieces.
 func appendHead(dst []byte, h *head) []byte {
 	var flags byte
@@ -118,10 +148,20 @@ func appendHead(dst []byte, h *head) []byte {
 	if h.pieces {
 		flags |= flagPieces
 	}
-	dst = binary.LittleEndian.AppendUint64(dst,
-		uint64(flags)|uint64(len(h.key))<<8|uint64(h.written)<<24)
-	dst = binary.LittleEndian.AppendUint32(dst, h.version.Term)
-	dst = binary.LittleEndian.AppendUint64(dst, h.version.Clock)
+	if len(h.key) > 0xff {
+		flags |= flagLongKey
+	}
+	if h.version.Term > 0xff {
+		flags |= flagLongTerm
+	}
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(flags)|uint64(h.written)<<8|h.version.Clock<<48)
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(h.version.Clock>>16))
+	dst = binary.LittleEndian.AppendUint16(dst, uint16(h.version.Clock>>48))
+	if flags&(flagLongKey|flagLongTerm) == 0 {
+		dst = append(dst, byte(len(h.key)), byte(h.version.Term))
+	} else {
+		dst = appendLong(dst, flags, len(h.key), h.version.Term)
+	}
 	if flags&flagExpires != 0 {
 		dst = binary.LittleEndian.AppendUint64(dst, uint64(h.expiry))
 	}
@@ -136,6 +176,19 @@ func appendHead(dst []byte, h *head) []byte {
 	}
 	dst = append(dst, h.key...)
 	return append(dst, h.value...)
+}
+
+// appendLong writes the length of the key and the term where one of them is long.
+func appendLong(dst []byte, flags byte, keyLen int, term uint32) []byte {
+	if flags&flagLongKey == 0 {
+		dst = append(dst, byte(keyLen))
+	} else {
+		dst = binary.LittleEndian.AppendUint16(dst, uint16(keyLen))
+	}
+	if flags&flagLongTerm == 0 {
+		return append(dst, byte(term))
+	}
+	return binary.LittleEndian.AppendUint32(dst, term)
 }
 
 // expired reports whether the entry's time to live has passed at now: at the

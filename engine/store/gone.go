@@ -81,7 +81,7 @@ func (s *Store) Knows(slot proto.Slot, key []byte) (known bool) {
 	w := s.writer(slot)
 	w.exclusive(func() {
 		w.turn = w.clock.Now()
-		h := s.hash(key)
+		h := s.hash(slot, key)
 		known = w.lookup(uint16(slot), key, &h) != nil || w.record(uint16(slot), key) != nil
 	})
 	return known

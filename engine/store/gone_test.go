@@ -26,7 +26,7 @@ func checkRecords(t testing.TB, s *Store) {
 				for g, prev := m.first, (*gone)(nil); g != nil; g, prev = g.next, g {
 					inSlot++
 					bytes += goneCost(len(g.key))
-					h := s.hash([]byte(g.key))
+					h := s.hash(proto.SlotOf([]byte(g.key)), []byte(g.key))
 					if g.prev != prev || w.gone.items[g.key] != g || proto.SlotOf([]byte(g.key)) != proto.Slot(i) {
 						t.Errorf("the record of %q is not in its place", g.key)
 					}

@@ -124,12 +124,13 @@ func checkAccounts(t testing.TB, s *Store) {
 				n := 0
 				indexed += int64(len(set.records)) * recordSize
 				for _, r := range set.records {
-					if r.hash.isZero() {
+					if r.free() {
 						continue
 					}
+					h := r.hash(uint16(i))
 					n++
 					var e head
-					body, ok := w.cache.HasGet(nil, r.hash[:])
+					body, ok := w.cache.HasGet(nil, h[:])
 					if !ok || !parseHead(body, &e) {
 						t.Errorf("entry of slot %d is not in the arena", i)
 						continue
@@ -137,8 +138,8 @@ func checkAccounts(t testing.TB, s *Store) {
 					if e.check = 0; !e.pieces {
 						e.check = s.checkOf(e.value)
 					}
-					if r.meta != metaOf(&e) {
-						t.Errorf("record of slot %d says %#x, its head %#x", i, r.meta, metaOf(&e))
+					if r.about() != metaOf(&e) {
+						t.Errorf("record of slot %d says %#x, its head %#x", i, r.about(), metaOf(&e))
 					}
 					entries++
 					if e.expiry != 0 {
@@ -146,10 +147,10 @@ func checkAccounts(t testing.TB, s *Store) {
 					}
 					size := int64(kvOverhead + hashLen + len(body))
 					live += size
-					bucketLive[bucketOf(r.hash[:])] += size
+					bucketLive[bucketOf(h[:])] += size
 					left := e.length
 					for index, salt := range e.salts {
-						k := pieceKey(&r.hash, e.pieceID, index, salt)
+						k := pieceKey(&h, e.pieceID, index, salt)
 						piece, ok := w.cache.HasGet(nil, k[:])
 						if !ok || len(piece) != min(left, s.pieceSize) {
 							t.Errorf("piece %d of an entry is not in the arena", index)

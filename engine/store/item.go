@@ -26,8 +26,8 @@ func (s *Store) SlotKeys(slot proto.Slot) []string {
 		set := &w.slots[slot]
 		hashes = make([]hash, 0, set.n)
 		for i := range set.records {
-			if h := set.records[i].hash; !h.isZero() {
-				hashes = append(hashes, h)
+			if r := &set.records[i]; !r.free() {
+				hashes = append(hashes, r.hash(uint16(slot)))
 			}
 		}
 	})
@@ -76,7 +76,7 @@ func (s *Store) Item(slot proto.Slot, key, buf []byte, e *proto.Entry) (out []by
 
 func (w *writer) item(slot proto.Slot, key, buf []byte, e *proto.Entry) ([]byte, bool) {
 	w.turn = w.clock.Now()
-	h := w.store.hash(key)
+	h := w.store.hash(slot, key)
 	start := len(buf)
 	out, ok := w.cache.HasGet(buf, h[:])
 	var old head
@@ -118,7 +118,7 @@ func (s *Store) RemoveKey(slot proto.Slot, key []byte) {
 
 func (w *writer) removeKey(slot proto.Slot, key []byte) {
 	w.turn = w.clock.Now()
-	h := w.store.hash(key)
+	h := w.store.hash(slot, key)
 	if old := w.lookup(uint16(slot), key, &h); old != nil {
 		w.dropEntry(uint16(slot), &h, old)
 	}

@@ -138,8 +138,8 @@ func TestItemBroken(t *testing.T) {
 	put := set(s, "k", strings.Repeat("v", 100_000))
 	w := s.writers[0]
 	w.exclusive(func() {
-		old := w.lookup(uint16(slot), key("k"), ptr(s.hash(key("k"))))
-		k := pieceKey(ptr(s.hash(key("k"))), old.pieceID, 3, old.salts[3])
+		old := w.lookup(uint16(slot), key("k"), ptr(s.hash(slot, key("k"))))
+		k := pieceKey(ptr(s.hash(slot, key("k"))), old.pieceID, 3, old.salts[3])
 		w.cache.Del(k[:])
 	})
 	if _, found := item(s, "k"); found {

@@ -35,7 +35,7 @@ func (w *writer) mergeEntry(slot proto.Slot, e *proto.Entry) proto.Status {
 	op := &w.scratch
 	e.Into(op)
 	op.Slot = slot
-	h := w.store.hash(e.Key)
+	h := w.store.hash(slot, e.Key)
 	old := w.lookup(uint16(slot), e.Key, &h)
 	if e.Gone {
 		w.mergeGone(op, &h, old)

@@ -13,9 +13,15 @@ import (
 // value, for a million entries whose value has 100 bytes. Run it with
 // -benchtime 1x.
 func BenchmarkEntryOverhead(b *testing.B) {
-	const n, valueLen = 1_000_000, 100
+	b.Run("1M", func(b *testing.B) { benchmarkOverhead(b, 1_000_000, 8) })
+	b.Run("10M", func(b *testing.B) { benchmarkOverhead(b, 10_000_000, 47) })
+}
+
+// benchmarkOverhead writes n entries to an arena of so many units.
+func benchmarkOverhead(b *testing.B, n int, units int64) {
+	const valueLen = 100
 	for b.Loop() {
-		s, err := New(Config{ArenaBytes: 8 * ArenaUnit, Writers: 1, MaxEntries: 2 * n})
+		s, err := New(Config{ArenaBytes: units * ArenaUnit, Writers: 1, MaxEntries: 2 * n})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -50,11 +56,12 @@ func BenchmarkEntryOverhead(b *testing.B) {
 			}
 		}
 		arena := float64(st.PushedBytes) - float64(n*valueLen) - float64(keyBytes)
-		b.ReportMetric((arena+heap)/n, "B/entry")
-		b.ReportMetric(arena/n, "arena-B/entry")
-		b.ReportMetric(float64(sets)/n, "sets-B/entry")
-		b.ReportMetric(float64(logs)/n, "logs-B/entry")
-		b.ReportMetric((heap-float64(sets)-float64(logs))/n, "map-B/entry")
+		each := func(bytes float64, of string) { b.ReportMetric(bytes/float64(n), of+"B/entry") }
+		each(arena+heap, "")
+		each(arena, "arena-")
+		each(float64(sets), "sets-")
+		each(float64(logs), "logs-")
+		each(heap-float64(sets)-float64(logs), "map-")
 		_ = s.Close()
 	}
 }

@@ -82,7 +82,7 @@ func submitter(s *Store, kind string) (submit func(op *proto.Op, wait chan struc
 	default:
 		bodies := sync.Pool{New: func() any { return new([]byte) }}
 		return func(op *proto.Op, _ chan struct{}) {
-			h := s.hash(op.Key)
+			h := s.hash(op.Slot, op.Key)
 			body := bodies.Get().(*[]byte)
 			*body = appendHead((*body)[:0], &head{key: op.Key, value: op.Value})
 			w.cache.Set(h[:], *body)

@@ -18,7 +18,7 @@ func (s *Store) get(op *proto.Op) {
 		s.getHeld(op)
 		return
 	}
-	h := s.hash(op.Key)
+	h := s.hash(op.Slot, op.Key)
 	w := s.writer(op.Slot)
 	for range readTries {
 		if _, ok := s.tryGet(w, &h, op); ok {
@@ -37,7 +37,7 @@ func (s *Store) getInTurn(w *writer, h hash, op *proto.Op) {
 // getSlow reads in the writer's turn. It is a function of its own because the
 // hash, which its closure takes along, is put on the heap here.
 func (s *Store) getSlow(w *writer, op *proto.Op) {
-	h := s.hash(op.Key)
+	h := s.hash(op.Slot, op.Key)
 	w.exclusive(func() {
 		if _, ok := s.tryGet(w, &h, op); !ok {
 			s.dropBroken(w, &h, op)

@@ -132,7 +132,7 @@ func (w *writer) confirm(op *proto.Op) {
 
 // getHeld is get for slots that change hands.
 func (s *Store) getHeld(op *proto.Op) {
-	h := s.hash(op.Key)
+	h := s.hash(op.Slot, op.Key)
 	w := s.writer(op.Slot)
 	role := &s.roles[op.Slot]
 	start := len(op.Out)

@@ -51,11 +51,11 @@ func (w *writer) dropSome(slot uint16, at int) (n, next int) {
 		if at >= len(set.records) {
 			at = 0
 		}
-		h := set.records[at].hash
-		if h.isZero() {
+		if set.records[at].free() {
 			at++
 			continue
 		}
+		h := set.records[at].hash(slot)
 		var e head
 		if w.readHead(slot, &h, &w.move, &e) {
 			w.dropEntry(slot, &h, &e)

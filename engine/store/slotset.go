@@ -5,40 +5,76 @@ import (
 	"hash/maphash"
 )
 
-// hash finds a key within one process: SipHash-2-4 of the canonical key, under
-// the process's secret, so that nobody can choose keys that meet. It is as long
-// as what fastcache finds a pair by, xxhash64 of the key given to it, which is
-// one-to-one for keys of 8 bytes: more bits here would keep no more keys apart.
+// hash finds a key within one process, and is what fastcache finds its entry by:
+//
+//	offset size
+//	0      2   the key's slot
+//	2      6   lower 48 bits of SipHash-2-4 of the canonical key, under the process's
+//	           secret, so that nobody can choose keys that meet
+//
+// It is as long as fastcache's own hash, xxhash64, which is one-to-one for keys of 8
+// bytes: more bits here would keep no more keys apart. Two keys with one hash are in
+// one slot; where a slot has a thousand entries, two of them meet with a chance of
+// one in 500 million.
 //
 // Two keys with one hash are two keys nevertheless: whoever reads a head for a
 // key compares the key, and whoever reads it for a record compares the slot
 // (writer.readHead). The later of the two is stored, the other is lost.
 type hash [hashLen]byte
 
-// home is where a hash is looked for first, and what the log of a bucket keeps
-// of it. 31 bits: the log has another use for the last one.
-func (h *hash) home() uint32 { return binary.LittleEndian.Uint32(h[:]) &^ logPiece }
+// tail is the part of a hash that the set of its slot keeps.
+type tail [hashLen - 2]byte
 
-func (h *hash) isZero() bool { return *h == hash{} }
+func (h *hash) tail() tail { return tail(h[2:]) }
 
-// record is one entry of a slot: its hash, where its head lies in the ring of its
-// bucket (the low 32 bits of the position), and what a write has to know of an
-// entry to replace it unread.
+// home is where the tail is looked for first. The upper homeLogBits bits of it are
+// what the log of a bucket keeps; see slotSet.each.
+func (t *tail) home() uint32 { return binary.LittleEndian.Uint32(t[:]) }
+
+func (h *hash) home() uint32 { return binary.LittleEndian.Uint32(h[2:]) }
+
+const homeLogBits = 15
+
+// record is one entry of a slot: its hash less the slot, where its head lies in the
+// ring of its bucket (the low 32 bits of the position), and what a write has to know
+// of an entry to replace it unread. There is one for each entry that a node holds,
+// so it has no padding.
 type record struct {
-	hash hash
-	pos  uint32
-	meta meta
+	tail tail // all zero: the place is free
+	pos  [4]byte
+	meta [3]byte
 }
 
-// meta is what a record says of its head:
+func (r *record) free() bool { return r.tail == tail{} }
+
+// hash gives the hash of a record in the set of slot.
+func (r *record) hash(slot uint16) (h hash) {
+	binary.LittleEndian.PutUint16(h[:], slot)
+	copy(h[2:], r.tail[:])
+	return h
+}
+
+func (r *record) position() uint32 { return binary.LittleEndian.Uint32(r.pos[:]) }
+
+// move notes that the head lies elsewhere.
+func (r *record) move(pos uint32) { binary.LittleEndian.PutUint32(r.pos[:], pos) }
+
+func (r *record) about() meta {
+	return meta(r.meta[0]) | meta(r.meta[1])<<8 | meta(r.meta[2])<<16
+}
+
+func (r *record) describe(m meta) { r.meta = [3]byte{byte(m), byte(m >> 8), byte(m >> 16)} }
+
+// meta is what a record says of its head, in 24 bits:
 //
 //	bit  0   length of the head, as stored, 13 bits: at most 5,157
 //	    13   the entry expires
 //	    14   the value is in pieces
-//	    15   check of the value, 17 bits; 0 if it is in pieces
+//	    15   check of the value, 9 bits; 0 if it is in pieces
 //
 // The check is the upper bits of a hash of the value. It only spares the look at a
-// value that differs: values whose checks are equal are compared byte by byte.
+// value that differs, but for one in 512: values whose checks are equal are compared
+// byte by byte.
 type meta uint32
 
 const (
@@ -46,6 +82,7 @@ const (
 	metaExpires    meta = 1 << 13
 	metaPieces     meta = 1 << 14
 	metaCheckShift      = 15
+	metaBits            = 24
 )
 
 func metaOf(h *head) meta {
@@ -67,15 +104,14 @@ func (m meta) check() uint32 { return uint32(m >> metaCheckShift) }
 // checkOf gives the check of a value. maphash takes half of xxhash's time for
 // short values.
 func (s *Store) checkOf(value []byte) uint32 {
-	return uint32(maphash.Bytes(s.seed, value) >> (32 + metaCheckShift))
+	return uint32(maphash.Bytes(s.seed, value) >> (64 - metaBits + metaCheckShift))
 }
 
 // slotSet is the set of the entries of one slot: what fastcache alone cannot
 // list, count or drop. A hash table with open addressing, linear probing and
-// backward-shift deletion; free places hold the zero hash. It grows by a
-// quarter, for memory counts here: 65,536 of these carry every entry of a node.
-// The zero value is an empty set. One writer uses it, in its turn. The struct is
-// half a cache line: writes touch slots at random.
+// backward-shift deletion. It grows by an eighth, for memory counts here: 65,536 of
+// these carry every entry of a node. The zero value is an empty set. One writer uses
+// it, in its turn. The struct is half a cache line: writes touch slots at random.
 type slotSet struct {
 	records []record
 	n       uint32
@@ -85,10 +121,17 @@ type slotSet struct {
 // reduction"), in another order for each length. In one and the same order, a
 // table that shrinks while it is emptied from one end, as the sweeper and DropSlot
 // do, would crowd what is left into one end of the next: each removal would then
-// take as long as there are records.
+// take as long as there are records. Homes with the same upper homeLogBits bits
+// stay neighbours. It takes three multiplications: of so few bits, fewer keep much of
+// the order.
 func (s *slotSet) place(home uint32) int {
+	const low, mask = 32 - homeLogBits, 1<<homeLogBits - 1
 	n := uint64(len(s.records))
-	return int(uint64(home*(uint32(n)*0x9e3779b1|1)) * n >> 32)
+	odd := uint32(n)*0x9e3779b1 | 1
+	upper := home >> low * odd & mask
+	upper = (upper ^ upper>>7) * 0x4c95 & mask
+	upper = (upper ^ upper>>8) * odd
+	return int(uint64(upper<<low|home&(1<<low-1)) * n >> 32)
 }
 
 // find gives the record of h, or nil. The pointer is good until the next insert
@@ -97,12 +140,13 @@ func (s *slotSet) find(h *hash) *record {
 	if s.n == 0 {
 		return nil
 	}
-	for i := s.place(h.home()); ; {
+	t := h.tail()
+	for i := s.place(t.home()); ; {
 		r := &s.records[i]
-		if r.hash == *h {
+		if r.tail == t {
 			return r
 		}
-		if r.hash.isZero() {
+		if r.free() {
 			return nil
 		}
 		if i++; i == len(s.records) {
@@ -111,36 +155,51 @@ func (s *slotSet) find(h *hash) *record {
 	}
 }
 
-// each calls visit for the records with this home until it returns true.
-func (s *slotSet) each(home uint32, visit func(*record) bool) {
+// each calls visit for the records whose homes have these upper homeLogBits bits,
+// until it returns true.
+func (s *slotSet) each(upper uint16, visit func(*record) bool) {
 	if s.n == 0 {
 		return
 	}
-	for i := s.place(home); ; {
+	const low = 32 - homeLogBits
+	home := uint32(upper) << low
+	i := s.place(home)
+	// In a table that is larger than there are such homes, they begin at several
+	// places, and free ones may lie between.
+	between := s.place(home|(1<<low-1)) - i
+	for {
 		r := &s.records[i]
-		if r.hash.isZero() || r.hash.home() == home && visit(r) {
+		if r.free() {
+			if between <= 0 {
+				return
+			}
+		} else if r.tail.home()>>low == uint32(upper) && visit(r) {
 			return
 		}
+		between--
 		if i++; i == len(s.records) {
 			i = 0
 		}
 	}
 }
 
-// insert adds h, which must not be there, and gives its record. It returns by
-// how many records the table has grown.
+// insert adds h, which must not be there. It returns by how many records the table
+// has grown.
 func (s *slotSet) insert(h *hash, pos uint32, m meta) (grown int) {
 	if (int(s.n)+1)*8 > len(s.records)*7 {
-		grown = s.resize(len(s.records) + len(s.records)/4 + 3)
+		grown = s.resize(len(s.records) + len(s.records)/8 + 3)
 	}
-	s.put(record{*h, pos, m})
+	r := record{tail: h.tail()}
+	r.move(pos)
+	r.describe(m)
+	s.put(r)
 	s.n++
 	return grown
 }
 
 func (s *slotSet) put(r record) {
-	i := s.place(r.hash.home())
-	for !s.records[i].hash.isZero() {
+	i := s.place(r.tail.home())
+	for !s.records[i].free() {
 		if i++; i == len(s.records) {
 			i = 0
 		}
@@ -148,13 +207,15 @@ func (s *slotSet) put(r record) {
 	s.records[i] = r
 }
 
-// resize moves the set to a table of n records, and returns by how many records
-// that is more than before.
+// resize moves the set to a table of n records, or as many more as cost nothing in
+// what the Go heap hands out, and returns by how many records that is more than
+// before.
 func (s *slotSet) resize(n int) int {
 	old := s.records
-	s.records = make([]record, n)
+	s.records = append([]record(nil), make([]record, n)...)
+	s.records = s.records[:cap(s.records)]
 	for _, r := range old {
-		if !r.hash.isZero() {
+		if !r.free() {
 			s.put(r)
 		}
 	}
@@ -167,9 +228,10 @@ func (s *slotSet) remove(h *hash) (removed bool, grown int) {
 	if s.n == 0 {
 		return false, 0
 	}
-	i, n := s.place(h.home()), len(s.records)
-	for s.records[i].hash != *h {
-		if s.records[i].hash.isZero() {
+	t := h.tail()
+	i, n := s.place(t.home()), len(s.records)
+	for s.records[i].tail != t {
+		if s.records[i].free() {
 			return false, 0
 		}
 		if i++; i == n {
@@ -183,10 +245,10 @@ func (s *slotSet) remove(h *hash) (removed bool, grown int) {
 			j = 0
 		}
 		r := &s.records[j]
-		if r.hash.isZero() {
+		if r.free() {
 			break
 		}
-		home := s.place(r.hash.home())
+		home := s.place(r.tail.home())
 		if i <= j && (home <= i || home > j) || i > j && home <= i && home > j {
 			s.records[i] = *r
 			i = j

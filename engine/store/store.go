@@ -97,7 +97,7 @@ func New(cfg Config) (*Store, error) {
 		cfg.ArenaBytes = ArenaUnit
 	}
 	if cfg.Writers == 0 {
-		cfg.Writers = defaultWriters(cfg.ArenaBytes)
+		cfg.Writers = DefaultWriters(cfg.ArenaBytes)
 	}
 	if cfg.Writers < 0 || bits.OnesCount(uint(cfg.Writers)) != 1 || cfg.ArenaBytes <= 0 ||
 		cfg.ArenaBytes%(ArenaUnit*int64(cfg.Writers)) != 0 {
@@ -130,7 +130,7 @@ func New(cfg Config) (*Store, error) {
 	}
 	capacity := int(s.writerArena / fcBuckets)
 	s.pieceSize, s.inlineMax = pieceLayout(capacity)
-	largestHead := kvOverhead + hashLen + headFixed + 16 + proto.MaxCanonicalLen + max(s.inlineMax, headPieces+maxPieces)
+	largestHead := kvOverhead + hashLen + headMost + proto.MaxCanonicalLen + max(s.inlineMax, headPieces+maxPieces)
 	s.reserve = 2 * uint64(max(largestHead, s.pieceSize+kvOverhead+pieceKeyLen))
 	largest := min(int(s.writerArena/64), s.pieceSize*maxPieces)
 	if s.maxValue = cfg.MaxValue; s.maxValue == 0 {
@@ -157,7 +157,9 @@ func New(cfg Config) (*Store, error) {
 	return s, nil
 }
 
-func defaultWriters(arena int64) int {
+// DefaultWriters is the number of writers of an arena of so many bytes, unless Config
+// says another.
+func DefaultWriters(arena int64) int {
 	n := 1
 	for n*2 <= runtime.GOMAXPROCS(0)/2 && n < 16 && arena%(ArenaUnit*int64(n)*2) == 0 && arena/int64(n*2) >= 2*ArenaUnit {
 		n *= 2
@@ -186,9 +188,10 @@ func newWriter(s *Store, index int, cfg *Config) *writer {
 // MaxValue is the longest value in bytes that the store takes.
 func (s *Store) MaxValue() int { return s.maxValue }
 
-func (s *Store) hash(key []byte) (h hash) {
-	// The zero hash marks a free place in a set, so no key has it.
-	binary.LittleEndian.PutUint64(h[:], max(siphash.Hash(s.k0, s.k1, key), 1))
+func (s *Store) hash(slot proto.Slot, key []byte) (h hash) {
+	// A tail of zeros marks a free place in a set, so no key has it.
+	tail := max(siphash.Hash(s.k0, s.k1, key)<<16, 1<<16)
+	binary.LittleEndian.PutUint64(h[:], tail|uint64(slot))
 	return h
 }
 

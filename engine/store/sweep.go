@@ -76,11 +76,11 @@ func (w *writer) sweepSome(n int) {
 // sweepRecord looks at the entry of one record, and moves on to the next, or
 // stays where another record has taken the place of this one.
 func (w *writer) sweepRecord(slot uint16, r *record) {
-	h := r.hash
-	if h.isZero() {
+	if r.free() {
 		w.sweep.record++
 		return
 	}
+	h := r.hash(slot)
 	var e head
 	switch {
 	case !w.readHead(slot, &h, &w.move, &e):

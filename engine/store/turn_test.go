@@ -111,7 +111,7 @@ func TestOneWriteMovesLittle(t *testing.T) {
 	worst := uint64(0)
 	for i := 0; w.pushed < 2*uint64(s.writerArena); i++ {
 		name := fmt.Sprint("hot", i%1000)
-		h := s.hash(key(name))
+		h := s.hash(slotOf(name), key(name))
 		b := &w.buckets[bucketOf(h[:])]
 		crowded := uint64(b.live)*100 > b.capacity()*80
 		before := w.counters.movedBytes.Load()
@@ -137,7 +137,7 @@ func TestPiecesKeepClearOfTheHead(t *testing.T) {
 	for i := range 20 {
 		name := fmt.Sprint("k", i)
 		set(s, name, value)
-		h := s.hash(key(name))
+		h := s.hash(slotOf(name), key(name))
 		body, _ := s.writers[0].cache.HasGet(nil, h[:])
 		var e head
 		if !parseHead(body, &e) || !e.pieces {
