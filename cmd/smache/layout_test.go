@@ -55,7 +55,8 @@ var onlyIn = map[string][]string{
 	"github.com/hashicorp/memberlist":         {"peer/gossip"},
 	"github.com/flynn/noise":                  {"peer/secure"},
 	"github.com/HdrHistogram/hdrhistogram-go": {"bench"},
-	"golang.org/x/sys":                        {"engine", "engine/store", "bench", "peer"},
+	"golang.org/x/sys":                        {"engine", "engine/store", "bench", "peer", "cmd/smache"},
+	"golang.org/x/term":                       {"cmd/smache"},
 }
 
 // onlyCmd are the standard library's ways to read flags and the environment and

@@ -72,7 +72,8 @@ func commands() []command {
 		{"get", "[flags] KEY", "read an entry", runGet},
 		{"set", "[flags] KEY JSON|-", "write an entry; - reads the JSON from standard input", runSet},
 		{"del", "[flags] KEY", "delete an entry", runDel},
-		{"status", "[flags]", "show the cluster and a node's figures", runStatus},
+		{"status", "[flags] [--watch [INTERVAL]]", "show the cluster and a node's figures", runStatus},
+		{"top", "[flags]", "show the cluster live in a terminal", runTop},
 		{"key", "[flags] KEY", "show what a key is: canonical form, slot, holder", runKey},
 		{"secret", "", "print a new secret for a cluster", runSecret},
 		{"bench", "[SCENARIO] [flags]", "load a node and measure it", func(inv invocation) int {

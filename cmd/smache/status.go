@@ -33,18 +33,32 @@ type clusterBody struct {
 // runStatus shows the cluster and the figures of the node that was asked.
 func runStatus(inv invocation) int {
 	cfg := newClientConfig()
-	var asJSON, quiet boolValue
+	var asJSON, quiet, watching boolValue
 	var wait durationValue
 	settings := append(cfg.settings(),
 		setting{name: "json", value: &asJSON, about: "Print JSON: {\"ready\", \"cluster\", \"metrics\"}", flag: true},
 		setting{name: "quiet", value: &quiet, about: "Print nothing; the exit code says whether the node is ready. For health checks", flag: true},
-		setting{name: "wait", unit: "DURATION", value: &wait, about: "Wait, but no longer than that, until the node is ready and no slot of the cluster is moving; the exit code says whether that is so", flag: true})
-	if _, code, ok := parseCommand(inv, "status", settings, 0, 0); !ok {
+		setting{name: "wait", unit: "DURATION", value: &wait, about: "Wait, but no longer than that, until the node is ready and no slot of the cluster is moving; the exit code says whether that is so", flag: true},
+		setting{name: "watch", value: &watching, about: "Write a line for each member again and again, for logs: every 10 seconds, or as often as the argument says", flag: true})
+	rest, code, ok := parseCommand(inv, "status", settings, 0, 1)
+	if !ok {
 		return code
+	}
+	every := durationValue(watchEvery)
+	switch {
+	case len(rest) == 1 && !bool(watching):
+		return usageError(inv, "status", fmt.Errorf("unexpected argument %q", rest[0]))
+	case len(rest) == 1:
+		if err := every.Set(rest[0]); err != nil || every == 0 {
+			return usageError(inv, "status", fmt.Errorf("--watch %s: must be a time above zero, such as 5s", rest[0]))
+		}
 	}
 	c, err := newClient(cfg)
 	if err != nil {
 		return usageError(inv, "status", err)
+	}
+	if watching {
+		return watch(inv, c, time.Duration(every))
 	}
 	s := askStatus(inv.ctx, c, bool(quiet) && wait == 0)
 	for deadline := time.Now().Add(time.Duration(wait)); wait > 0 && !s.settled() && time.Now().Before(deadline); {
@@ -54,7 +68,6 @@ func runStatus(inv invocation) int {
 	if s.failed {
 		return fail(inv, "status", s.last, s.err)
 	}
-	code := exitOK
 	if !s.ready || wait > 0 && !s.settled() {
 		code = exitNo
 	}

@@ -31,7 +31,7 @@ function chart(title, lines, show, options = {}) {
       draw("text", { x: left - 8, y: y(part * full) + 4, "text-anchor": "end" }, part || !options.zero ? show(part * full) : options.zero)));
     if (points.length > 1) {
       const span = Math.round((points[points.length - 1].at - points[0].at) / 1000);
-      const ago = span > 90 ? Math.round(span / 60) + " min ago" : span + " s ago";
+      const ago = span > 50 ? Math.round(span / 60) + " min ago" : span + " s ago";
       parts.push(draw("text", { x: left, y: height - 4 }, ago), draw("text", { x: width - 4, y: height - 4, "text-anchor": "end" }, "now"));
     }
     lines.forEach((line) => {
