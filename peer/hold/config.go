@@ -82,7 +82,7 @@ type Stats struct {
 	// from it.
 	Held, Importing, Sources atomic.Int64
 	// Misplaced is how many slots this node has yet to take, or to give away, as of
-	// the last tick; those that it imports and that others import from it included.
+	// the last tick, and at least one since the member list has changed; those that it imports and that others import from it included.
 	Misplaced atomic.Int64
 	// Entries that were sent and acknowledged; received; and of these, taken in,
 	// refused because what is here is as new, or the memory full of younger ones,

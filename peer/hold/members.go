@@ -101,6 +101,9 @@ func (m *Machine) setList(list []Member) {
 	if changed {
 		m.changed = m.now
 		m.markAll()
+		// What there is to do will be known at the next tick; until then it is not
+		// nothing.
+		m.stats.Misplaced.CompareAndSwap(0, 1)
 	}
 	m.spreadMembers()
 }
