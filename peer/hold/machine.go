@@ -221,6 +221,9 @@ func (m *Machine) Tick(now time.Duration) {
 			p.quiet = 0
 		}
 		m.alone = now + silence
+		if m.recording { // whoever has returned meanwhile could not say what it is left with
+			m.unheard = now
+		}
 	}
 	for _, p := range m.peers {
 		p.quiet += min(now-m.last, blame)
