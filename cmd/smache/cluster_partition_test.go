@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/smache/smache/cmd/smache/internal/history"
 )
@@ -180,6 +181,10 @@ func partition(t *testing.T, sides ...[]int) {
 
 	f.plug(0, sides[1]...)
 	t.Logf("settled %v after the cut was mended", f.settle())
+	// What expires between two reads would make nodes seem to disagree.
+	poll(t, "what was written for a time expires", func() bool {
+		return before.now() > max(parts[0].expiry(), parts[1].expiry())
+	})
 	after := before.part("after-", &f.lb)
 	said := f.agree(after)
 	for i, part := range parts {
@@ -250,6 +255,17 @@ func (l *load) part(label string, nodes *balancer) *load {
 	part.log = &history.Log{}
 	part.log.Add(l.log.Ops()...)
 	return part
+}
+
+// expiry gives the moment at which the last entry that was written with a time to
+// live has expired, even if the write took effect late.
+func (l *load) expiry() (last time.Duration) {
+	for _, o := range l.log.Ops() {
+		if o.TTL > 0 {
+			last = max(last, o.End+o.TTL+time.Second)
+		}
+	}
+	return last
 }
 
 // wrote gives the values that the history knows of.
