@@ -218,12 +218,12 @@ func take(op *proto.Op, a *proto.Answer, from *Link) {
 	op.Node = from.Name()
 }
 
-// leftInOrder reports whether a link has ended because its peer has left. What such
-// a node has not answered it has not carried out: it says farewell when it has held
-// nothing for a while.
+// leftInOrder reports whether a link has ended because its peer has left, which the
+// peer alone can say. What such a node has not answered it has not carried out: it
+// ends its links when it has held nothing for a while.
 func leftInOrder(why error) bool {
 	var remote *remoteError
-	return errors.Is(why, ErrForgotten) || errors.As(why, &remote) && remote.Reason == proto.CloseDone
+	return errors.As(why, &remote) && remote.Reason == proto.CloseDone
 }
 
 // lost goes on when there is no answer, for whatever reason. A write may have been

@@ -171,8 +171,9 @@ func (l *Links) Connect(name, address string) *Link {
 	return p
 }
 
-// Forget closes the link to a peer, and dials it no more. The peer may still
-// connect.
+// Forget dials a peer no more. A connection that there is stays until the peer ends
+// it, or falls silent: a node that leaves still sends on what its clients ask, and a
+// request whose answer is cut off cannot be repeated. The peer may still connect.
 func (l *Links) Forget(name string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -183,9 +184,6 @@ func (l *Links) Forget(name string) {
 	p.wanted = false
 	if p.dialling != nil {
 		p.dialling.kill(ErrForgotten)
-	}
-	if k := p.conn.Load(); k != nil {
-		k.kill(ErrForgotten)
 	}
 	l.dropIfIdle(p)
 }

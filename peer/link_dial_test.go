@@ -62,22 +62,38 @@ func TestNotOneCluster(t *testing.T) {
 	})
 }
 
-// There are two sides to Forget: this end does not dial any more, the other may.
+// A peer that is forgotten is not dialled any more, but may finish what it began: it
+// ends the connection, and may come back.
 func TestForget(t *testing.T) {
-	a, b, link := pair(t, nil, nil)
+	replies := make(chan Reply, 1)
+	a, b, link := pair(t, nil, func(c *Config) {
+		c.Handler = handlerFunc(func(r Request, reply Reply) { replies <- reply })
+	})
+	done := make(chan error, 1)
+	c := &Call{Header: proto.Header{Op: proto.FramePing}, Timeout: 10 * time.Second, Done: func(c *Call) { done <- c.Err }}
+	if err := link.Send(c, make([]byte, 8)); err != nil {
+		t.Fatal(err)
+	}
+	reply := <-replies
+	b.Forget("a")
+	reply.Send(proto.Header{Status: proto.StatusOK}, make([]byte, 8))
+	if err := <-done; err != nil {
+		t.Fatalf("what was under way: %v", err)
+	}
 	a.Forget("b")
-	eventually(t, "forgotten at both ends", func() bool { return a.Link("b") == nil && b.Link("a") == nil })
-	if link.Connected() {
-		t.Error("still connected")
+	if !link.Connected() || !linked(b.Links, "a") {
+		t.Error("the connection has ended")
 	}
-	if e, _ := a.saw(LinkDown, "b"); !errors.Is(e.Err, ErrForgotten) {
-		t.Error(e.Err)
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
 	}
+	eventually(t, "forgotten for good", func() bool { return b.Link("a") == nil })
 	if e, _ := b.saw(LinkDown, "a"); !errors.Is(e.Err, proto.ErrLinkDone) {
 		t.Error(e.Err)
 	}
-	b.Connect("a", a.Addr().String())
-	eventually(t, "linked by the other end", func() bool { return linked(a.Links, "b") })
+	again := start(t, "a", nil)
+	again.Connect("b", b.Addr().String())
+	eventually(t, "linked by the other end", func() bool { return linked(b.Links, "a") })
 }
 
 // brokenListener fails to accept now and then, as when there are no descriptors

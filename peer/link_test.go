@@ -197,7 +197,7 @@ func TestInFlightLimit(t *testing.T) {
 	if err := send(true); !errors.Is(err, ErrInFlight) {
 		t.Fatal(err)
 	}
-	link.links.Forget("b")
+	link.fail(proto.ErrLinkSlow)
 	eventually(t, "all calls are completed", func() bool { return done.Load() == 32 })
 	if err := send(true); !errors.Is(err, ErrNotConnected) || StatusOf(err) != proto.StatusUnreachable {
 		t.Error(err)
