@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 )
 
 // touch takes the arena's memory from the system and writes to all of it, so
@@ -17,6 +18,9 @@ func (s *Store) touch() error {
 	filling := make([]byte, fcChunk-kvOverhead-8-1)
 	workers := runtime.GOMAXPROCS(0)
 	errs := make(chan error, workers)
+	huge := beginHuge(s.writerArena * int64(len(s.writers)))
+	var mu sync.Mutex // of huge
+	var chunks atomic.Int64
 	var wg sync.WaitGroup
 	for worker := range workers {
 		wg.Go(func() {
@@ -31,6 +35,12 @@ func (s *Store) touch() error {
 				for b := worker; b < fcBuckets; b += workers {
 					for range w.buckets[b].capacity() / fcChunk {
 						w.cache.Set(keys[b][:], filling)
+						// The workers' calls that map more are within the first few.
+						if chunks.Add(1)%(fcMapping/fcChunk) <= int64(workers) {
+							mu.Lock()
+							huge.advise()
+							mu.Unlock()
+						}
 					}
 				}
 			}
