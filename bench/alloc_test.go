@@ -56,7 +56,7 @@ var fillable = make([]byte, 0, 200)
 
 // From an answer's bytes to the next request's, nothing is allocated.
 func TestRequestAllocs(t *testing.T) {
-	for _, make := range []func(HTTPConfig) (Workload, error){NewControl, NewPost, NewGet} {
+	for _, make := range []func(WorkloadConfig) (Workload, error){NewControl, NewPost, NewGet} {
 		w := mustWorkload(t, make, testHTTP(1000, 0))
 		l, s, wire := fakeLoop(w)
 		server := w.Script()
@@ -93,7 +93,7 @@ func TestSplitAnswerAllocs(t *testing.T) {
 }
 
 func BenchmarkRequest(b *testing.B) {
-	for _, make := range []func(HTTPConfig) (Workload, error){NewControl, NewPost, NewGet} {
+	for _, make := range []func(WorkloadConfig) (Workload, error){NewControl, NewPost, NewGet} {
 		w := mustWorkload(b, make, testHTTP(1000, 0))
 		b.Run(w.Name(), func(b *testing.B) {
 			l, s, _ := fakeLoop(w)

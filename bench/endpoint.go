@@ -15,8 +15,27 @@ const DefaultURL = "http://127.0.0.1:4000"
 // ErrEndpoint says that a URL is not one that can be aimed at.
 var ErrEndpoint = errors.New("bench: bad endpoint")
 
+// Protocol is what a server speaks.
+type Protocol uint8
+
+const (
+	// ProtocolHTTP is HTTP/1.1; unless it is NewHTTP's, Smache's public API.
+	ProtocolHTTP Protocol = 0
+	// ProtocolRESP is that of redis.
+	ProtocolRESP Protocol = 1
+	// ProtocolMemcached is memcached's text protocol.
+	ProtocolMemcached Protocol = 2
+)
+
+// protocols gives each its scheme in URLs, and the usual port.
+var protocols = [...]struct{ scheme, port string }{
+	ProtocolHTTP: {"http", "80"}, ProtocolRESP: {"redis", "6379"}, ProtocolMemcached: {"memcached", "11211"},
+}
+
 // Endpoint is the server under load.
 type Endpoint struct {
+	// Protocol is what it speaks.
+	Protocol Protocol
 	// Address is host:port, to be dialed.
 	Address string
 	// Host is the text of the Host header.
@@ -26,8 +45,9 @@ type Endpoint struct {
 	Base string
 }
 
-// ParseEndpoint reads http://host[:port][/base], host:port, :port or a bare
-// port; a missing host is 127.0.0.1. The errors wrap ErrEndpoint.
+// ParseEndpoint reads http://host[:port][/base], redis://host[:port],
+// memcached://host[:port], host:port, :port or a bare port; a missing host is
+// 127.0.0.1, and what has no scheme speaks HTTP. The errors wrap ErrEndpoint.
 func ParseEndpoint(text string) (Endpoint, error) {
 	full := text
 	switch {
@@ -39,32 +59,59 @@ func ParseEndpoint(text string) (Endpoint, error) {
 		full = "http://" + text
 	}
 	u, err := url.Parse(full)
-	switch {
-	case err != nil:
+	if err != nil {
 		return Endpoint{}, fmt.Errorf("%w: %q: %w", ErrEndpoint, text, err)
-	case u.Scheme != "http":
-		return Endpoint{}, fmt.Errorf("%w: %q: only http:// is spoken", ErrEndpoint, text)
+	}
+	e := Endpoint{Host: u.Host, Base: strings.TrimRight(u.EscapedPath(), "/")}
+	for int(e.Protocol) < len(protocols) && protocols[e.Protocol].scheme != u.Scheme {
+		e.Protocol++
+	}
+	switch {
+	case int(e.Protocol) == len(protocols):
+		return Endpoint{}, fmt.Errorf("%w: %q: only http://, redis:// and memcached:// are spoken", ErrEndpoint, text)
 	case u.Hostname() == "":
 		return Endpoint{}, fmt.Errorf("%w: %q: there is no host", ErrEndpoint, text)
 	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return Endpoint{}, fmt.Errorf("%w: %q: give scheme, host, port and path only", ErrEndpoint, text)
+	case e.Protocol != ProtocolHTTP && e.Base != "":
+		return Endpoint{}, fmt.Errorf("%w: %q: give scheme, host and port only", ErrEndpoint, text)
 	}
 	port := u.Port()
 	if port == "" {
-		port = "80"
+		port = protocols[e.Protocol].port
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
 		return Endpoint{}, fmt.Errorf("%w: %q: the port is not 1 to 65535", ErrEndpoint, text)
 	}
-	return Endpoint{
-		Address: net.JoinHostPort(u.Hostname(), port),
-		Host:    u.Host,
-		Base:    strings.TrimRight(u.EscapedPath(), "/"),
-	}, nil
+	e.Address = net.JoinHostPort(u.Hostname(), port)
+	return e, nil
+}
+
+// SplitURL cuts a URL of NewHTTP, whose path and query may have placeholders, into
+// the server and the path. The errors wrap ErrEndpoint.
+func SplitURL(text string) (e Endpoint, path string, err error) {
+	from := 0
+	if i := strings.Index(text, "://"); i >= 0 {
+		from = i + len("://")
+	}
+	path = "/"
+	if i := strings.IndexAny(text[from:], "/?#"); i >= 0 {
+		text, path = text[:from+i], text[from+i:]
+	}
+	if strings.HasPrefix(path, "?") {
+		path = "/" + path
+	}
+	for _, c := range []byte(path) {
+		if c <= ' ' || c >= 0x7f || c == '#' {
+			return e, "", fmt.Errorf("%w: %q: spaces, # and what is not ASCII must be percent-encoded", ErrEndpoint, path)
+		}
+	}
+	e, err = ParseEndpoint(text)
+	return e, path, err
 }
 
 // URL is the endpoint as text.
-func (e Endpoint) URL() string { return "http://" + e.Host + e.Base }
+func (e Endpoint) URL() string { return protocols[e.Protocol].scheme + "://" + e.Host + e.Base }
 
 // checkHeaders refuses what would break the requests, or what they set already.
 func checkHeaders(headers []string) error {

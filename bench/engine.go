@@ -47,7 +47,7 @@ type EngineConfig struct {
 	// Rounds is how often they are written and read; zero means DefaultRounds.
 	// Each round writes other values, so that none is spared as an equal write.
 	Rounds int
-	// ValueSize is as in HTTPConfig.
+	// ValueSize is as in WorkloadConfig.
 	ValueSize int
 	// Goroutines is how many share the records, by slot: as nodes share them, and so
 	// that goroutines need not meet at one writer of the target. Zero means one for

@@ -17,7 +17,7 @@ const (
 	FailStatus Failure = 3
 	// FailContent: the right status, with another body than the right one.
 	FailContent Failure = 4
-	// FailMalformed: what came is no HTTP answer, or more than one.
+	// FailMalformed: what came is no answer of the protocol, or more than one.
 	FailMalformed Failure = 5
 	// FailUnsent: the time of the request came, in an open loop, and no connection
 	// was free to the end. No request was sent.

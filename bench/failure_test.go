@@ -86,7 +86,7 @@ func TestFailContentOfGet(t *testing.T) {
 		return false
 	})
 	result, err := testRun(t, s.endpoint, func(c *Config) {
-		cfg := HTTPConfig{Endpoint: s.endpoint, Keys: Keys{Count: 4, Order: OrderSequential}}
+		cfg := WorkloadConfig{Endpoint: s.endpoint, Keys: Keys{Count: 4, Order: OrderSequential}}
 		c.Workload, c.Prepare, c.PrepareRequests = mustWorkload(t, NewGet, cfg), mustWorkload(t, NewPost, cfg), 4
 	})
 	if err != nil {

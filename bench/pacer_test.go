@@ -91,7 +91,7 @@ func TestOpenLoopUnsent(t *testing.T) {
 		t.Fatal(err)
 	}
 	result, err := Run(context.Background(), Config{
-		Workload: mustWorkload(t, NewControl, HTTPConfig{Endpoint: s.endpoint}),
+		Workload: mustWorkload(t, NewControl, WorkloadConfig{Endpoint: s.endpoint}),
 		Clients:  2, Threads: 1, Requests: 50, Pacer: pacer, Timeout: 100 * time.Millisecond,
 	})
 	if err != nil {

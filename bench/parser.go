@@ -19,8 +19,8 @@ const (
 // The errors of Parser.Next. All of them mean that the connection is of no
 // further use, because nobody knows where the next answer begins.
 var (
-	// ErrMalformed says that the bytes are not an HTTP/1.x answer.
-	ErrMalformed = errors.New("bench: malformed HTTP answer")
+	// ErrMalformed says that the bytes are no answer of the protocol.
+	ErrMalformed = errors.New("bench: malformed answer")
 	// ErrHeaderTooLarge says that the header is above Parser.MaxHeader.
 	ErrHeaderTooLarge = fmt.Errorf("%w: header too large", ErrMalformed)
 	// ErrBodyTooLarge says that the body is above Parser.MaxBody.
@@ -55,6 +55,9 @@ type Parser struct {
 	MaxHeader int
 	// MaxBody bounds the body; zero means DefaultMaxBody.
 	MaxBody int64
+	// Head says that the requests are of the method HEAD, whose answers have no
+	// body, whatever their headers say.
+	Head bool
 
 	state   parserState
 	interim uint8
@@ -171,7 +174,7 @@ func (p *Parser) begin() error {
 			return fmt.Errorf("%w: too many 1xx answers", ErrMalformed)
 		}
 		*h = head{}
-	case h.status == 204 || h.status == 304:
+	case h.status == 204 || h.status == 304 || p.Head:
 		p.state = stateDone
 	case h.chunked:
 		p.state = stateChunkSize

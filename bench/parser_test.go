@@ -22,7 +22,7 @@ type outcome struct {
 }
 
 // parse feeds the pieces to p, and whatever is left over with the next piece.
-func parse(p *Parser, pieces ...[]byte) (o outcome) {
+func parse(p Reader, pieces ...[]byte) (o outcome) {
 	for i, b := range pieces {
 		for more := true; more; {
 			event, piece, rest, err := p.Next(b)

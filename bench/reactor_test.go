@@ -24,7 +24,7 @@ func eachReactor(t *testing.T, test func(t *testing.T, with func(*loop) (reactor
 func TestReactorLargeValues(t *testing.T) {
 	eachReactor(t, func(t *testing.T, with func(*loop) (reactor, error)) {
 		s := startCache(t, nil)
-		cfg := HTTPConfig{Endpoint: s.endpoint, Keys: Keys{Count: 2, Order: OrderSequential}, ValueSize: 4 << 20}
+		cfg := WorkloadConfig{Endpoint: s.endpoint, Keys: Keys{Count: 2, Order: OrderSequential}, ValueSize: 4 << 20}
 		result, err := testRun(t, s.endpoint, func(c *Config) {
 			c.reactor = with
 			c.Workload, c.Clients, c.Requests = mustWorkload(t, NewGet, cfg), 2, 4
@@ -82,7 +82,7 @@ func TestReactorBrokenWrite(t *testing.T) {
 		})
 		result, err := testRun(t, s.endpoint, func(c *Config) {
 			c.reactor, c.Requests = with, 8
-			c.Workload = mustWorkload(t, NewPost, HTTPConfig{Endpoint: s.endpoint, ValueSize: 4 << 20})
+			c.Workload = mustWorkload(t, NewPost, WorkloadConfig{Endpoint: s.endpoint, ValueSize: 4 << 20})
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -12,7 +12,7 @@ import (
 func TestRunEndToEnd(t *testing.T) {
 	for _, test := range []struct {
 		name string
-		make func(HTTPConfig) (Workload, error)
+		make func(WorkloadConfig) (Workload, error)
 		keys uint64
 		size int
 	}{
@@ -27,7 +27,7 @@ func TestRunEndToEnd(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			s := startCache(t, nil)
-			http := HTTPConfig{Endpoint: s.endpoint, Keys: Keys{Count: test.keys}, ValueSize: test.size}
+			http := WorkloadConfig{Endpoint: s.endpoint, Keys: Keys{Count: test.keys}, ValueSize: test.size}
 			want := int64(203)
 			result, err := testRun(t, s.endpoint, func(c *Config) {
 				c.Workload = mustWorkload(t, test.make, http)
@@ -136,7 +136,7 @@ func TestRunPrepareFails(t *testing.T) {
 		return n == 3
 	})
 	result, err := testRun(t, s.endpoint, func(c *Config) {
-		cfg := HTTPConfig{Endpoint: s.endpoint, Keys: Keys{Count: 10, Order: OrderSequential}}
+		cfg := WorkloadConfig{Endpoint: s.endpoint, Keys: Keys{Count: 10, Order: OrderSequential}}
 		c.Workload, c.Prepare, c.PrepareRequests = mustWorkload(t, NewGet, cfg), mustWorkload(t, NewPost, cfg), 10
 	})
 	if !errors.Is(err, ErrPrepare) || result != nil {
@@ -192,7 +192,7 @@ func TestRunInterrupted(t *testing.T) {
 		return false
 	})
 	result, err := Run(ctx, Config{
-		Workload: mustWorkload(t, NewControl, HTTPConfig{Endpoint: s.endpoint}),
+		Workload: mustWorkload(t, NewControl, WorkloadConfig{Endpoint: s.endpoint}),
 		Clients:  3, Requests: 1000, Threads: 1,
 	})
 	if !errors.Is(err, ErrInterrupted) || result == nil {
@@ -201,7 +201,7 @@ func TestRunInterrupted(t *testing.T) {
 	if result.OK != 10 || result.Abandoned == 0 || result.Abandoned > 3 || result.Requests != result.OK+result.Abandoned || result.Failed() != 0 {
 		t.Errorf("%+v", result)
 	}
-	result, err = Run(ctx, Config{Workload: mustWorkload(t, NewControl, HTTPConfig{Endpoint: s.endpoint})})
+	result, err = Run(ctx, Config{Workload: mustWorkload(t, NewControl, WorkloadConfig{Endpoint: s.endpoint})})
 	if !errors.Is(err, ErrInterrupted) || result != nil {
 		t.Errorf("begun after the interruption: %v, %v", result, err)
 	}

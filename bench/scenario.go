@@ -2,13 +2,11 @@ package bench
 
 import (
 	"fmt"
-	"net/http"
-	"strconv"
 	"strings"
 	"time"
 )
 
-// The defaults and limits of an HTTPConfig.
+// The defaults and limits of an WorkloadConfig.
 const (
 	DefaultBatch     = 100
 	MaxBatch         = 1000
@@ -18,11 +16,12 @@ const (
 	DefaultLocationTTL = 10 * time.Second
 )
 
-// HTTPConfig describes requests of Smache's public API.
-type HTTPConfig struct {
-	// Endpoint is the server. Required.
+// WorkloadConfig describes what is asked of a server.
+type WorkloadConfig struct {
+	// Endpoint is the server; its Protocol says in which words it is asked.
+	// Required.
 	Endpoint Endpoint
-	// Headers are added to each request, as "Name: value".
+	// Headers are added to each request, as "Name: value". ProtocolHTTP only.
 	Headers []string
 	// Keys are the keys asked about.
 	Keys Keys
@@ -42,11 +41,20 @@ type HTTPConfig struct {
 }
 
 // withDefaults fills in and checks. The errors wrap ErrConfig.
-func (c HTTPConfig) withDefaults() (HTTPConfig, error) {
+func (c WorkloadConfig) withDefaults() (WorkloadConfig, error) {
 	if c.Batch == 0 {
 		c.Batch = DefaultBatch
 	}
-	if err := checkWorkload(c.Endpoint, c.Headers, c.ValueSize); err != nil {
+	switch {
+	case c.Endpoint.Address == "":
+		return c, fmt.Errorf("%w: no endpoint", ErrConfig)
+	case len(c.Headers) > 0 && c.Endpoint.Protocol != ProtocolHTTP:
+		return c, fmt.Errorf("%w: --header and --token are for http:// only", ErrConfig)
+	}
+	if err := checkHeaders(c.Headers); err != nil {
+		return c, err
+	}
+	if err := checkValueSize(c.ValueSize); err != nil {
 		return c, err
 	}
 	if c.Batch < 0 || c.Batch > MaxBatch {
@@ -62,37 +70,31 @@ func (c HTTPConfig) withDefaults() (HTTPConfig, error) {
 
 // NewControl makes the workload that asks for GET /, which does nothing and
 // answers {}. The errors wrap ErrConfig.
-func NewControl(cfg HTTPConfig) (Workload, error) {
-	return newScripted("control", cfg, nil, func(c *HTTPConfig) []operation {
-		return []operation{{name: "control", status: http.StatusOK, fill: func(request, answer *template) {
-			c.addHead(request, "GET", "/")
-			request.add("\r\n")
-			answer.add("{}")
-		}}}
-	})
+func NewControl(cfg WorkloadConfig) (Workload, error) {
+	return newScripted("control", cfg, nil, func(d dialect) []operation { return []operation{d.control()} })
 }
 
 // NewPost makes the workload that writes with POST /api. The errors wrap
 // ErrConfig.
-func NewPost(cfg HTTPConfig) (Workload, error) {
-	return newScripted("post", cfg, nil, func(c *HTTPConfig) []operation { return []operation{c.post()} })
+func NewPost(cfg WorkloadConfig) (Workload, error) {
+	return newScripted("post", cfg, nil, func(d dialect) []operation { return []operation{d.post()} })
 }
 
 // NewGet makes the workload that reads with GET /api?key=. The keys must have
 // been written, with NewPost of the same configuration. The errors wrap
 // ErrConfig.
-func NewGet(cfg HTTPConfig) (Workload, error) {
-	return newScripted("get", cfg, nil, func(c *HTTPConfig) []operation { return []operation{c.get()} })
+func NewGet(cfg WorkloadConfig) (Workload, error) {
+	return newScripted("get", cfg, nil, func(d dialect) []operation { return []operation{d.get()} })
 }
 
 // NewMixed makes the workload that reads a share of the time, 0 to 1, and writes
 // the rest. The keys must have been written. The errors wrap ErrConfig.
-func NewMixed(cfg HTTPConfig, readShare float64) (Workload, error) {
+func NewMixed(cfg WorkloadConfig, readShare float64) (Workload, error) {
 	if !(readShare >= 0 && readShare <= 1) {
 		return nil, fmt.Errorf("%w: --read-share must be 0 to 1", ErrConfig)
 	}
-	w, err := newScripted("mixed", cfg, pickShare(readShare, cfg.Keys.Seed), func(c *HTTPConfig) []operation {
-		return []operation{c.get(), c.post()}
+	w, err := newScripted("mixed", cfg, pickShare(readShare, cfg.Keys.Seed), func(d dialect) []operation {
+		return []operation{d.get(), d.post()}
 	})
 	if err != nil {
 		return nil, err
@@ -103,14 +105,14 @@ func NewMixed(cfg HTTPConfig, readShare float64) (Workload, error) {
 
 // NewMget makes the workload that reads cfg.Batch keys with POST /api/mget. The
 // keys must have been written. The errors wrap ErrConfig.
-func NewMget(cfg HTTPConfig) (Workload, error) {
-	return newScripted("mget", cfg, nil, func(c *HTTPConfig) []operation { return []operation{c.mget()} })
+func NewMget(cfg WorkloadConfig) (Workload, error) {
+	return newScripted("mget", cfg, nil, func(d dialect) []operation { return []operation{d.mget()} })
 }
 
 // NewMset makes the workload that writes cfg.Batch keys with POST /api/mset. The
 // errors wrap ErrConfig.
-func NewMset(cfg HTTPConfig) (Workload, error) {
-	return newScripted("mset", cfg, nil, func(c *HTTPConfig) []operation { return []operation{c.mset()} })
+func NewMset(cfg WorkloadConfig) (Workload, error) {
+	return newScripted("mset", cfg, nil, func(d dialect) []operation { return []operation{d.mset()} })
 }
 
 // NewLocation makes the workload of many moving things: each write gives one of
@@ -118,13 +120,13 @@ func NewMset(cfg HTTPConfig) (Workload, error) {
 // cfg.Batch of them that are near each other, with POST /api/mget. Writes come to
 // reads as updates to reads. The keys must have been written. The errors wrap
 // ErrConfig.
-func NewLocation(cfg HTTPConfig, updates, reads uint64) (Workload, error) {
+func NewLocation(cfg WorkloadConfig, updates, reads uint64) (Workload, error) {
 	if updates+reads == 0 || updates > MaxRate || reads > MaxRate {
 		return nil, fmt.Errorf("%w: --updates and --reads must be at most %d, and not both 0", ErrConfig, MaxRate)
 	}
 	cfg.Vary, cfg.Keys.Order = true, OrderSequential
-	w, err := newScripted("location", cfg, pickRatio(updates, reads), func(c *HTTPConfig) []operation {
-		update, region := c.post(), c.mget()
+	w, err := newScripted("location", cfg, pickRatio(updates, reads), func(d dialect) []operation {
+		update, region := d.post(), d.mget()
 		update.name, region.name = "update", "region"
 		return []operation{update, region}
 	})
@@ -136,18 +138,19 @@ func NewLocation(cfg HTTPConfig, updates, reads uint64) (Workload, error) {
 	return w, nil
 }
 
-func newScripted(name string, cfg HTTPConfig, pick func(uint64) (int, uint64), ops func(*HTTPConfig) []operation) (*scripted, error) {
+func newScripted(name string, cfg WorkloadConfig, pick func(uint64) (int, uint64), ops func(dialect) []operation) (*scripted, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	w := &scripted{
-		name: name, endpoint: cfg.Endpoint, keys: cfg.Keys, pick: pick, ops: ops(&cfg),
-		reader: func() Reader { return new(Parser) },
-	}
+	d := cfg.dialect()
+	w := &scripted{name: name, endpoint: cfg.Endpoint, keys: cfg.Keys, pick: pick, ops: ops(d), reader: d.reader}
 	w.about = "no key"
 	items := 0
 	for _, op := range w.ops {
+		if op.err != nil {
+			return nil, op.err
+		}
 		items = max(items, op.items)
 	}
 	if items > 0 {
@@ -159,126 +162,22 @@ func newScripted(name string, cfg HTTPConfig, pick func(uint64) (int, uint64), o
 	return w, nil
 }
 
-// addHead adds a request's first lines.
-func (c *HTTPConfig) addHead(t *template, method, path string) {
-	t.add(method + " " + c.Endpoint.Base + path)
-	c.addHeaders(t)
-}
-
-// addHeaders ends the request line and adds the headers of every request.
-func (c *HTTPConfig) addHeaders(t *template) {
-	t.add(" HTTP/1.1\r\nHost: " + c.Endpoint.Host + "\r\n")
-	for _, h := range c.Headers {
-		t.add(strings.TrimSpace(h) + "\r\n")
+// NewFill makes the workload that writes every key of cfg once, many at a time if
+// there are many and the server has words for that, and says of how many requests
+// that is. The errors wrap ErrConfig.
+func NewFill(cfg WorkloadConfig) (w Workload, requests uint64, err error) {
+	const many, atOnce, largest = 1000, 100, 8 << 10
+	cfg.Keys.Order = OrderSequential
+	cfg.Batch = atOnce
+	keys, err := cfg.Keys.withDefaults()
+	if err != nil {
+		return nil, 0, err
 	}
-}
-
-// addJSON adds a request whole, with a body that fill adds.
-func (c *HTTPConfig) addJSON(t *template, path string, fill func(t *template)) {
-	var body template
-	fill(&body) // its length does not depend on the key
-	c.addHead(t, "POST", path)
-	t.add("Content-Type: application/json\r\nContent-Length: " + strconv.Itoa(len(body.text)) + "\r\n\r\n")
-	fill(t)
-}
-
-func (c *HTTPConfig) ttl() string {
-	if c.TTL == 0 {
-		return ""
+	if keys.Count >= many && cfg.ValueSize <= largest {
+		if w, err = NewMset(cfg); err == nil {
+			return w, (keys.Count + atOnce - 1) / atOnce, nil
+		}
 	}
-	return `,"ttl":` + strconv.FormatFloat(c.TTL.Seconds(), 'f', -1, 64)
-}
-
-func (c *HTTPConfig) post() operation {
-	kind := valueKind{varying: c.Vary}
-	return operation{name: "post", items: 1, vary: c.Vary, status: http.StatusOK, fill: func(request, answer *template) {
-		c.addJSON(request, "/api", func(t *template) {
-			t.add(`{"key":"`)
-			t.addKey(&c.Keys)
-			t.add(`","data":`)
-			t.addValue(&c.Keys, c.ValueSize, kind)
-			t.add(c.ttl() + "}")
-		})
-		answer.add(`{"data":`)
-		answer.addValue(&c.Keys, c.ValueSize, kind)
-		answer.add("}")
-	}}
-}
-
-func (c *HTTPConfig) get() operation {
-	return operation{name: "get", items: 1, status: http.StatusOK, fill: func(request, answer *template) {
-		request.add("GET " + c.Endpoint.Base + "/api?key=")
-		request.addKey(&c.Keys)
-		c.addHeaders(request)
-		request.add("\r\n")
-		answer.add(`{"key":"`)
-		answer.addKey(&c.Keys)
-		answer.add(`","data":`)
-		answer.addValue(&c.Keys, c.ValueSize, valueKind{varying: c.Vary, unknown: true})
-		answer.add(`,"node":"`)
-		answer.addHole()
-		answer.add(`"}`)
-	}}
-}
-
-func (c *HTTPConfig) mget() operation {
-	return operation{name: "mget", items: c.Batch, status: http.StatusOK, fill: func(request, answer *template) {
-		c.addJSON(request, "/api/mget", func(t *template) {
-			t.add(`{"keys":["`)
-			for i := range c.Batch {
-				if i > 0 {
-					t.add(`","`)
-				}
-				t.addItem(&c.Keys, i)
-			}
-			t.add(`"]}`)
-		})
-		answer.add(`{"results":[`)
-		for i := range c.Batch {
-			if i > 0 {
-				answer.add(",")
-			}
-			answer.add(`{"key":"`)
-			answer.addItem(&c.Keys, i)
-			answer.add(`","data":`)
-			answer.addValue(&c.Keys, c.ValueSize, valueKind{item: i, varying: c.Vary, unknown: true})
-			answer.add(`,"node":"`)
-			answer.addHole()
-			answer.add(`"}`)
-		}
-		answer.add("]}")
-	}}
-}
-
-func (c *HTTPConfig) mset() operation {
-	return operation{name: "mset", items: c.Batch, vary: c.Vary, status: http.StatusOK, fill: func(request, answer *template) {
-		c.addJSON(request, "/api/mset", func(t *template) {
-			t.add(`{"entries":[`)
-			for i := range c.Batch {
-				if i > 0 {
-					t.add(",")
-				}
-				t.add(`{"key":"`)
-				t.addItem(&c.Keys, i)
-				t.add(`","data":`)
-				t.addValue(&c.Keys, c.ValueSize, valueKind{item: i, varying: c.Vary})
-				t.add(c.ttl() + "}")
-			}
-			t.add("]}")
-		})
-		answer.add(`{"results":[`)
-		for i := range c.Batch {
-			if i > 0 {
-				answer.add(",")
-			}
-			answer.add(`{"key":"`)
-			answer.addItem(&c.Keys, i)
-			answer.add(`","node":"`)
-			answer.addHole()
-			answer.add(`","etag":"`)
-			answer.addHole()
-			answer.add(`"}`)
-		}
-		answer.add("]}")
-	}}
+	w, err = NewPost(cfg)
+	return w, keys.Count, err
 }

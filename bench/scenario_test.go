@@ -131,7 +131,7 @@ func TestVaryingValues(t *testing.T) {
 func TestMixedOperations(t *testing.T) {
 	t.Parallel()
 	s := startCache(t, nil)
-	cfg := HTTPConfig{Endpoint: s.endpoint, Keys: Keys{Count: 20}, Vary: true}
+	cfg := WorkloadConfig{Endpoint: s.endpoint, Keys: Keys{Count: 20}, Vary: true}
 	mixed, err := NewMixed(cfg, .8)
 	if err != nil {
 		t.Fatal(err)

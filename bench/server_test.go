@@ -173,7 +173,7 @@ func send(c net.Conn, text string) bool {
 func testRun(t testing.TB, e Endpoint, change func(*Config)) (*Result, error) {
 	t.Helper()
 	cfg := Config{
-		Workload: mustWorkload(t, NewControl, HTTPConfig{Endpoint: e}),
+		Workload: mustWorkload(t, NewControl, WorkloadConfig{Endpoint: e}),
 		Clients:  4, Requests: 40, Timeout: 20 * time.Second, Threads: 2,
 	}
 	if change != nil {

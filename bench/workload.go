@@ -2,7 +2,6 @@ package bench
 
 import (
 	"errors"
-	"fmt"
 	"math/bits"
 )
 
@@ -76,6 +75,7 @@ type operation struct {
 	// status of the right answer; any says that its body is not compared.
 	status int
 	any    bool
+	err    error // there is no such request; wraps ErrConfig
 }
 
 // scripted is a workload of which every request is made from one of a few
@@ -198,16 +198,4 @@ func pickRatio(a, b uint64) func(n uint64) (int, uint64) {
 		}
 		return 0, n - second
 	}
-}
-
-// checkWorkload refuses what no scripted workload can be. The errors wrap
-// ErrConfig.
-func checkWorkload(endpoint Endpoint, headers []string, size int) error {
-	if endpoint.Address == "" {
-		return fmt.Errorf("%w: no endpoint", ErrConfig)
-	}
-	if err := checkHeaders(headers); err != nil {
-		return err
-	}
-	return checkValueSize(size)
 }

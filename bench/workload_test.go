@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-func testHTTP(keys uint64, size int) HTTPConfig {
-	return HTTPConfig{
+func testHTTP(keys uint64, size int) WorkloadConfig {
+	return WorkloadConfig{
 		Endpoint:  Endpoint{Address: "127.0.0.1:1", Host: "cache.test:1", Base: "/base"},
 		Headers:   []string{"Authorization: Bearer x"},
 		Keys:      Keys{Count: keys, Seed: 7},
@@ -21,7 +21,7 @@ func testHTTP(keys uint64, size int) HTTPConfig {
 	}
 }
 
-func mustWorkload(t testing.TB, build func(HTTPConfig) (Workload, error), cfg HTTPConfig) Workload {
+func mustWorkload(t testing.TB, build func(WorkloadConfig) (Workload, error), cfg WorkloadConfig) Workload {
 	t.Helper()
 	w, err := build(cfg)
 	if err != nil {
@@ -161,20 +161,20 @@ func TestKeysOrder(t *testing.T) {
 }
 
 func TestWorkloadRefuses(t *testing.T) {
-	for name, change := range map[string]func(*HTTPConfig){
-		"no endpoint":       func(c *HTTPConfig) { c.Endpoint = Endpoint{} },
-		"value too small":   func(c *HTTPConfig) { c.ValueSize = MinValueSize - 1 },
-		"value too large":   func(c *HTTPConfig) { c.ValueSize = MaxValueSize + 1 },
-		"too many keys":     func(c *HTTPConfig) { c.Keys.Count = MaxKeys + 1 },
-		"prefix to escape":  func(c *HTTPConfig) { c.Keys.Prefix = "a&b" },
-		"prefix too long":   func(c *HTTPConfig) { c.Keys.Prefix = strings.Repeat("a", 257) },
-		"no header":         func(c *HTTPConfig) { c.Headers = []string{"x"} },
-		"header of its own": func(c *HTTPConfig) { c.Headers = []string{"HOST: x"} },
-		"two headers":       func(c *HTTPConfig) { c.Headers = []string{"X: y\r\nZ: w"} },
+	for name, change := range map[string]func(*WorkloadConfig){
+		"no endpoint":       func(c *WorkloadConfig) { c.Endpoint = Endpoint{} },
+		"value too small":   func(c *WorkloadConfig) { c.ValueSize = MinValueSize - 1 },
+		"value too large":   func(c *WorkloadConfig) { c.ValueSize = MaxValueSize + 1 },
+		"too many keys":     func(c *WorkloadConfig) { c.Keys.Count = MaxKeys + 1 },
+		"prefix to escape":  func(c *WorkloadConfig) { c.Keys.Prefix = "a&b" },
+		"prefix too long":   func(c *WorkloadConfig) { c.Keys.Prefix = strings.Repeat("a", 257) },
+		"no header":         func(c *WorkloadConfig) { c.Headers = []string{"x"} },
+		"header of its own": func(c *WorkloadConfig) { c.Headers = []string{"HOST: x"} },
+		"two headers":       func(c *WorkloadConfig) { c.Headers = []string{"X: y\r\nZ: w"} },
 	} {
 		cfg := testHTTP(1, 0)
 		change(&cfg)
-		for _, make := range []func(HTTPConfig) (Workload, error){NewControl, NewPost, NewGet} {
+		for _, make := range []func(WorkloadConfig) (Workload, error){NewControl, NewPost, NewGet} {
 			if _, err := make(cfg); !errors.Is(err, ErrConfig) {
 				t.Errorf("%s: %v", name, err)
 			}
@@ -246,22 +246,22 @@ func TestChecker(t *testing.T) {
 
 func TestParseEndpoint(t *testing.T) {
 	for text, want := range map[string]Endpoint{
-		"4000":                       {"127.0.0.1:4000", "127.0.0.1:4000", ""},
-		":4000":                      {"127.0.0.1:4000", "127.0.0.1:4000", ""},
-		"localhost:4000":             {"localhost:4000", "localhost:4000", ""},
-		"http://cache.test":          {"cache.test:80", "cache.test", ""},
-		"http://cache.test/":         {"cache.test:80", "cache.test", ""},
-		"http://10.0.0.1:81/a/b/":    {"10.0.0.1:81", "10.0.0.1:81", "/a/b"},
-		"http://[::1]:4000":          {"[::1]:4000", "[::1]:4000", ""},
-		DefaultURL:                   {"127.0.0.1:4000", "127.0.0.1:4000", ""},
-		"http://cache.test:81/a%20b": {"cache.test:81", "cache.test:81", "/a%20b"},
+		"4000":                       {ProtocolHTTP, "127.0.0.1:4000", "127.0.0.1:4000", ""},
+		":4000":                      {ProtocolHTTP, "127.0.0.1:4000", "127.0.0.1:4000", ""},
+		"localhost:4000":             {ProtocolHTTP, "localhost:4000", "localhost:4000", ""},
+		"http://cache.test":          {ProtocolHTTP, "cache.test:80", "cache.test", ""},
+		"http://cache.test/":         {ProtocolHTTP, "cache.test:80", "cache.test", ""},
+		"http://10.0.0.1:81/a/b/":    {ProtocolHTTP, "10.0.0.1:81", "10.0.0.1:81", "/a/b"},
+		"http://[::1]:4000":          {ProtocolHTTP, "[::1]:4000", "[::1]:4000", ""},
+		DefaultURL:                   {ProtocolHTTP, "127.0.0.1:4000", "127.0.0.1:4000", ""},
+		"http://cache.test:81/a%20b": {ProtocolHTTP, "cache.test:81", "cache.test:81", "/a%20b"},
 	} {
 		got, err := ParseEndpoint(text)
 		if err != nil || got != want {
 			t.Errorf("%q: got %+v, %v, want %+v", text, got, err, want)
 		}
 	}
-	if got := (Endpoint{"a:80", "a", "/b"}).URL(); got != "http://a/b" {
+	if got := (Endpoint{Host: "a", Base: "/b"}).URL(); got != "http://a/b" {
 		t.Errorf("URL: %s", got)
 	}
 	for _, text := range []string{

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -26,6 +25,12 @@ var benchDefaults = []string{"control", "post", "get"}
 type benchConfig struct {
 	url, addr stringValue
 	headers   listValue
+	token     listValue
+	tokenFile stringValue
+	method    stringValue
+	body      stringValue
+	status    intValue
+	answer    stringValue
 	clients   intValue
 	requests  intValue
 	duration  durationValue
@@ -56,6 +61,8 @@ type benchConfig struct {
 	quiet     boolValue
 
 	keysGiven, readsGiven bool
+
+	path string // of scenario http, from url
 }
 
 func newBenchConfig() *benchConfig {
@@ -67,12 +74,12 @@ func newBenchConfig() *benchConfig {
 	}
 }
 
-// settings is the table of the flags. None has a variable: a measurement should
-// say in its command line all that it depends on.
+// settings is the table of the flags. None but the token has a variable: a
+// measurement should say in its command line all that it depends on.
 func (c *benchConfig) settings() []setting {
-	return withoutVariables([]setting{
-		{name: "url", unit: "URL", value: &c.url, about: "The server to load: http://host:port, with a path in front of /api if there is one. Redirects are failures, and TLS is not spoken"},
-		{name: "addr", unit: "ADDRESS", value: &c.addr, about: "The same as host:port, or only a port; wins over --url"},
+	return append(withoutVariables([]setting{
+		{name: "url", unit: "URL", value: &c.url, about: "The server to load: http://host:port, with a path in front of /api if there is one; redis://host:port or memcached://host:port for the same scenarios in their words; any path and query for the scenario http. Redirects are failures, and TLS is not spoken"},
+		{name: "addr", unit: "ADDRESS", value: &c.addr, about: "The same as host:port, or only a port, of HTTP; wins over --url"},
 		{name: "clients", unit: "COUNT", value: &c.clients, about: "Keep-alive connections, each with one request under way"},
 		{name: "requests", unit: "COUNT", value: &c.requests, about: fmt.Sprintf("Requests to send, exactly; %d if neither this nor --duration is given", bench.DefaultRequests)},
 		{name: "duration", unit: "DURATION", value: &c.duration, about: "Send for this long, in place of a number of requests"},
@@ -89,11 +96,15 @@ func (c *benchConfig) settings() []setting {
 		{name: "value-size", unit: "SIZE", value: &c.valueSize, about: fmt.Sprintf("Size of data, %d bytes to 16MiB; 0 is a position of 58 bytes", bench.MinValueSize)},
 		{name: "ttl", unit: "DURATION", value: &c.ttl, about: "Time to live of what is written; 0 is none, but for location, which takes 10s"},
 		{name: "vary", value: &c.vary, about: "Write other values each time; without it every write but the first is one of the same bytes. mixed and location always do"},
-		{name: "batch", unit: "COUNT", value: &c.batch, about: "Keys of each mget and mset, and of location's reads"},
+		{name: "batch", unit: "COUNT", value: &c.batch, about: "Keys of each mget and mset, and of location's reads. An mset is one body, which the node bounds with --max-body (8MiB) and --max-batch: with --value-size, keep batch times size below that"},
 		{name: "read-share", unit: "SHARE", value: &c.readShare, about: "mixed: share of reads, 0 to 1"},
 		{name: "updates", unit: "PER-SECOND", value: &c.updates, about: "location: writes a second; 0 is each thing once"},
 		{name: "reads", unit: "PER-SECOND", value: &c.reads, given: &c.readsGiven, about: "location: reads a second of --batch things each; unless given, each thing once"},
 		{name: "header", unit: "TEXT", value: &c.headers, about: "A header for every request, Name: value; may be given again"},
+		{name: "method", unit: "METHOD", value: &c.method, about: "http: GET, or POST with a --body, unless given"},
+		{name: "body", unit: "TEXT", value: &c.body, about: "http: what to send; here and in --url {key} stands for the key, and here {value} for its JSON value. As application/json unless --header says otherwise"},
+		{name: "status", unit: "CODE", value: &c.status, about: "http: the status of the right answer, 200 unless given"},
+		{name: "answer", unit: "TEXT", value: &c.answer, about: "http: the body of the right answer, with {key} and {value}, and {any} for what is not known; without it the status alone is checked"},
 		{name: "retry", value: &c.retry, about: "Send a request once more if its connection was closed before any byte of the answer, as load balancers do; without it that is a failure"},
 		{name: "written", value: &c.written, about: "Do not write the keys before they are read: an earlier run has"},
 		{name: "server-pid", unit: "PID", value: &c.pids, about: "A process of the server on this machine, whose CPU time and memory are to be reported; may be given again. Linux only"},
@@ -103,7 +114,8 @@ func (c *benchConfig) settings() []setting {
 		{name: "html", unit: "FILE", value: &c.html, about: "Write a page with charts, too: one file, which needs no other"},
 		{name: "compare", unit: "FILE", value: &c.compare, about: "Compare with the results that an earlier --json wrote, and say which differences are more than noise"},
 		{name: "quiet", value: &c.quiet, about: "Show no progress"},
-	})
+	}), setting{name: "token", unit: "TOKEN", value: &c.token, secret: true, about: "The bearer token to send; of several, as a node takes them, the first. Other users of the machine see flags: prefer the variable, or --token-file"},
+		setting{name: "token-file", unit: "FILE", value: &c.tokenFile, flag: true, about: "A file with the token instead, in its first line"})
 }
 
 func withoutVariables(table []setting) []setting {
@@ -114,17 +126,21 @@ func withoutVariables(table []setting) []setting {
 }
 
 // runBench is the bench subcommand; its result is the exit code.
-func runBench(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+func runBench(inv invocation) int {
+	cfg := newBenchConfig()
+	if inv.describe != nil {
+		inv.describe(cfg.settings())
+		return exitOK
+	}
+	ctx, stop := signal.NotifyContext(inv.ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	inv := invocation{ctx: ctx, args: args, stdout: stdout, stderr: stderr}
-	if len(args) > 0 && args[0] == "engine" {
+	inv.ctx = ctx
+	if len(inv.args) > 0 && inv.args[0] == "engine" {
 		return runBenchEngine(inv)
 	}
-	cfg := newBenchConfig()
-	rest, err := parseSettings(cfg.settings(), args, nil)
+	rest, err := parseSettings(cfg.settings(), inv.args, inv.env)
 	if errors.Is(err, errHelp) {
-		printBenchHelp(stdout)
+		printBenchHelp(inv.stdout)
 		return exitOK
 	}
 	if err != nil {
@@ -220,6 +236,8 @@ Scenarios
   mset     POST /api/mset: write as many
   location many moving things: --updates writes a second, each with --ttl, and
            --reads reads a second of --batch things each, as an open loop
+  http     any request to any server: --url with path and query, --method, --body,
+           --status, --answer
   engine   10,000 records written, then read, in this process, without HTTP;
            see smache bench engine --help
 Without one, control, post and get run one after the other. What is read is
@@ -235,6 +253,9 @@ Examples
   smache bench get
   smache bench post --addr 4000 --keys 100000 --duration 10s --warmup 2s
   smache bench mixed --keys 1000000 --order zipf --rate 20000 --duration 30s
+  smache bench get --url redis://127.0.0.1:6379 --keys 1000000
+  smache bench http --url 'http://127.0.0.1:8080/users/{key}' --method PUT \
+    --body '{"id":"{key}","data":{value}}' --status 201
   smache bench get --rounds 7 --json > old.json
   smache bench get --rounds 7 --compare old.json --html new.html
 `)

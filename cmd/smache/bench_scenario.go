@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -13,26 +14,31 @@ import (
 type benchMaker struct {
 	name  string
 	reads bool
-	build func(c *benchConfig, http bench.HTTPConfig) (bench.Workload, error)
+	build func(c *benchConfig, about bench.WorkloadConfig) (bench.Workload, error)
 }
 
 // benchMakers lists the scenarios over a network, in the order of the help text.
 func benchMakers() []benchMaker {
-	plain := func(build func(bench.HTTPConfig) (bench.Workload, error)) func(*benchConfig, bench.HTTPConfig) (bench.Workload, error) {
-		return func(_ *benchConfig, http bench.HTTPConfig) (bench.Workload, error) { return build(http) }
+	plain := func(build func(bench.WorkloadConfig) (bench.Workload, error)) func(*benchConfig, bench.WorkloadConfig) (bench.Workload, error) {
+		return func(_ *benchConfig, about bench.WorkloadConfig) (bench.Workload, error) { return build(about) }
 	}
 	return []benchMaker{
 		{"control", false, plain(bench.NewControl)},
 		{"post", false, plain(bench.NewPost)},
 		{"get", true, plain(bench.NewGet)},
-		{"mixed", true, func(c *benchConfig, http bench.HTTPConfig) (bench.Workload, error) {
-			return bench.NewMixed(http, float64(c.readShare))
+		{"mixed", true, func(c *benchConfig, about bench.WorkloadConfig) (bench.Workload, error) {
+			return bench.NewMixed(about, float64(c.readShare))
 		}},
 		{"mget", true, plain(bench.NewMget)},
 		{"mset", false, plain(bench.NewMset)},
-		{"location", true, func(c *benchConfig, http bench.HTTPConfig) (bench.Workload, error) {
-			updates, reads := c.locationRates(http.Keys.Count)
-			return bench.NewLocation(http, updates, reads)
+		{"location", true, func(c *benchConfig, about bench.WorkloadConfig) (bench.Workload, error) {
+			updates, reads := c.locationRates(about.Keys.Count)
+			return bench.NewLocation(about, updates, reads)
+		}},
+		{"http", false, func(c *benchConfig, about bench.WorkloadConfig) (bench.Workload, error) {
+			return bench.NewHTTP(about, bench.HTTPCall{
+				Method: string(c.method), Path: c.path, Body: string(c.body), Status: int(c.status), Answer: string(c.answer),
+			})
 		}},
 	}
 }
@@ -57,7 +63,7 @@ func benchScenarioNames() (names []string) {
 
 // run makes the configuration of a scenario, which there must be.
 func (c *benchConfig) run(name string) (bench.Config, error) {
-	http, err := c.about(name)
+	about, err := c.about(name)
 	if err != nil {
 		return bench.Config{}, err
 	}
@@ -70,43 +76,57 @@ func (c *benchConfig) run(name string) (bench.Config, error) {
 		return run, err
 	}
 	maker := benchScenario(name)
-	if run.Workload, err = maker.build(c, http); err != nil {
+	if run.Workload, err = maker.build(c, about); err != nil {
 		return run, err
 	}
-	if run.Pacer, err = c.pacer(name, http.Keys.Count); err == nil && maker.reads && !bool(c.written) {
-		run.Prepare, run.PrepareRequests, err = benchFill(http)
+	if run.Pacer, err = c.pacer(name, about.Keys.Count); err == nil && maker.reads && !bool(c.written) {
+		run.Prepare, run.PrepareRequests, err = bench.NewFill(about)
 	}
 	return run, err
 }
 
 // about says what the requests are about.
-func (c *benchConfig) about(name string) (http bench.HTTPConfig, err error) {
-	target := string(c.url)
+func (c *benchConfig) about(name string) (about bench.WorkloadConfig, err error) {
+	flag, target := "url", string(c.url)
 	if c.addr != "" {
-		target = string(c.addr)
+		flag, target = "addr", string(c.addr)
 	}
-	http = bench.HTTPConfig{
-		Headers: c.headers.items, ValueSize: int(c.valueSize), TTL: time.Duration(c.ttl),
+	about = bench.WorkloadConfig{
+		Headers: slices.Clone(c.headers.items), ValueSize: int(c.valueSize), TTL: time.Duration(c.ttl),
 		Vary: bool(c.vary) || name == "mixed", Batch: int(c.batch),
 		Keys: bench.Keys{Prefix: string(c.prefix), Count: max(uint64(c.keys), 1), Seed: uint64(c.seed), Skew: float64(c.skew)},
 	}
 	switch c.order.word {
 	case "sequential":
-		http.Keys.Order = bench.OrderSequential
+		about.Keys.Order = bench.OrderSequential
 	case "zipf":
-		http.Keys.Order = bench.OrderZipf
+		about.Keys.Order = bench.OrderZipf
 	}
 	if name == "location" {
-		http.Vary = true
-		if http.TTL == 0 {
-			http.TTL = bench.DefaultLocationTTL
+		about.Vary = true
+		if about.TTL == 0 {
+			about.TTL = bench.DefaultLocationTTL
 		}
 		if !c.keysGiven {
-			http.Keys.Count = bench.DefaultThings
+			about.Keys.Count = bench.DefaultThings
 		}
 	}
-	http.Endpoint, err = bench.ParseEndpoint(target)
-	return http, err
+	token, err := firstToken(&c.token, string(c.tokenFile))
+	if err != nil {
+		return about, fmt.Errorf("%w: %w", bench.ErrConfig, err)
+	}
+	if token != "" {
+		about.Headers = append(about.Headers, "Authorization: Bearer "+token)
+	}
+	if name == "http" {
+		about.Endpoint, c.path, err = bench.SplitURL(target)
+	} else {
+		about.Endpoint, err = bench.ParseEndpoint(target)
+	}
+	if err != nil {
+		err = fmt.Errorf("--%s: %w", flag, err)
+	}
+	return about, err
 }
 
 // locationRates are updates and reads a second of location.
@@ -143,18 +163,4 @@ func (c *benchConfig) servers() (pids []int, err error) {
 		pids = append(pids, pid)
 	}
 	return pids, nil
-}
-
-// benchFill makes the workload that writes every key once, many at a time if there
-// are many.
-func benchFill(http bench.HTTPConfig) (w bench.Workload, requests uint64, err error) {
-	const many, atOnce, largest = 1000, 100, 8 << 10
-	http.Keys.Order = bench.OrderSequential
-	if http.Keys.Count < many || http.ValueSize > largest {
-		w, err = bench.NewPost(http)
-		return w, http.Keys.Count, err
-	}
-	http.Batch = atOnce
-	w, err = bench.NewMset(http)
-	return w, (http.Keys.Count + atOnce - 1) / atOnce, err
 }

@@ -19,7 +19,7 @@ import (
 // runBenchTest runs the subcommand as main does.
 func runBenchTest(ctx context.Context, args ...string) (code int, stdout, stderr string) {
 	var out, errs bytes.Buffer
-	code = runBench(ctx, args, &out, &errs)
+	code = runBench(invocation{ctx: ctx, args: args, stdout: &out, stderr: &errs})
 	return code, out.String(), errs.String()
 }
 
@@ -119,6 +119,22 @@ func TestBenchUsage(t *testing.T) {
 		{[]string{"get", "--csv", "--json"}, exitUsage, "--csv"},
 		{[]string{"get", "--compare", "/nowhere"}, exitUsage, "--compare"},
 		{[]string{"--url", "https://127.0.0.1:1"}, exitUsage, "only http://"},
+		{[]string{"get", "--url", "redis://127.0.0.1:1/0"}, exitUsage, "--url"},
+		{[]string{"get", "--url", "redis://127.0.0.1:1", "--header", "X: y"}, exitUsage, "--header"},
+		{[]string{"mset", "--url", "redis://127.0.0.1:1", "--ttl", "1s"}, exitUsage, "--ttl"},
+		{[]string{"mset", "--url", "memcached://127.0.0.1:1"}, exitUsage, "mset"},
+		{[]string{"post", "--url", "memcached://127.0.0.1:1", "--ttl", "1500ms"}, exitUsage, "--ttl"},
+		{[]string{"get", "--url", "memcached://127.0.0.1:1", "--key-prefix", strings.Repeat("k", 241)}, exitUsage, "--key-prefix"},
+		{[]string{"http", "--url", "redis://127.0.0.1:1"}, exitUsage, "--url"},
+		{[]string{"http", "--url", "127.0.0.1:1/{value}"}, exitUsage, "--url"},
+		{[]string{"http", "--url", "127.0.0.1:1/a b"}, exitUsage, "--url"},
+		{[]string{"http", "--method", "a b"}, exitUsage, "--method"},
+		{[]string{"http", "--method", "CONNECT"}, exitUsage, "--method"},
+		{[]string{"http", "--status", "1000"}, exitUsage, "--status"},
+		{[]string{"http", "--answer", "{any}"}, exitUsage, "--answer"},
+		{[]string{"http", "--method", "HEAD", "--answer", "x"}, exitUsage, "--answer"},
+		{[]string{"get", "--token", "a b"}, exitUsage, "--token"},
+		{[]string{"get", "--token-file", "/nowhere"}, exitUsage, "--token-file"},
 		{[]string{"--clients", "10", "--requests", "9"}, exitUsage, "--clients"},
 		{[]string{"--timeout", "0.1ms"}, exitUsage, "--timeout"},
 		{[]string{"get", "--value-size", "3"}, exitUsage, "--value-size"},

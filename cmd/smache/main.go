@@ -76,13 +76,7 @@ func commands() []command {
 		{"top", "[flags]", "show the cluster live in a terminal", runTop},
 		{"key", "[flags] KEY", "show what a key is: canonical form, slot, holder", runKey},
 		{"secret", "", "print a new secret for a cluster", runSecret},
-		{"bench", "[SCENARIO] [flags]", "load a node and measure it", func(inv invocation) int {
-			if inv.describe != nil {
-				inv.describe(newBenchConfig().settings())
-				return exitOK
-			}
-			return runBench(inv.ctx, inv.args, inv.stdout, inv.stderr)
-		}},
+		{"bench", "[SCENARIO] [flags]", "load a node and measure it", runBench},
 		{"completion", "bash|zsh|fish", "print the completions for a shell", runCompletion},
 		{"man", "", "print the manual page, as troff", runMan},
 		{"version", "[--json]", "say what this binary is", runVersion},
