@@ -102,6 +102,10 @@ type Config struct {
 	// Cluster makes the node one of several. Nil: it is alone.
 	Cluster *ClusterConfig
 
+	// Admin says that Node.StartAdmin will be called: /cluster, /metrics, /stats and
+	// /ui are then not at the public address.
+	Admin bool
+
 	// Clock is where the store takes its time from. For tests; the cluster keeps to
 	// the machine's. Default: store.SystemClock.
 	Clock store.Clock
@@ -123,18 +127,24 @@ var (
 // spareFiles are the descriptors that the node needs beside its connections: the
 // listener, standard streams, the runtime's poller, /proc, and some in reserve.
 // clusterFiles come on top in a cluster: links, the gossip's listeners and
-// exchanges, and connections that have not said yet who they are.
+// exchanges, and connections that have not said yet who they are; adminFiles with an
+// address for administration: its listener and connections, and some in reserve.
 const (
 	spareFiles   = 64
 	clusterFiles = 192
+	adminFiles   = 72
 )
 
 // spare is how many descriptors the node needs beside its connections.
 func (c *Config) spare() int {
+	files := spareFiles
 	if c.Cluster != nil {
-		return spareFiles + clusterFiles
+		files += clusterFiles
 	}
-	return spareFiles
+	if c.Admin {
+		files += adminFiles
+	}
+	return files
 }
 
 // plan divides the memory; see memory.go. A derived budget for large bodies is

@@ -159,6 +159,7 @@ func build(cfg Config, join joining) (*Node, error) {
 		RateLimit:                cfg.RateLimit,
 		RateBurst:                cfg.RateBurst,
 		TrustedProxies:           cfg.TrustedProxies,
+		Admin:                    cfg.Admin,
 		Version:                  n.build.Version,
 	})
 	if err != nil {
@@ -229,16 +230,29 @@ func (n *Node) Start(l net.Listener) error {
 			return errors.Join(fmt.Errorf("engine: starting the cluster (see --gossip-listen and --join): %w", err), l.Close())
 		}
 	}
-	go func() {
-		err := n.api.Serve(l)
-		if n.state.Load() == stateServing {
-			if err == nil {
-				err = errors.New("engine: the listener was closed")
-			}
-			n.failed <- err
-		}
-	}()
+	go n.serve(n.api.Serve, l)
 	return nil
+}
+
+// StartAdmin serves the address for administration on l, which the node owns from then
+// on, until the end of Drain: so metrics tell of a node that looks for its cluster, and
+// of one that leaves. It may be called once, if Config.Admin says so, before Start; it
+// returns at once, and an error that ends it arrives on Failed.
+func (n *Node) StartAdmin(l net.Listener) { go n.serve(n.api.ServeAdmin, l) }
+
+// serve tells Failed what ends the serving of a listener before Drain does.
+func (n *Node) serve(serve func(net.Listener) error, l net.Listener) {
+	err := serve(l)
+	if n.state.Load() >= stateLeaving {
+		return
+	}
+	if err == nil {
+		err = errors.New("engine: a listener was closed")
+	}
+	select {
+	case n.failed <- err:
+	default: // the other listener has failed before
+	}
 }
 
 // Failed carries the error that ended the serving, if one does.

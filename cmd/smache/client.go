@@ -15,6 +15,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/smache/smache/proto"
 )
 
 // clientConfig holds what all client subcommands were told.
@@ -184,6 +186,9 @@ func fail(inv invocation, name string, a answer, err error) int {
 	var f failure
 	if json.Unmarshal(a.body, &f) != nil || f.Message == "" {
 		f.Message = "the answer is not one of Smache's"
+	}
+	if f.Code == proto.FailPath.Code {
+		f.Message += "; where a node has --admin-listen, that is the address to ask (see --server)"
 	}
 	fmt.Fprintf(inv.stderr, "smache %s: the server answered %d %s: %s\n", name, a.status, f.Code, f.Message)
 	return exitServer

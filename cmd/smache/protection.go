@@ -31,12 +31,12 @@ func (c *serveConfig) protection() (p protection, err error) {
 	return p, err
 }
 
-// warnOfAddress says who may use the API at an address.
-func (c *serveConfig) warnOfAddress(address string, p protection, log *slog.Logger) {
+// warnOfAddress says who may use the API at an address, which flag has given.
+func (c *serveConfig) warnOfAddress(flag, address string, p protection, log *slog.Logger) {
 	switch {
 	case engine.IsLoopback(address):
 	case len(p.tokens.All) == 0 && !c.tls.closed():
-		log.Warn("the API is open to everyone who reaches this address: see --token-file, put a firewall in front, or see --listen", "address", address)
+		log.Warn("the API is open to everyone who reaches this address: see --token-file, put a firewall in front, or see "+flag, "address", address)
 	case p.tls == nil:
 		log.Info("tokens and entries pass this address in plain text: see --tls-cert, or let TLS end in front of it", "address", address)
 	}

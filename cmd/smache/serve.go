@@ -107,6 +107,11 @@ func startNode(inv invocation, cfg *serveConfig, service *service, closed protec
 	if err != nil {
 		return nil, nil, errors.Join(err, listener.Close())
 	}
+	admin, err := listenAdmin(inv.ctx, string(cfg.adminListen))
+	if err != nil {
+		closeProfiles()
+		return nil, nil, errors.Join(err, listener.Close())
+	}
 	engineCfg := cfg.engineConfig()
 	engineCfg.Logger = log
 	engineCfg.Tokens, engineCfg.TLS, engineCfg.TrustedProxies = closed.tokens, closed.tls, closed.proxies
@@ -121,6 +126,9 @@ func startNode(inv invocation, cfg *serveConfig, service *service, closed protec
 	}
 	if err != nil {
 		closeProfiles()
+		if admin != nil {
+			err = errors.Join(err, admin.Close())
+		}
 		return nil, nil, errors.Join(err, listener.Close())
 	}
 	plan := node.Plan()
@@ -141,7 +149,12 @@ func startNode(inv invocation, cfg *serveConfig, service *service, closed protec
 		"go_limit", engine.FormatBytes(limit), "max_entries", plan.MaxEntries,
 		"max_connections", plan.MaxConnections, "max_value", formatSize(int64(node.MaxValue())),
 		"max_body", formatSize(int64(maxBody)), "max_answer", formatSize(int64(maxAnswer)))
-	cfg.warnOfAddress(listener.Addr().String(), closed, log)
+	cfg.warnOfAddress("--listen", listener.Addr().String(), closed, log)
+	if admin != nil {
+		cfg.warnOfAddress("--admin-listen", admin.Addr().String(), closed, log)
+		node.StartAdmin(admin)
+		log.Info("serving administration", "address", admin.Addr().String())
+	}
 	if err := node.Start(listener); err != nil {
 		closeProfiles()
 		return nil, nil, errors.Join(err, node.Drain(inv.ctx))
@@ -175,6 +188,19 @@ func stopNode(node *engine.Node, timeout time.Duration, signals <-chan os.Signal
 		log.Error("stopped before everything was finished: a second signal", "signal", s.String())
 	}
 	return exitServer
+}
+
+// listenAdmin opens the address for administration, unless it is empty.
+func listenAdmin(ctx context.Context, address string) (net.Listener, error) {
+	if address == "" {
+		return nil, nil //nolint:nilnil // there is none
+	}
+	config := net.ListenConfig{}
+	listener, err := config.Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen for administration (see --admin-listen): %w", err)
+	}
+	return listener, nil
 }
 
 // serveProfiles serves Go's profiles at address, unless that is empty.

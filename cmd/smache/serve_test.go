@@ -130,6 +130,7 @@ func TestServeDoesNotStart(t *testing.T) {
 		{[]string{"--listen", free, "--writers", "1024"}, exitNo, "--writers"},
 		{[]string{"--listen", free, "--memory", "128MiB", "--max-value", "1MiB"}, exitNo, "--max-value"},
 		{[]string{"--listen", free, "--pprof", taken.Addr().String()}, exitNo, "--pprof"},
+		{[]string{"--listen", free, "--admin-listen", taken.Addr().String()}, exitNo, "--admin-listen"},
 		{[]string{"--listen", free, "--no-such-flag"}, exitUsage, "--no-such-flag"},
 		{[]string{"--listen", free, "--peer-listen", "0.0.0.0:0", "--gossip-listen", free}, exitNo, "--insecure-cluster"},
 		{[]string{"--listen", free, "--peer-listen", free, "--gossip-listen", ":0"}, exitNo, "--secret"},
@@ -173,6 +174,44 @@ func TestServeProfiles(t *testing.T) {
 	}
 	if status, _ := p.get("/debug/pprof/"); status != http.StatusNotFound {
 		t.Errorf("the public API answers %d for the profiles", status)
+	}
+}
+
+// TestAdminListen: what shows the node moves to an address of its own, where the
+// clients of the command line and Go's own find it.
+func TestAdminListen(t *testing.T) {
+	p := serve(t, []string{"SMACHE_ADMIN_LISTEN=127.0.0.1:0"}, "--listen", "0.0.0.0:0")
+	admin, ok := p.await("serving administration")["address"].(string)
+	if !ok {
+		t.Fatal("the log line names no address")
+	}
+	_, port, err := net.SplitHostPort(p.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public := "127.0.0.1:" + port
+	for _, c := range []struct {
+		args   []string
+		code   int
+		stderr string
+	}{
+		{[]string{"status", "--server", public}, exitServer, "--admin-listen"},
+		{[]string{"status", "--server", public, "--quiet"}, exitOK, ""},
+		{[]string{"status", "--server", admin}, exitOK, ""},
+		{[]string{"set", "--server", public, "a", `{"n":1}`}, exitOK, ""},
+		{[]string{"get", "--server", admin, "a"}, exitOK, ""},
+	} {
+		if code, _, stderr := capture(t.Context(), "", environment{}, c.args...); code != c.code || !strings.Contains(stderr, c.stderr) {
+			t.Errorf("smache %q: exit %d, %s", c.args, code, stderr)
+		}
+	}
+	code, stdout, stderr := execute(t, "", "", []string{"PPROF_TMPDIR=" + t.TempDir()}, "go", "tool", "pprof", "-top", "-nodecount=1", "http://"+admin+"/debug/pprof/heap")
+	if code != 0 || !strings.Contains(stdout, "inuse_space") {
+		t.Errorf("go tool pprof: exit %d, %s%s", code, stdout, stderr)
+	}
+	p.signal(syscall.SIGTERM)
+	if code := p.exit(); code != exitOK {
+		t.Errorf("exit code %d; the log: %v", code, p.lines())
 	}
 }
 

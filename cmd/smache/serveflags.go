@@ -16,7 +16,7 @@ type serveConfig struct {
 	cluster                            clusterFlags
 	access                             accessFlags
 	tls                                tlsFlags
-	listen, name                       stringValue
+	listen, adminListen, name          stringValue
 	memory                             sizeValue
 	defaultTTL                         durationValue
 	maxValue, maxBody, maxAnswer       sizeValue
@@ -65,6 +65,7 @@ func newServeConfig() *serveConfig {
 func (c *serveConfig) settings() []setting {
 	first := []setting{
 		{name: "listen", unit: "ADDRESS", value: &c.listen, given: &c.listenGiven, about: "Address and port of the HTTP API; port 0 takes a free one, which the log names. The variable PORT changes the port alone"},
+		{name: "admin-listen", unit: "ADDRESS", value: &c.adminListen, about: "Address and port for administration: `/cluster`, `/metrics`, `/stats` and `/ui` are then answered there and no longer at the public one, and Go's profiles under `/debug/pprof/` are, too. It has the rest of the API as well, and takes the same tokens and certificates; empty: none"},
 		{name: "name", unit: "NAME", value: &c.name, about: "The node's name, which answers carry as `node`; it must be unique. Default: `smache@` and the address that others reach the node at"},
 	}
 	rest := []setting{
@@ -89,7 +90,7 @@ func (c *serveConfig) settings() []setting {
 		{name: "allowed-host", unit: "NAMES", value: &c.allowedHosts, about: "Names, separated by commas, that requests to a loopback listener may carry as Host, beside localhost and loopback addresses"},
 		{name: "log-format", unit: "FORMAT", value: &c.logFormat, about: "`text`, `json`, or `auto`: text on a terminal, JSON otherwise. The log goes to standard error"},
 		{name: "log-level", unit: "LEVEL", value: &c.logLevel, about: "Least level to log: `debug`, `info`, `warn` or `error`"},
-		{name: "pprof", unit: "ADDRESS", value: &c.pprof, about: "Loopback address for Go's profiles under `/debug/pprof/`; empty: none"},
+		{name: "pprof", unit: "ADDRESS", value: &c.pprof, about: "Loopback address for Go's profiles under `/debug/pprof/`, without tokens; empty: none. See `--admin-listen`, too"},
 	}
 	return slices.Concat(first, c.cluster.settings(), c.tls.settings(), c.access.settings(), rest)
 }
@@ -131,6 +132,11 @@ func (c *serveConfig) applyPort(env environment) error {
 func (c *serveConfig) check() error {
 	if _, _, err := net.SplitHostPort(string(c.listen)); err != nil {
 		return fmt.Errorf("--listen %q: must be an address and a port: 127.0.0.1:4000, :4000", string(c.listen))
+	}
+	if c.adminListen != "" {
+		if _, _, err := net.SplitHostPort(string(c.adminListen)); err != nil {
+			return fmt.Errorf("--admin-listen %q: must be an address and a port: 127.0.0.1:4001, :4001", string(c.adminListen))
+		}
 	}
 	if c.memory == 0 {
 		return errors.New("--memory must be above 0")
@@ -206,6 +212,7 @@ func (c *serveConfig) engineConfig() engine.Config {
 		RateBurst:                int(c.access.rateBurst),
 		CORSOrigins:              c.corsOrigins.items,
 		AllowedHosts:             c.allowedHosts.items,
+		Admin:                    c.adminListen != "",
 		Queue:                    int(c.queue),
 		Writers:                  int(c.writers),
 	}

@@ -39,7 +39,7 @@ var (
 
 // accessOf gives what a request needs the right to. A path that leads nowhere
 // needs what reading needs, so that a stranger does not learn which paths there are.
-func accessOf(path, method []byte) access {
+func (s *Server) accessOf(r *request, path, method []byte) access {
 	isRead := string(method) == fasthttp.MethodGet || string(method) == fasthttp.MethodHead
 	if string(method) == fasthttp.MethodOptions {
 		return accessOpen
@@ -50,7 +50,7 @@ func accessOf(path, method []byte) access {
 		}
 		return accessWrite
 	}
-	rt, _ := routeAt(path)
+	rt, _ := s.routeOf(r, path)
 	return routes[rt].access
 }
 
@@ -60,7 +60,7 @@ func (s *Server) authorize(ctx *fasthttp.RequestCtx, r *request) refusal {
 	if tokens == nil {
 		return refusal{}
 	}
-	needs := accessOf(ctx.Path(), ctx.Method())
+	needs := s.accessOf(r, ctx.Path(), ctx.Method())
 	if needs == accessOpen {
 		return refusal{}
 	}

@@ -34,8 +34,9 @@ func TestAccessOfRoutes(t *testing.T) {
 	read := "other get mget root cluster metrics openapi stats"
 	s := newServer(t, newFake(), func(c *Config) {
 		c.Tokens = Tokens{All: parsedTokens(t, writeToken), Read: parsedTokens(t, readToken)}
+		c.Admin = true
 	})
-	c := dial(t, serve(t, s))
+	c := dial(t, serveAdmin(t, s))
 	for _, info := range routes {
 		want := map[string]int{"": 401, readToken: 403, writeToken: 200}
 		needs := accessWrite
@@ -51,7 +52,7 @@ func TestAccessOfRoutes(t *testing.T) {
 		for _, path := range info.paths {
 			for _, method := range strings.Fields(info.methods) {
 				for token, status := range want {
-					text := method + " " + path + "?key=1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n"
+					text := method + " " + path + "?key=1&seconds=0.01 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n"
 					if token != "" {
 						text += "Authorization: Bearer " + token + "\r\n"
 					}

@@ -155,6 +155,10 @@ type Config struct {
 	// Tokens are the bearer tokens that let a request in: --token, --read-token.
 	// Server.SetTokens replaces them. None: everybody may do everything.
 	Tokens Tokens
+	// Admin says that there is an address for administration, see Server.ServeAdmin:
+	// the one of Serve then answers 404 to /cluster, /metrics, /stats and /ui:
+	// --admin-listen.
+	Admin bool
 	// AllowedHosts are names, host or host:port, under which a loopback
 	// listener may be addressed beside localhost and loopback addresses:
 	// --allowed-host.

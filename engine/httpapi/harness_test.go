@@ -3,6 +3,7 @@ package httpapi
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -38,13 +39,31 @@ func serve(tb testing.TB, s *Server) string {
 
 func serveOn(tb testing.TB, s *Server, ln net.Listener) string {
 	tb.Helper()
+	return serveBy(tb, s, s.Serve, ln)
+}
+
+// withAdmin allows for serveAdmin.
+func withAdmin(c *Config) { c.Admin = true }
+
+// serveAdmin is serve for the address for administration.
+func serveAdmin(tb testing.TB, s *Server) string {
+	tb.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return serveBy(tb, s, s.ServeAdmin, ln)
+}
+
+func serveBy(tb testing.TB, s *Server, serve func(net.Listener) error, ln net.Listener) string {
+	tb.Helper()
 	served := make(chan error, 1)
-	go func() { served <- s.Serve(ln) }()
+	go func() { served <- serve(ln) }()
 	tb.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		_ = s.Shutdown(ctx) // a test may have left a connection open on purpose
-		if err := <-served; err != nil {
+		if err := <-served; err != nil && !errors.Is(err, ErrServerClosed) {
 			tb.Errorf("Serve: %v", err)
 		}
 	})

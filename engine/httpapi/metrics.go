@@ -186,6 +186,7 @@ func (s *Server) appendConnectionMetrics(dst []byte) []byte {
 	dst = appendNumber(append(dst, `smache_http_timeouts_total{while="read"}`...), r.readTimeouts.Load())
 	dst = appendNumber(append(dst, `smache_http_timeouts_total{while="write"}`...), r.writeTimeouts.Load())
 	dst = appendMetric(dst, "smache_http_header_floods_total", "counter", "Connections ended for more headers in a request than are taken.", r.headerFloods.Load())
+	dst = s.appendAdminMetrics(dst)
 	dst = s.appendTLSMetrics(dst)
 	dst = appendMetric(dst, "smache_http_received_bytes_total", "counter", "Bytes read from connections.", in)
 	dst = appendMetric(dst, "smache_http_sent_bytes_total", "counter", "Bytes written to connections.", out)

@@ -82,7 +82,7 @@ func TestDescriptionIsComplete(t *testing.T) {
 			}
 		}
 	}
-	c := dial(t, serve(t, newServer(t, newFake(), nil)))
+	c := dial(t, serveAdmin(t, newServer(t, newFake(), withAdmin)))
 	ids := make(map[string]bool)
 	for at, op := range operations {
 		if !known[at] {
@@ -92,7 +92,7 @@ func TestDescriptionIsComplete(t *testing.T) {
 			t.Errorf("%s is the name of two operations", op.OperationID)
 		}
 		ids[op.OperationID] = true
-		got := c.send(at[0] + " " + at[1] + "?key=1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
+		got := c.send(at[0] + " " + at[1] + "?key=1&seconds=0.01 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
 		if got.status == 404 || got.status == 405 {
 			t.Errorf("%s %s is answered %d", at[0], at[1], got.status)
 		}
@@ -222,9 +222,10 @@ func TestDescriptionOfAccess(t *testing.T) {
 		Security []map[string][]string
 		Paths    map[string]map[string]json.RawMessage
 	}
-	if err := json.Unmarshal(openAPIText, &d); err != nil || len(d.Security) != 2 {
+	if err := json.Unmarshal(openAPIText, &d); err != nil || len(d.Security) != 4 {
 		t.Fatalf("security is %v, %v", d.Security, err)
 	}
+	s := newServer(t, newFake(), nil)
 	for path, methods := range d.Paths {
 		for method, raw := range methods {
 			if method == "description" {
@@ -238,7 +239,7 @@ func TestDescriptionOfAccess(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, refuses := op.Responses["401"]
-			open := accessOf([]byte(path), []byte(strings.ToUpper(method))) == accessOpen
+			open := s.accessOf(&request{admin: true}, []byte(path), []byte(strings.ToUpper(method))) == accessOpen
 			if refuses == open || open != (op.Security != nil && len(*op.Security) == 0) {
 				t.Errorf("%s %s: 401 is described: %v, open: %v, security %v", method, path, refuses, open, op.Security)
 			}

@@ -98,7 +98,7 @@ func (s *Server) limit(ctx *fasthttp.RequestCtx, r *request) refusal {
 	if s.limiter == nil || r.conn == nil {
 		return refusal{}
 	}
-	if rt, _ := routeAt(ctx.Path()); routes[rt].access == accessOpen {
+	if rt, _ := s.routeOf(r, ctx.Path()); routes[rt].access == accessOpen {
 		return refusal{}
 	}
 	wait := s.limiter.take(s.clientOf(r), r.start)

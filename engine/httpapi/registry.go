@@ -42,6 +42,15 @@ type registry struct {
 	closedIn, closedOut        atomic.Uint64 // bytes of closed connections
 }
 
+// newRegistry makes a registry for so many connections, and for so many of one address.
+func newRegistry(c *Config, limit, perAddress int) registry {
+	return registry{
+		limit: limit, perAddress: perAddress,
+		readTimeout: c.ReadTimeout, writeTimeout: c.WriteTimeout, idleTimeout: c.IdleTimeout,
+		interval: sweepInterval(c), base: time.Now(), addresses: make(map[netip.Addr]int),
+	}
+}
+
 // now gives the nanoseconds since base.
 func (r *registry) now() int64 { return int64(time.Since(r.base)) }
 

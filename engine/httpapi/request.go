@@ -22,6 +22,7 @@ type request struct {
 	own  charges
 
 	route   route
+	admin   bool  // it came to the address for administration
 	start   int64 // on the registry's clock
 	headers headers
 
@@ -77,7 +78,7 @@ func (s *Server) release(r *request) {
 	s.settle(&r.own)
 	r.op.Reset()
 	r.conn, r.owes = nil, nil
-	r.route, r.headers = routeNone, headers{}
+	r.route, r.admin, r.headers = routeNone, false, headers{}
 	if cap(r.body) > mediumFrom {
 		r.body = nil
 	}

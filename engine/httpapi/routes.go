@@ -25,7 +25,8 @@ const (
 	routeOptions route = 16 // OPTIONS at any path
 	routeStats   route = 17
 	routeUI      route = 18
-	routeCount   route = 19
+	routeProfile route = 19
+	routeCount   route = 20
 )
 
 // The values of Allow.
@@ -43,6 +44,7 @@ var routes = [routeCount]struct {
 	methods string // between spaces
 	paths   []string
 	access  access // what it needs the right to, where tokens are set
+	admin   bool   // see Server.offers
 }{
 	routeNone:    {label: "other", access: accessRead},
 	routeGet:     {label: "get", methods: "GET HEAD", paths: []string{"/api", "/api/"}, access: accessRead},
@@ -57,12 +59,15 @@ var routes = [routeCount]struct {
 	routeHealth:  {label: "healthcheck", methods: "GET HEAD", paths: []string{"/healthcheck"}, access: accessOpen},
 	routeLive:    {label: "livez", methods: "GET HEAD", paths: []string{"/livez"}, access: accessOpen},
 	routeReady:   {label: "readyz", methods: "GET HEAD", paths: []string{"/readyz"}, access: accessOpen},
-	routeCluster: {label: "cluster", methods: "GET HEAD", paths: []string{"/cluster"}, access: accessRead},
-	routeMetrics: {label: "metrics", methods: "GET HEAD", paths: []string{"/metrics"}, access: accessRead},
+	routeCluster: {label: "cluster", methods: "GET HEAD", paths: []string{"/cluster"}, access: accessRead, admin: true},
+	routeMetrics: {label: "metrics", methods: "GET HEAD", paths: []string{"/metrics"}, access: accessRead, admin: true},
 	routeOpenAPI: {label: "openapi", methods: "GET HEAD", paths: []string{"/openapi.json"}, access: accessRead},
 	routeOptions: {label: "options", access: accessOpen},
-	routeUI:      {label: "ui", methods: "GET HEAD", paths: []string{"/ui"}, access: accessOpen},
-	routeStats:   {label: "stats", methods: "GET HEAD", paths: []string{"/stats"}, access: accessRead},
+	routeUI:      {label: "ui", methods: "GET HEAD", paths: []string{"/ui"}, access: accessOpen, admin: true},
+	routeStats:   {label: "stats", methods: "GET HEAD", paths: []string{"/stats"}, access: accessRead, admin: true},
+	routeProfile: {label: "profile", methods: "GET HEAD", paths: []string{
+		"/debug/pprof/profile", "/debug/pprof/heap", "/debug/pprof/goroutine", "/debug/pprof/trace",
+	}, admin: true},
 }
 
 // dispatch carries a request out. The two requests that matter for speed come
@@ -85,7 +90,7 @@ func (s *Server) dispatch(ctx *fasthttp.RequestCtx, r *request) {
 		}
 		return
 	}
-	rt, allow := routeAt(path)
+	rt, allow := s.routeOf(r, path)
 	if rt == routeNone {
 		s.fail(ctx, r, refusePath)
 		return
@@ -118,6 +123,8 @@ func (s *Server) dispatch(ctx *fasthttp.RequestCtx, r *request) {
 		s.stats(ctx, r)
 	case routeUI:
 		s.ui(ctx, r)
+	case routeProfile:
+		s.profile(ctx, r)
 	default:
 		panic("BUG: httpapi: a route without a handler")
 	}
@@ -143,6 +150,8 @@ func routeAt(path []byte) (rt route, allow string) {
 		return routeStats, allowRead
 	case "/ui":
 		return routeUI, allowRead
+	case "/debug/pprof/profile", "/debug/pprof/heap", "/debug/pprof/goroutine", "/debug/pprof/trace":
+		return routeProfile, allowRead
 	case "/openapi.json":
 		return routeOpenAPI, allowRead
 	case "/api/mget":

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"runtime"
 	"runtime/debug"
 	"sync"
@@ -40,6 +39,7 @@ type Server struct {
 	limiter  *limiter // nil: requests are not limited
 	tls      atomic.Pointer[tls.Config]
 	registry registry
+	admin    *administration // nil: there is none
 	medium   budget
 	large    budget
 
@@ -52,6 +52,8 @@ type Server struct {
 	stopping atomic.Bool
 	closing  chan struct{} // closed by Shutdown
 	rejects  chan struct{}
+
+	profiling chan struct{} // a place for who takes a profile
 }
 
 // bodyPoolOnce sets fasthttp's limit, which is one for the process, to the size
@@ -72,11 +74,9 @@ func New(config Config) (*Server, error) {
 		shards:  make([]shard, 2*runtime.GOMAXPROCS(0)),
 		closing: make(chan struct{}),
 		rejects: make(chan struct{}, maxRejects),
-		registry: registry{
-			limit: config.MaxConnections, perAddress: config.MaxConnectionsPerAddress,
-			readTimeout: config.ReadTimeout, writeTimeout: config.WriteTimeout, idleTimeout: config.IdleTimeout,
-			interval: sweepInterval(&config), base: time.Now(), addresses: make(map[netip.Addr]int),
-		},
+
+		profiling: make(chan struct{}, 1),
+		registry:  newRegistry(&config, config.MaxConnections, config.MaxConnectionsPerAddress),
 	}
 	if err := s.SetTokens(config.Tokens); err != nil {
 		return nil, fmt.Errorf("%w: --token, --read-token: %w", ErrConfig, err)
@@ -88,20 +88,29 @@ func New(config Config) (*Server, error) {
 	s.registry.settle, s.registry.refused = s.settle, s.countRejection
 	s.requests.New = s.newRequest
 	s.batches.New = newBatch
-	s.http = &fasthttp.Server{
+	s.http = s.newHTTP(s.handle, config.MaxConnections)
+	if config.Admin {
+		s.admin = s.newAdministration()
+	}
+	return s, nil
+}
+
+// newHTTP makes the part that speaks HTTP, for so many connections.
+func (s *Server) newHTTP(handler fasthttp.RequestHandler, connections int) *fasthttp.Server {
+	return &fasthttp.Server{
 		Name:         serverName,
-		Handler:      s.handle,
+		Handler:      handler,
 		ErrorHandler: s.failConnection,
 		ConnState:    follow,
 		Logger:       silence{},
 
 		// The listener holds the limit; this one is never reached.
-		Concurrency:     2*config.MaxConnections + 1024,
-		ReadBufferSize:  config.MaxHeader,
+		Concurrency:     2*connections + 1024,
+		ReadBufferSize:  s.config.MaxHeader,
 		WriteBufferSize: writeBuffer,
 		// The time-outs are kept by conn.
 
-		MaxRequestBodySize:           config.MaxBody,
+		MaxRequestBodySize:           s.config.MaxBody,
 		StreamRequestBody:            true, // so that readBody can charge before it reads
 		DisablePreParseMultipartForm: true,
 		LazyRequestTime:              true,
@@ -109,7 +118,6 @@ func New(config Config) (*Server, error) {
 		SecureErrorLogMessage:        true,
 		NoDefaultContentType:         true,
 	}
-	return s, nil
 }
 
 // sweepInterval gives the precision of the time-outs.
@@ -141,14 +149,18 @@ func (s *Server) Serve(ln net.Listener) error {
 		return ErrServerClosed
 	}
 	s.registry.sweep()
-	wrapped := &listener{
-		Listener: ln, registry: &s.registry, logger: s.config.Logger, loopback: isLoopback(ln.Addr()), tls: s.tls.Load,
-		refused: s.countRejection, closing: s.closing, rejects: s.rejects,
-	}
-	if err := s.http.Serve(wrapped); err != nil && !s.stopping.Load() {
+	if err := s.http.Serve(s.wrap(ln, &s.registry)); err != nil && !s.stopping.Load() {
 		return fmt.Errorf("httpapi: serve %s: %w", ln.Addr(), err)
 	}
 	return nil
+}
+
+// wrap makes ln one that admits connections by r.
+func (s *Server) wrap(ln net.Listener, r *registry) *listener {
+	return &listener{
+		Listener: ln, registry: r, logger: s.config.Logger, loopback: isLoopback(ln.Addr()), tls: s.tls.Load,
+		refused: s.countRejection, closing: s.closing, rejects: s.rejects,
+	}
 }
 
 // countRejection counts a connection that was answered without a request.
@@ -170,14 +182,25 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	quiet := time.NewTicker(quietGrace / 4)
 	defer quiet.Stop()
 	ended := make(chan error, 1)
-	go func() { ended <- s.http.ShutdownWithContext(ctx) }()
+	go func() {
+		err := s.http.ShutdownWithContext(ctx)
+		if s.admin != nil { // last: an operator may watch
+			err = errors.Join(err, s.admin.http.ShutdownWithContext(ctx))
+		}
+		ended <- err
+	}()
 	for {
 		select {
 		case <-quiet.C:
 			s.registry.closeQuiet(quietGrace)
+			s.admin.closeQuiet(quietGrace)
 		case err := <-ended:
 			s.registry.closeAll()
 			s.registry.halt()
+			if s.admin != nil {
+				s.admin.registry.closeAll()
+				s.admin.registry.halt()
+			}
 			if err != nil {
 				return fmt.Errorf("httpapi: shutdown: %w", err)
 			}
@@ -186,9 +209,11 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 }
 
-// handle is fasthttp's handler: it carries out one request and counts it.
-func (s *Server) handle(ctx *fasthttp.RequestCtx) {
-	r := s.acquire(ctx)
+// handle is fasthttp's handler.
+func (s *Server) handle(ctx *fasthttp.RequestCtx) { s.perform(ctx, s.acquire(ctx)) }
+
+// perform carries out one request and counts it; r is released at its end.
+func (s *Server) perform(ctx *fasthttp.RequestCtx, r *request) {
 	r.start = s.registry.now()
 	r.stats.started.Add(1)
 	defer s.finish(ctx, r)

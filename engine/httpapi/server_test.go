@@ -418,8 +418,8 @@ func TestServeReportsWhatFailed(t *testing.T) {
 
 // TestRoutes holds the table of routes to what is answered.
 func TestRoutes(t *testing.T) {
-	s := newServer(t, newFake(), nil)
-	c := dial(t, serve(t, s))
+	s := newServer(t, newFake(), withAdmin)
+	c := dial(t, serveAdmin(t, s))
 	for rt, info := range routes {
 		if info.label == "" {
 			t.Errorf("route %d has no label", rt)
@@ -429,7 +429,7 @@ func TestRoutes(t *testing.T) {
 				if strings.HasPrefix(path, "/api") && len(path) <= len("/api/") && method != "PUT" {
 					continue // three routes share it
 				}
-				got := c.send(method + " " + path + " HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
+				got := c.send(method + " " + path + "?seconds=0.01 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
 				takes := strings.Contains(" "+info.methods+" ", " "+method+" ")
 				if takes == (got.status == 405 || got.status == 404) && method != "OPTIONS" {
 					t.Errorf("%s %s: %d", method, path, got.status)
