@@ -21,7 +21,7 @@ func TestNoAllocations(t *testing.T) {
 
 func testNoAllocations(t *testing.T, s *Store) {
 	runs := shorter(500, 20)
-	for _, size := range []int{60, s.inlineMax, 100_000} {
+	for _, size := range []int{s.inlineMax, 100_000, 60}[:shorter(3, 2)] { // small ones turn the ring slowly
 		value := []byte(strings.Repeat("v", size))
 		other := []byte(strings.Repeat("w", size))
 		k := key("key")

@@ -13,11 +13,12 @@ import (
 	"github.com/smache/smache/proto"
 )
 
-// A thousand keys rewritten until the ring has turned ten times, a hundred
-// thousand quiet ones beside them, all together just under 70 % of the arena:
-// every quiet key is still there.
+// A thousand keys rewritten until the ring has turned ten times, or three under the
+// race detector, a hundred thousand quiet ones beside them, all together just under
+// 70 % of the arena: every quiet key is still there.
 func TestHotUpdaterKeepsQuietKeys(t *testing.T) {
 	const quiet, hot = 100_000, 1_000
+	turns := uint64(shorter(10, 3))
 	s := newTestStore(t, Config{ArenaBytes: ArenaUnit, Writers: 1})
 	value := func(name string, size int) string {
 		return name + strings.Repeat("q", size-len(name))
@@ -26,7 +27,7 @@ func TestHotUpdaterKeepsQuietKeys(t *testing.T) {
 		name := fmt.Sprint("quiet", i)
 		wantStatus(t, set(s, name, value(name, 170)), proto.StatusOK)
 	}
-	for i := 0; s.Stats().PushedBytes < 10*ArenaUnit; i++ {
+	for i := 0; s.Stats().PushedBytes < turns*ArenaUnit; i++ {
 		if i == 0 || i == hot {
 			share := float64(s.Stats().LiveBytes) / ArenaUnit
 			if i == hot && (share < 0.6 || share > 0.70) {
@@ -86,7 +87,8 @@ func TestWearKeepsLargeValues(t *testing.T) {
 		sizes[name] = 500 + rng.IntN(s.maxValue/4)
 		set(s, name, strings.Repeat("L", sizes[name]))
 	}
-	for i := 0; s.Stats().PushedBytes < 10*2*ArenaUnit; i++ {
+	turns := uint64(shorter(10, 3))
+	for i := 0; s.Stats().PushedBytes < turns*2*ArenaUnit; i++ {
 		set(s, fmt.Sprint("hot", i%20), fmt.Sprint(i, strings.Repeat("h", rng.IntN(100_000))))
 	}
 	for name, size := range sizes {
@@ -148,7 +150,8 @@ func TestExpiredEntriesMakeRoom(t *testing.T) {
 	for i := range 20_000 {
 		set(s, fmt.Sprint("keep", i), strings.Repeat("k", 200))
 	}
-	for i := range 360_000 {
+	short := shorter(360_000, 240_000) // more than once around the ring
+	for i := range short {
 		if i%40_000 == 0 {
 			clock.advance(10 * time.Second)
 		}
@@ -157,7 +160,7 @@ func TestExpiredEntriesMakeRoom(t *testing.T) {
 	for i := range 20_000 {
 		wantHit(t, s, fmt.Sprint("keep", i), strings.Repeat("k", 200))
 	}
-	if st := s.Stats(); st.Evicted != 0 || st.Expired < 250_000 {
+	if st := s.Stats(); st.Evicted != 0 || int(st.Expired) < short-110_000 {
 		t.Fatalf("evicted %d, expired %d", st.Evicted, st.Expired)
 	}
 	checkAccounts(t, s)
