@@ -167,7 +167,7 @@ func TestForwardCircle(t *testing.T) {
 	c.dir.set(slot, "b", 0)
 	begun := time.Now()
 	op := carry(t, a.f, newOp(proto.OpSet, key, "v"))
-	if took := time.Since(begun); op.Status != proto.StatusBusy || took > answerWithin+time.Second {
+	if took := time.Since(begun); op.Status != proto.StatusBusy || took > 5*time.Second {
 		t.Errorf("%s after %v", describe(op), took)
 	}
 	sent := b.links.Link("a").forward.served.Load() + c.links.Link("a").forward.served.Load()
@@ -250,7 +250,7 @@ func TestForwardParked(t *testing.T) {
 	a.f.within = answerWithin
 	begun := time.Now()
 	op := carry(t, a.f, newOp(proto.OpSet, testKey(2), "v"))
-	if took := time.Since(begun); op.Status != proto.StatusBusy || took < answerWithin/2 || took > answerWithin+time.Second {
+	if took := time.Since(begun); op.Status != proto.StatusBusy || took < answerWithin/2 || took > 5*time.Second {
 		t.Errorf("%s after %v", describe(op), took)
 	}
 	patient(nodes)
@@ -345,7 +345,7 @@ func TestForwardLateAnswers(t *testing.T) {
 		o.op.Out = []byte("mine") // as its next user sets it
 		o.op.Status = proto.StatusStale
 	}
-	if took := time.Since(begun); took < answerWithin-2*callSlack || took > answerWithin+time.Second {
+	if took := time.Since(begun); took < answerWithin-2*callSlack || took > 5*time.Second {
 		t.Errorf("after %v", took)
 	}
 	late := a.links.Link("b")

@@ -13,6 +13,10 @@ import (
 	"time"
 )
 
+// patience is how long a test waits for what must happen; it is long because machines
+// that test are busy.
+const patience = 30 * time.Second
+
 // newServer makes a Server over cache, quiet, with the changes of adjust.
 func newServer(tb testing.TB, cache Cache, adjust func(*Config)) *Server {
 	tb.Helper()
@@ -102,7 +106,7 @@ type answerText struct {
 // send writes a raw request and reads the answer to it.
 func (c *client) send(raw string) answerText {
 	c.tb.Helper()
-	if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
 		c.tb.Fatal(err)
 	}
 	if _, err := io.WriteString(c, raw); err != nil {
@@ -151,13 +155,13 @@ func eventually(tb testing.TB, what string, is func() bool) {
 	tb.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	deadline := time.NewTimer(10 * time.Second)
+	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
 	for !is() {
 		select {
 		case <-tick.C:
 		case <-deadline.C:
-			tb.Fatalf("not within ten seconds: %s", what)
+			tb.Fatalf("not within %v: %s", patience, what)
 		}
 	}
 }

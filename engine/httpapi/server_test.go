@@ -173,7 +173,7 @@ func TestShutdownFinishesWhatIsUnderWay(t *testing.T) {
 	down := make(chan error, 1)
 	go func() { down <- s.Shutdown(context.Background()) }()
 	for _, c := range []*client{idle, silent} {
-		if err := c.SetReadDeadline(time.Now().Add(3 * time.Second)); err != nil {
+		if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := c.r.ReadByte(); err != io.EOF {
@@ -223,7 +223,7 @@ func TestShutdownGivesUp(t *testing.T) {
 	if err := s.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Shutdown: %v", err)
 	}
-	if err := c.SetReadDeadline(time.Now().Add(3 * time.Second)); err != nil {
+	if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := io.ReadAll(c); err != nil {

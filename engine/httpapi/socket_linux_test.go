@@ -40,7 +40,7 @@ func pair(t *testing.T) (*socket, net.Conn, *net.TCPConn) {
 		_ = near.Close()
 	})
 	for _, c := range []net.Conn{near, far} {
-		if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
 			t.Fatal(err)
 		}
 	}
