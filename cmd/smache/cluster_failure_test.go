@@ -66,6 +66,7 @@ func recovery(l *load, keys []string) time.Duration {
 // TestKill is P5: kill -9 of one of four nodes under load costs its keys and no
 // others, and for a moment only.
 func TestKill(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, 4)
 	f.begin(0, 1, 2, 3)
 	f.settle()
@@ -93,6 +94,7 @@ func TestKill(t *testing.T) {
 // TestFreeze is P1 and P5: a node that stands still for so long that others take
 // its slots over has nothing to say any more when it goes on.
 func TestFreeze(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, 4)
 	f.begin(0, 1, 2, 3)
 	f.settle()
@@ -152,6 +154,7 @@ func TestFreeze(t *testing.T) {
 // TestShortFreeze: a node that stands still for less than it takes to be counted
 // dead has lost nothing.
 func TestShortFreeze(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, 3)
 	f.begin(0, 1, 2)
 	f.settle()
@@ -177,6 +180,7 @@ func TestShortFreeze(t *testing.T) {
 
 // TestKilledGiver kills a node that hands over.
 func TestKilledGiver(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, 4)
 	f.begin(0, 1, 2, 3)
 	f.settle()
@@ -200,6 +204,7 @@ func TestKilledGiver(t *testing.T) {
 
 // TestKilledTaker kills a node that is handed to.
 func TestKilledTaker(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, 4)
 	f.begin(0, 1, 2)
 	f.settle()
@@ -233,6 +238,7 @@ func (f *fleet) done(place int) bool {
 // TestFullTaker: a node that has less memory than it is handed evicts, or refuses
 // what is oldest, counts it, keeps to its memory and goes on.
 func TestFullTaker(t *testing.T) {
+	t.Parallel()
 	const memory = 160 << 20 // of serveOn
 	f := newFleet(t, 2)
 	f.launch(0, "--memory", "400MiB")

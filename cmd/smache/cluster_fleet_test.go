@@ -72,11 +72,14 @@ func (f *fleet) ready(place int) {
 	f.lb.add(p.address)
 }
 
-// begin starts nodes, one after the other.
+// begin starts nodes, all at once: one after the other they would hand most slots over
+// several times, which takes long and is the subject of other tests.
 func (f *fleet) begin(places ...int) {
 	f.t.Helper()
 	for _, place := range places {
 		f.launch(place)
+	}
+	for _, place := range places {
 		f.ready(place)
 	}
 }

@@ -13,6 +13,7 @@ import (
 // TestOtherCluster: a node of a cluster with another name, and the same secret, at
 // an address that a node joins, is not joined. Both go on, each on its own.
 func TestOtherCluster(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, 2)
 	f.launch(0, "--cluster", "one")
 	f.ready(0)
@@ -34,6 +35,7 @@ func TestOtherCluster(t *testing.T) {
 // TestNoiseOnAllPorts is P7: what is no request, no link and no gossip does not end
 // a node, nor take its memory, nor upset the cluster.
 func TestNoiseOnAllPorts(t *testing.T) {
+	t.Parallel()
 	const memory = 160 << 20 // of serveOn
 	f := newFleet(t, 2)
 	f.begin(0, 1)

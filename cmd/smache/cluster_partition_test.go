@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,11 +22,15 @@ type lab struct {
 	subnet int    // 198.18.subnet.0 is the nodes' network, subnet+1 the clients'
 }
 
+// labs counts those that were made.
+var labs atomic.Int64
+
 // newLab makes a lab for n nodes. It returns nil where that is not possible, which
 // is a failure where CI runs the tests.
 func newLab(t *testing.T, n int) *lab {
-	id := fmt.Sprintf("sm%d", os.Getpid()%100_000)
-	l := &lab{fleet: fleet{t: t, ports: make([]string, n), nodes: make([]*process, n), up: make([]bool, n)}, id: id, subnet: os.Getpid() % 127 * 2}
+	number := int(labs.Add(1))
+	id := fmt.Sprintf("sm%d-%d", os.Getpid()%100_000, number)
+	l := &lab{fleet: fleet{t: t, ports: make([]string, n), nodes: make([]*process, n), up: make([]bool, n)}, id: id, subnet: (os.Getpid() + number) % 127 * 2}
 	for place := range l.ports {
 		l.ports[place] = fmt.Sprintf("-%d", place)
 	}
@@ -122,11 +127,13 @@ func (l *lab) launch(place int) {
 // both sides have deleted or overwritten does not come back, nor what a side has,
 // unless the other one has written it.
 func TestPartition(t *testing.T) {
+	t.Parallel()
 	t.Run("two and two", func(t *testing.T) { partition(t, []int{0, 1}, []int{2, 3}) })
 	t.Run("three and one", func(t *testing.T) { partition(t, []int{0, 1, 2}, []int{3}) })
 }
 
 func partition(t *testing.T, sides ...[]int) {
+	t.Parallel()
 	f := newLab(t, 4)
 	if f == nil {
 		return

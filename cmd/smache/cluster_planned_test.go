@@ -8,6 +8,7 @@ import (
 
 // TestGrow is P4: a cluster grows from one node to four under load.
 func TestGrow(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, 4)
 	f.begin(0)
 	f.settle()
@@ -30,6 +31,7 @@ func TestGrow(t *testing.T) {
 // TestRollingRestart is P4: four nodes are restarted one after the other, under
 // load.
 func TestRollingRestart(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, 4)
 	f.begin(0, 1, 2, 3)
 	f.settle()
@@ -53,6 +55,7 @@ func TestRollingRestart(t *testing.T) {
 
 // TestOverlap is P4: nodes join and leave without waiting for each other.
 func TestOverlap(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, 6)
 	f.begin(0, 1, 2)
 	f.settle()
@@ -82,6 +85,7 @@ func TestOverlap(t *testing.T) {
 
 // TestTenTogether: nodes that are started at the same time find each other.
 func TestTenTogether(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, 10)
 	join := "127.0.0.1:" + strings.Join(f.ports, ",127.0.0.1:")
 	for place := range f.ports {

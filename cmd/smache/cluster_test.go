@@ -9,9 +9,14 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 )
+
+// portsGiven are the ports that a test has already, even if its node is not running at
+// this moment: tests run side by side.
+var portsGiven sync.Map
 
 // clusterPorts finds ports for the APIs of n nodes, whose peer and gossip ports are
 // free as well, in their order. They have four digits, as those of the README, and the ports that
@@ -45,6 +50,9 @@ func clusterPorts(t *testing.T, n int) []string {
 			t.Fatal("there are no free ports")
 		}
 		port := 4100 + rand.IntN(5800)
+		if _, given := portsGiven.LoadOrStore(port, true); given {
+			continue
+		}
 		if take("tcp", port) && take("tcp", port+peerOffset) && take("tcp", port+gossipOffset) && take("udp", port+gossipOffset) {
 			ports = append(ports, strconv.Itoa(port))
 		}
@@ -120,6 +128,7 @@ func (p *process) stop() {
 // TestClusterOfThree: nodes that start at the same time, and are given one list of
 // all of them, become one cache.
 func TestClusterOfThree(t *testing.T) {
+	t.Parallel()
 	ports := clusterPorts(t, 3)
 	join := "127.0.0.1:" + strings.Join(ports, ",127.0.0.1:")
 	nodes := make([]*process, len(ports))
@@ -191,6 +200,7 @@ func TestClusterOfThree(t *testing.T) {
 // TestCrashCostsOneShare is P5 for kill -9: the keys of the others stay, and every
 // key is writable soon.
 func TestCrashCostsOneShare(t *testing.T) {
+	t.Parallel()
 	ports := clusterPorts(t, 3)
 	var nodes []*process
 	var lb balancer
@@ -251,6 +261,7 @@ func TestCrashCostsOneShare(t *testing.T) {
 // TestOtherSecret: a node with another secret does not get in. Both go on, each on
 // its own.
 func TestOtherSecret(t *testing.T) {
+	t.Parallel()
 	ports := clusterPorts(t, 2)
 	first := serveOn(t, ports[0], aSecret)
 	awaitSettled(t, first)
@@ -275,6 +286,7 @@ func TestOtherSecret(t *testing.T) {
 // TestClusterRotation changes the secret of a cluster under way, as the README says: in
 // three rounds, in each of which every node is restarted. Nothing is lost.
 func TestClusterRotation(t *testing.T) {
+	t.Parallel()
 	ports := clusterPorts(t, 2)
 	var lb balancer
 	client := lb.client()

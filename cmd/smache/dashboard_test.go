@@ -53,6 +53,7 @@ var metricName = regexp.MustCompile(`\b(?:smache|process|go)_[a-z0-9_]+`)
 // TestDashboardMetrics: every metric that the alerts and the dashboard name is one that
 // a node of a cluster prints, with the labels that they ask for.
 func TestDashboardMetrics(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t, 2)
 	f.begin(0, 1)
 	f.settle()

@@ -68,6 +68,12 @@ func testMain(m *testing.M) int {
 			return 1
 		}
 	}
+	// Unless -parallel says otherwise. What is parallel here mostly waits: for slots
+	// that change hands, for leases that run out, for a second node to be looked for.
+	if err := flag.Set("test.parallel", "4"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	return m.Run()
 }
 
@@ -228,15 +234,15 @@ func (p *process) get(path string) (status int, body string) {
 	return response.StatusCode, string(text)
 }
 
-// poll tries until ok, and fails the test if that takes too long.
+// poll tries until ok, and fails the test if that takes too long. It tries less and
+// less often, because what it waits for needs the cores that it asks on.
 func poll(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
+	const first, last = 2 * time.Millisecond, 50 * time.Millisecond
 	deadline := time.After(patience)
-	for !ok() {
+	for pause := first; !ok(); pause = min(pause*5/4, last) {
 		select {
-		case <-tick.C:
+		case <-time.After(pause):
 		case <-deadline:
 			t.Fatalf("%s: not within %v", what, patience)
 		}

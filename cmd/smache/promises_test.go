@@ -19,12 +19,14 @@ import (
 // in batches and alone, on many connections, and with large answers that nobody
 // reads. What the kernel counts as resident must stay below --memory.
 func TestMemoryIsCapped(t *testing.T) {
+	t.Parallel()
 	const memory = 160 << 20
 	memoryIsCapped(t, memory, serve(t, []string{fmt.Sprintf("SMACHE_MEMORY=%d", memory)}))
 }
 
 // TestMemoryIsCappedInCluster does so with two nodes, through one of them.
 func TestMemoryIsCappedInCluster(t *testing.T) {
+	t.Parallel()
 	const memory = 192 << 20
 	ports := clusterPorts(t, 2)
 	var nodes []*process

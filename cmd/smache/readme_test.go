@@ -120,6 +120,7 @@ func TestReadmeExamples(t *testing.T) {
 // of a shell, on other ports. Where there is no terminal %1 is not the first job: the
 // script keeps the numbers of the processes.
 func TestReadmeCluster(t *testing.T) {
+	t.Parallel()
 	_, text := readme(t)
 	text, _ = clusterSection(t, text)
 	for i, port := range clusterPorts(t, 3) {

@@ -58,6 +58,7 @@ func TestScripts(t *testing.T) {
 // TestDevScript is the seed's walk: two nodes of one machine, in two shells, each
 // with a name and an uplink. The first one's uplink is itself.
 func TestDevScript(t *testing.T) {
+	t.Parallel()
 	ports := clusterPorts(t, 2)
 	uplink := "localhost:" + ports[0]
 	dev := func(port, name string) *process {

@@ -98,6 +98,7 @@ func TestServiceTells(t *testing.T) {
 
 // TestServiceWaitsForCluster: a node that has not joined is not ready.
 func TestServiceWaitsForCluster(t *testing.T) {
+	t.Parallel()
 	ports := clusterPorts(t, 2)
 	m := newManager(t)
 	p := start(t, []string{"NOTIFY_SOCKET=" + m.path, "SMACHE_MEMORY=160MiB"},

@@ -70,6 +70,7 @@ func copyFile(t *testing.T, from, to string) {
 // TestServeTLS: the client speaks https; a new certificate is shown when the files
 // have changed, a broken one is not, and a connection lives through all that.
 func TestServeTLS(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	hour := time.Now().Add(time.Hour)
 	first, second := newKeyPair(t, dir, "first", hour), newKeyPair(t, dir, "second", hour)

@@ -174,6 +174,7 @@ func fits(lines []string, width, height int) bool {
 // TestTop looks at a cluster of three in a terminal: every member has its figures,
 // also after the terminal was made smaller and wider; keys sort, and q ends it.
 func TestTop(t *testing.T) {
+	t.Parallel()
 	nodes := threeNodes(t)
 	stop := traffic(t, nodes...)
 	defer stop()

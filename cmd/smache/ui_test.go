@@ -75,6 +75,7 @@ func (b *browser) mustBeQuiet(node *process) {
 // written, looked up, changed and deleted by the keyboard alone, in both themes and
 // on a phone.
 func TestUI(t *testing.T) {
+	t.Parallel()
 	b := startBrowser(t)
 	nodes := threeNodes(t)
 	stop := traffic(t, nodes...)
@@ -250,6 +251,7 @@ func (b *browser) mustBeReadable() {
 // TestUIFrozenNode: a node that is frozen shows as such, and does not hold the figures
 // of the others up; when it is well again, it shows that too.
 func TestUIFrozenNode(t *testing.T) {
+	t.Parallel()
 	b := startBrowser(t)
 	nodes := threeNodes(t)
 	b.visit("http://" + nodes[0].address + "/ui")
@@ -332,6 +334,7 @@ func TestUIWeight(t *testing.T) {
 // TestUIToken: where the node wants a token, the page asks for it, uses it for figures
 // and keys, and keeps it in its tab.
 func TestUIToken(t *testing.T) {
+	t.Parallel()
 	b := startBrowser(t)
 	const token, reader = "a-token-of-some-length", "one-that-may-only-read"
 	p := serve(t, []string{"SMACHE_TOKEN=" + token, "SMACHE_READ_TOKEN=" + reader})
