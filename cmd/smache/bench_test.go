@@ -76,8 +76,12 @@ func TestBenchFailures(t *testing.T) {
 		},
 	} {
 		server := httptest.NewServer(answer)
+		timeout := patience.String()
+		if kind == "timeout" {
+			timeout = "1s"
+		}
 		code, stdout, stderr := runBenchTest(t.Context(), "control", "--url", server.URL,
-			"--clients", "2", "--requests", "4", "--timeout", "1s", "--json")
+			"--clients", "2", "--requests", "4", "--timeout", timeout, "--json")
 		server.Close()
 		var result bench.Result
 		if err := json.Unmarshal([]byte(stdout), &result); err != nil {
