@@ -28,7 +28,9 @@ var update = flag.Bool("update", false, "rewrite the README's tables")
 // machines that test are busy.
 const patience = 60 * time.Second
 
-// binary is the command, built once, without the race detector, as it is shipped.
+// binary is the command, built once, without the race detector, as it is shipped: with
+// it, several nodes on two cores are too slow to keep their leases. The tests of engine,
+// peer and the packages below run what it is made of with the detector.
 var binary string
 
 // TestMain builds the command. Where there is no curl, the test binary stands in
