@@ -17,6 +17,8 @@ func (c *WorkloadConfig) dialect() dialect {
 	switch c.Endpoint.Protocol {
 	case ProtocolRESP:
 		return respDialect{c}
+	case ProtocolPeer:
+		return peerDialect{c}
 	case ProtocolMemcached:
 		return memcachedDialect{c}
 	default:

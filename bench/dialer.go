@@ -65,13 +65,11 @@ func (r *run) dialSlot(ctx context.Context, s *slot) {
 		s.fails++
 		if p := r.phase.Load(); p == nil || p.open(r.now()) {
 			r.dialFails.Add(1)
-			r.mu.Lock()
-			r.dialSample = clip(err.Error())
-			r.mu.Unlock()
+			r.noteDial(err.Error())
 		}
 		r.enqueue(s)
 	}
-	if first {
+	if first && (err != nil || s.session == nil) { // else the loop counts, once it was greeted
 		r.attempted.Add(1)
 	}
 }

@@ -25,11 +25,14 @@ const (
 	ProtocolRESP Protocol = 1
 	// ProtocolMemcached is memcached's text protocol.
 	ProtocolMemcached Protocol = 2
+	// ProtocolPeer is that of Smache's nodes among each other, in a client's role.
+	ProtocolPeer Protocol = 3
 )
 
 // protocols gives each its scheme in URLs, and the usual port.
 var protocols = [...]struct{ scheme, port string }{
 	ProtocolHTTP: {"http", "80"}, ProtocolRESP: {"redis", "6379"}, ProtocolMemcached: {"memcached", "11211"},
+	ProtocolPeer: {"peer", "14000"},
 }
 
 // Endpoint is the server under load.
@@ -46,7 +49,7 @@ type Endpoint struct {
 }
 
 // ParseEndpoint reads http://host[:port][/base], redis://host[:port],
-// memcached://host[:port], host:port, :port or a bare port; a missing host is
+// memcached://host[:port], peer://host[:port], host:port, :port or a bare port; a missing host is
 // 127.0.0.1, and what has no scheme speaks HTTP. The errors wrap ErrEndpoint.
 func ParseEndpoint(text string) (Endpoint, error) {
 	full := text
@@ -68,7 +71,7 @@ func ParseEndpoint(text string) (Endpoint, error) {
 	}
 	switch {
 	case int(e.Protocol) == len(protocols):
-		return Endpoint{}, fmt.Errorf("%w: %q: only http://, redis:// and memcached:// are spoken", ErrEndpoint, text)
+		return Endpoint{}, fmt.Errorf("%w: %q: only http://, redis://, memcached:// and peer:// are spoken", ErrEndpoint, text)
 	case u.Hostname() == "":
 		return Endpoint{}, fmt.Errorf("%w: %q: there is no host", ErrEndpoint, text)
 	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":

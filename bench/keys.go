@@ -115,15 +115,19 @@ func (k *Keys) keySize() int { return len(k.Prefix) + keyDigits }
 
 // about says how many keys there are and how they are gone through.
 func (k *Keys) about() string {
+	chosen := ""
+	if k.Only != nil {
+		chosen = "chosen "
+	}
 	switch {
 	case k.Count == 1:
-		return "1 key"
+		return "1 " + chosen + "key"
 	case k.Order == OrderSequential:
-		return fmt.Sprintf("%d keys in turn", k.Count)
+		return fmt.Sprintf("%d %skeys in turn", k.Count, chosen)
 	case k.Order == OrderZipf:
-		return fmt.Sprintf("%d keys, zipf %g", k.Count, k.Skew)
+		return fmt.Sprintf("%d %skeys, zipf %g", k.Count, chosen, k.Skew)
 	default:
-		return fmt.Sprintf("%d keys at random", k.Count)
+		return fmt.Sprintf("%d %skeys at random", k.Count, chosen)
 	}
 }
 

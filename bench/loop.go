@@ -49,6 +49,10 @@ type slot struct {
 	idleAt   int64  // since when it has waited in loop.idle
 	queued   bool   // it is in loop.idle
 	parser   Reader
+	session  session // parser, if it is one
+	greeting bool    // the connection may not be used yet
+	spokeAt  int64   // when the session sent something last
+	greeted  bool    // it was counted as connected, or not, for the first time
 	check    checker
 	failed   string // the beginning of a body that is wrong
 
@@ -67,10 +71,21 @@ func (l *loop) opened(s *slot, w wire) bool {
 	l.ready.Store(true)
 	s.wire, s.good = w, false
 	s.parser.Reset()
-	l.run.opened.Add(1)
-	l.run.connected.Add(1)
 	s.opens.Add(1)
 	now := l.run.now()
+	if s.session != nil {
+		s.greeting, s.spokeAt = true, now
+		w.write(s.session.begin())
+		return true
+	}
+	l.connected(s, now)
+	return true
+}
+
+// connected begins to use a connection.
+func (l *loop) connected(s *slot, now int64) {
+	l.run.opened.Add(1)
+	l.run.connected.Add(1)
 	switch {
 	case s.retrying:
 		s.retrying = false
@@ -79,7 +94,6 @@ func (l *loop) opened(s *slot, w wire) bool {
 	case l.phase != nil:
 		l.sendNext(s, now)
 	}
-	return true
 }
 
 // enter begins the run's present phase, if that was not done yet.
@@ -92,7 +106,7 @@ func (l *loop) enter(now int64) bool {
 	l.tally = newTally(len(p.workload.Kinds()), p.begin, p.pacer != nil)
 	l.idle.clear()
 	for _, s := range l.slots {
-		if s.wire != nil && !s.busy {
+		if s.wire != nil && !s.busy && !s.greeting {
 			l.sendNext(s, now)
 		}
 	}
@@ -128,6 +142,9 @@ func (l *loop) send(s *slot, n uint64, now int64) {
 // with the slot on return.
 func (l *loop) write(s *slot) {
 	request := l.script.Request(s.n)
+	if s.session != nil {
+		request = s.sealed(request)
+	}
 	l.tally.bytesOut += uint64(len(request))
 	s.wire.write(request)
 }
@@ -137,8 +154,8 @@ func (l *loop) write(s *slot) {
 // parses, checks, counts and sends the next request.
 func (l *loop) received(s *slot, b []byte) bool {
 	now := l.run.now()
-	if !s.busy {
-		return false // nobody has asked
+	if !s.busy || s.greeting {
+		return l.unasked(s, b, now)
 	}
 	l.tally.bytesIn += uint64(len(b))
 	for {
@@ -228,12 +245,19 @@ func (l *loop) end(s *slot, now int64) {
 // closed is the reactor's: the slot's connection is gone, by whatever side.
 func (l *loop) closed(s *slot, err error) {
 	s.wire = nil
-	l.run.connected.Add(-1)
+	now := l.run.now()
+	greeting := s.greeting
+	if greeting {
+		l.refused(s)
+	} else {
+		l.run.connected.Add(-1)
+	}
 	if l.run.stopping.Load() {
 		return
 	}
-	now := l.run.now()
-	l.tally.reconnects++
+	if !greeting {
+		l.tally.reconnects++
+	}
 	if s.busy {
 		switch {
 		case s.parser.Finish():
@@ -265,6 +289,7 @@ func (l *loop) closed(s *slot, err error) {
 func (l *loop) tick() {
 	now := l.run.now()
 	l.enter(now)
+	l.keepAlive(now)
 	p := l.phase
 	if p == nil {
 		return

@@ -27,7 +27,7 @@ func (l *loop) pump(now int64) {
 		if s == nil {
 			return
 		}
-		if s.wire == nil || s.busy { // its connection was lost meanwhile
+		if s.wire == nil || s.busy || s.greeting { // its connection was lost meanwhile
 			l.idle.pop().queued = false
 			continue
 		}

@@ -271,7 +271,9 @@ func (r *run) start(ctx context.Context) (stop func(), err error) {
 	for i := range r.cfg.Threads {
 		l := &loop{run: r, tally: newTally(0, 0, false)}
 		for k := range share(r.cfg.Clients, r.cfg.Threads, i) {
-			l.slots = append(l.slots, &slot{loop: l, index: int32(k), parser: r.cfg.Workload.Reader()})
+			s := &slot{loop: l, index: int32(k), parser: r.cfg.Workload.Reader()}
+			s.session, _ = s.parser.(session)
+			l.slots = append(l.slots, s)
 		}
 		if l.reactor, err = r.cfg.reactor(l); err == nil {
 			err = l.reactor.start()
@@ -325,6 +327,7 @@ func (r *run) connectAll(ctx context.Context) error {
 	for r.attempted.Load() < int64(r.cfg.Clients) {
 		select {
 		case <-tick.C:
+			r.tickLoops()
 			done := uint64(r.connected.Load())
 			r.progress(StageConnect, done, uint64(r.cfg.Clients), float64(done)/float64(r.cfg.Clients), r.dialFails.Load())
 		case <-ctx.Done():
@@ -353,6 +356,13 @@ func (r *run) progress(stage Stage, done, total uint64, share float64, failed ui
 	}
 	r.shown, r.shownDone = time.Now(), done
 	r.cfg.Progress(p)
+}
+
+// noteDial keeps why a connection could not be opened.
+func (r *run) noteDial(text string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.dialSample = clip(text)
 }
 
 func (r *run) sampleOfDial() string {

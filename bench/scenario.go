@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/smache/smache/peer/secure"
 )
 
 // The defaults and limits of an WorkloadConfig.
@@ -18,11 +20,17 @@ const (
 
 // WorkloadConfig describes what is asked of a server.
 type WorkloadConfig struct {
+	// Name is the scenario's name in reports, in place of the usual one.
+	Name string
 	// Endpoint is the server; its Protocol says in which words it is asked.
 	// Required.
 	Endpoint Endpoint
 	// Headers are added to each request, as "Name: value". ProtocolHTTP only.
 	Headers []string
+	// Secret and Cluster are those of the nodes. ProtocolPeer only; without a secret
+	// nothing is encrypted, which nodes that have one refuse.
+	Secret  []byte
+	Cluster string
 	// Keys are the keys asked about.
 	Keys Keys
 	// ValueSize is the length of the values in bytes, MinValueSize to
@@ -38,6 +46,8 @@ type WorkloadConfig struct {
 	// Batch is the number of keys of NewMget and NewMset, at most MaxBatch;
 	// DefaultBatch if zero.
 	Batch int
+
+	keys *secure.Keys // of Secret and Cluster
 }
 
 // withDefaults fills in and checks. The errors wrap ErrConfig.
@@ -64,6 +74,11 @@ func (c WorkloadConfig) withDefaults() (WorkloadConfig, error) {
 		return c, fmt.Errorf("%w: --ttl must be at least 1ms", ErrConfig)
 	}
 	var err error
+	if c.Endpoint.Protocol == ProtocolPeer {
+		if c.keys, err = c.newKeys(); err != nil {
+			return c, err
+		}
+	}
 	c.Keys, err = c.Keys.withDefaults()
 	return c, err
 }
@@ -142,6 +157,9 @@ func newScripted(name string, cfg WorkloadConfig, pick func(uint64) (int, uint64
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, err
+	}
+	if cfg.Name != "" {
+		name = cfg.Name
 	}
 	d := cfg.dialect()
 	w := &scripted{name: name, endpoint: cfg.Endpoint, keys: cfg.Keys, pick: pick, ops: ops(d), reader: d.reader}

@@ -1,6 +1,11 @@
 package bench
 
-import "fmt"
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/smache/smache/proto"
+)
 
 // The sizes of the values.
 const (
@@ -38,6 +43,10 @@ type patch struct {
 	item  int
 	salt  uint64 // zero: the key's number; else: digits made from it
 	vary  bool   // digits are made from the version, too
+
+	// slotFrom, if not zero, says that two bytes here are the slot of the canonical
+	// key that is there, width bytes long; patches of its digits stand before.
+	slotFrom int
 }
 
 func (t *template) add(text string) { t.text = append(t.text, text...) }
@@ -167,6 +176,11 @@ func (t *template) fill(version uint64, index func(item int) uint64) []byte {
 }
 
 func (t *template) apply(p *patch) {
+	if p.slotFrom > 0 {
+		slot := proto.SlotOf(t.text[p.slotFrom : p.slotFrom+p.width])
+		binary.LittleEndian.PutUint16(t.text[p.at:], uint16(slot))
+		return
+	}
 	n := t.items[p.item]
 	if p.salt != 0 {
 		n = n*8 + p.salt

@@ -27,6 +27,8 @@ type benchConfig struct {
 	headers   listValue
 	token     listValue
 	tokenFile stringValue
+	cluster   clusterFlags // its secret and name only
+	remote    boolValue
 	method    stringValue
 	body      stringValue
 	status    intValue
@@ -60,7 +62,7 @@ type benchConfig struct {
 	compare   stringValue
 	quiet     boolValue
 
-	keysGiven, readsGiven bool
+	keysGiven, readsGiven, shareGiven bool
 
 	path string // of scenario http, from url
 }
@@ -70,15 +72,16 @@ func newBenchConfig() *benchConfig {
 		url: bench.DefaultURL, clients: bench.DefaultClients, timeout: durationValue(bench.DefaultTimeout),
 		keys: 1, prefix: bench.DefaultPrefix, seed: 1, rounds: 1,
 		order: choiceValue{"random", []string{"random", "uniform", "zipf", "sequential"}}, skew: bench.DefaultSkew,
-		batch: bench.DefaultBatch, readShare: bench.DefaultReadShare,
+		cluster: newClusterFlags(), batch: bench.DefaultBatch, readShare: bench.DefaultReadShare,
 	}
 }
 
-// settings is the table of the flags. None but the token has a variable: a
+// settings is the table of the flags. None but the token, the
+// secret and the cluster has a variable: a
 // measurement should say in its command line all that it depends on.
 func (c *benchConfig) settings() []setting {
 	return append(withoutVariables([]setting{
-		{name: "url", unit: "URL", value: &c.url, about: "The server to load: http://host:port, with a path in front of /api if there is one; redis://host:port or memcached://host:port for the same scenarios in their words; any path and query for the scenario http. Redirects are failures, and TLS is not spoken"},
+		{name: "url", unit: "URL", value: &c.url, about: "The server to load: http://host:port, with a path in front of /api if there is one; redis://host:port, memcached://host:port, or peer://host:port (a node's peer port) for the same scenarios in their words; any path and query for the scenario http. Redirects are failures, and TLS is not spoken"},
 		{name: "addr", unit: "ADDRESS", value: &c.addr, about: "The same as host:port, or only a port, of HTTP; wins over --url"},
 		{name: "clients", unit: "COUNT", value: &c.clients, about: "Keep-alive connections, each with one request under way"},
 		{name: "requests", unit: "COUNT", value: &c.requests, about: fmt.Sprintf("Requests to send, exactly; %d if neither this nor --duration is given", bench.DefaultRequests)},
@@ -96,8 +99,9 @@ func (c *benchConfig) settings() []setting {
 		{name: "value-size", unit: "SIZE", value: &c.valueSize, about: fmt.Sprintf("Size of data, %d bytes to 16MiB; 0 is a position of 58 bytes", bench.MinValueSize)},
 		{name: "ttl", unit: "DURATION", value: &c.ttl, about: "Time to live of what is written; 0 is none, but for location, which takes 10s"},
 		{name: "vary", value: &c.vary, about: "Write other values each time; without it every write but the first is one of the same bytes. mixed and location always do"},
+		{name: "remote", value: &c.remote, about: "Ask the node for keys that live on others, and use only those; remote always does"},
 		{name: "batch", unit: "COUNT", value: &c.batch, about: "Keys of each mget and mset, and of location's reads. An mset is one body, which the node bounds with --max-body (8MiB) and --max-batch: with --value-size, keep batch times size below that"},
-		{name: "read-share", unit: "SHARE", value: &c.readShare, about: "mixed: share of reads, 0 to 1"},
+		{name: "read-share", unit: "SHARE", value: &c.readShare, given: &c.shareGiven, about: "mixed: share of reads, 0 to 1; remote and peer: the same, all unless given"},
 		{name: "updates", unit: "PER-SECOND", value: &c.updates, about: "location: writes a second; 0 is each thing once"},
 		{name: "reads", unit: "PER-SECOND", value: &c.reads, given: &c.readsGiven, about: "location: reads a second of --batch things each; unless given, each thing once"},
 		{name: "header", unit: "TEXT", value: &c.headers, about: "A header for every request, Name: value; may be given again"},
@@ -115,7 +119,10 @@ func (c *benchConfig) settings() []setting {
 		{name: "compare", unit: "FILE", value: &c.compare, about: "Compare with the results that an earlier --json wrote, and say which differences are more than noise"},
 		{name: "quiet", value: &c.quiet, about: "Show no progress"},
 	}), setting{name: "token", unit: "TOKEN", value: &c.token, secret: true, about: "The bearer token to send; of several, as a node takes them, the first. Other users of the machine see flags: prefer the variable, or --token-file"},
-		setting{name: "token-file", unit: "FILE", value: &c.tokenFile, flag: true, about: "A file with the token instead, in its first line"})
+		setting{name: "token-file", unit: "FILE", value: &c.tokenFile, flag: true, about: "A file with the token instead, in its first line"},
+		setting{name: "secret", unit: "SECRET", value: &c.cluster.secret, secret: true, about: "peer: the cluster's secret; of two, as nodes take them, the first. Other users of the machine see flags: prefer the variable, or --secret-file. Without one nothing is encrypted, as with --insecure-cluster"},
+		setting{name: "secret-file", unit: "FILE", value: &c.cluster.secretFile, flag: true, about: "A file with the secret instead, in its first line"},
+		setting{name: "cluster", unit: "NAME", value: &c.cluster.name, about: "peer: the cluster's name"})
 }
 
 func withoutVariables(table []setting) []setting {
@@ -160,6 +167,9 @@ func runBench(inv invocation) int {
 	case bool(cfg.json) && bool(cfg.csv):
 		return usageError(inv, "bench", errors.New("--json and --csv exclude each other"))
 	}
+	if err := cfg.cluster.readSecrets(inv.env); err != nil {
+		return usageError(inv, "bench", err)
+	}
 	out, err := newBenchOutput(inv, cfg)
 	if err != nil {
 		return usageError(inv, "bench", err)
@@ -181,7 +191,7 @@ func runBench(inv invocation) int {
 
 // runScenario measures one scenario and prints what came out.
 func runScenario(inv invocation, cfg *benchConfig, out *benchOutput, name string) int {
-	run, err := cfg.run(name)
+	run, err := cfg.run(inv.ctx, name)
 	if err != nil {
 		return benchError(inv, err)
 	}
@@ -213,7 +223,7 @@ func runScenario(inv invocation, cfg *benchConfig, out *benchOutput, name string
 func benchError(inv invocation, err error) int {
 	fmt.Fprintf(inv.stderr, "smache bench: %s\n", strings.TrimPrefix(err.Error(), "bench: "))
 	switch {
-	case errors.Is(err, bench.ErrConfig), errors.Is(err, bench.ErrEndpoint):
+	case errors.Is(err, bench.ErrConfig), errors.Is(err, bench.ErrEndpoint), errors.Is(err, bench.ErrRemote):
 		return exitUsage
 	case errors.Is(err, bench.ErrUnreachable):
 		return exitUnreachable
@@ -236,6 +246,10 @@ Scenarios
   mset     POST /api/mset: write as many
   location many moving things: --updates writes a second, each with --ttl, and
            --reads reads a second of --batch things each, as an open loop
+  remote   GETs, or with --read-share POSTs, too, of keys that live on another node
+           than the one addressed
+  peer     the same in the nodes' binary protocol, one request a connection at a
+           time; the peer port is asked for, or given as peer://
   http     any request to any server: --url with path and query, --method, --body,
            --status, --answer
   engine   10,000 records written, then read, in this process, without HTTP;
@@ -256,6 +270,8 @@ Examples
   smache bench get --url redis://127.0.0.1:6379 --keys 1000000
   smache bench http --url 'http://127.0.0.1:8080/users/{key}' --method PUT \
     --body '{"id":"{key}","data":{value}}' --status 201
+  smache bench remote --addr 4000 --keys 1000
+  smache bench peer --addr 4000 --secret-file secret --clients 100
   smache bench get --rounds 7 --json > old.json
   smache bench get --rounds 7 --compare old.json --html new.html
 `)

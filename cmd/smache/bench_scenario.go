@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strconv"
@@ -35,12 +36,22 @@ func benchMakers() []benchMaker {
 			updates, reads := c.locationRates(about.Keys.Count)
 			return bench.NewLocation(about, updates, reads)
 		}},
+		{"remote", true, remoteOrPeer},
+		{"peer", true, remoteOrPeer},
 		{"http", false, func(c *benchConfig, about bench.WorkloadConfig) (bench.Workload, error) {
 			return bench.NewHTTP(about, bench.HTTPCall{
 				Method: string(c.method), Path: c.path, Body: string(c.body), Status: int(c.status), Answer: string(c.answer),
 			})
 		}},
 	}
+}
+
+// remoteOrPeer reads keys, and writes as many as --read-share says.
+func remoteOrPeer(c *benchConfig, about bench.WorkloadConfig) (bench.Workload, error) {
+	if !about.Vary {
+		return bench.NewGet(about)
+	}
+	return bench.NewMixed(about, float64(c.readShare))
 }
 
 // benchScenario finds a scenario; nil if there is none of the name.
@@ -62,8 +73,11 @@ func benchScenarioNames() (names []string) {
 }
 
 // run makes the configuration of a scenario, which there must be.
-func (c *benchConfig) run(name string) (bench.Config, error) {
+func (c *benchConfig) run(ctx context.Context, name string) (bench.Config, error) {
 	about, err := c.about(name)
+	if err == nil {
+		err = c.askNode(ctx, name, &about)
+	}
 	if err != nil {
 		return bench.Config{}, err
 	}
@@ -93,7 +107,7 @@ func (c *benchConfig) about(name string) (about bench.WorkloadConfig, err error)
 	}
 	about = bench.WorkloadConfig{
 		Headers: slices.Clone(c.headers.items), ValueSize: int(c.valueSize), TTL: time.Duration(c.ttl),
-		Vary: bool(c.vary) || name == "mixed", Batch: int(c.batch),
+		Vary: bool(c.vary) || name == "mixed" || (name == "remote" || name == "peer") && c.shareGiven, Batch: int(c.batch),
 		Keys: bench.Keys{Prefix: string(c.prefix), Count: max(uint64(c.keys), 1), Seed: uint64(c.seed), Skew: float64(c.skew)},
 	}
 	switch c.order.word {
@@ -127,6 +141,28 @@ func (c *benchConfig) about(name string) (about bench.WorkloadConfig, err error)
 		err = fmt.Errorf("--%s: %w", flag, err)
 	}
 	return about, err
+}
+
+// askNode completes what only a node knows: which keys are on others, and its peer
+// port.
+func (c *benchConfig) askNode(ctx context.Context, name string, about *bench.WorkloadConfig) (err error) {
+	if name == "remote" || bool(c.remote) {
+		if about.Keys.Only, err = bench.RemoteKeys(ctx, *about); err != nil {
+			return err
+		}
+	}
+	if name == "peer" || name == "remote" {
+		about.Name = name
+	}
+	if name == "peer" && about.Endpoint.Protocol == bench.ProtocolHTTP {
+		about.Endpoint, err = bench.PeerEndpoint(ctx, *about)
+		about.Headers = nil // they were for the question
+	}
+	about.Cluster = string(c.cluster.name)
+	if len(c.cluster.secrets) > 0 {
+		about.Secret = c.cluster.secrets[0]
+	}
+	return err
 }
 
 // locationRates are updates and reads a second of location.

@@ -32,7 +32,7 @@ var mayImport = map[string][]string{
 	"peer/hold":               {"proto"},
 	"peer/place":              {"proto"},
 	"peer/secure":             {},
-	"bench":                   {"proto"},
+	"bench":                   {"peer/secure", "proto"},
 
 	// Recorded requests and answers: for tests.
 	"engine/internal/conversation": {},
