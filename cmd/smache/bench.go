@@ -62,7 +62,7 @@ type benchConfig struct {
 	compare   stringValue
 	quiet     boolValue
 
-	keysGiven, readsGiven, shareGiven bool
+	urlGiven, keysGiven, readsGiven, shareGiven bool
 
 	path string // of scenario http, from url
 }
@@ -81,7 +81,7 @@ func newBenchConfig() *benchConfig {
 // measurement should say in its command line all that it depends on.
 func (c *benchConfig) settings() []setting {
 	return append(withoutVariables([]setting{
-		{name: "url", unit: "URL", value: &c.url, about: "The server to load: http://host:port, with a path in front of /api if there is one; redis://host:port, memcached://host:port, or peer://host:port (a node's peer port) for the same scenarios in their words; any path and query for the scenario http. Redirects are failures, and TLS is not spoken"},
+		{name: "url", unit: "URL", value: &c.url, given: &c.urlGiven, about: "The server to load: http://host:port, with a path in front of /api if there is one; redis://host:port, memcached://host:port, or peer://host:port (a node's peer port) for the same scenarios in their words; any path and query for the scenario http. Redirects are failures, and TLS is not spoken"},
 		{name: "addr", unit: "ADDRESS", value: &c.addr, about: "The same as host:port, or only a port, of HTTP; wins over --url"},
 		{name: "clients", unit: "COUNT", value: &c.clients, about: "Keep-alive connections, each with one request under way"},
 		{name: "requests", unit: "COUNT", value: &c.requests, about: fmt.Sprintf("Requests to send, exactly; %d if neither this nor --duration is given", bench.DefaultRequests)},
@@ -162,7 +162,7 @@ func runBench(inv invocation) int {
 		return usageError(inv, "bench", errors.New("write engine in front of the flags"))
 	case len(rest) > 1:
 		return usageError(inv, "bench", fmt.Errorf("unexpected argument %q", rest[1]))
-	case benchScenario(scenarios[0]) == nil:
+	case benchScenario(scenarios[0]) == nil && scenarios[0] != "seed":
 		return usageError(inv, "bench", fmt.Errorf("there is no scenario %q: %s", scenarios[0], strings.Join(benchScenarioNames(), ", ")))
 	case bool(cfg.json) && bool(cfg.csv):
 		return usageError(inv, "bench", errors.New("--json and --csv exclude each other"))
@@ -176,7 +176,13 @@ func runBench(inv invocation) int {
 	}
 	worst := exitOK
 	for _, name := range scenarios {
-		code := runScenario(inv, cfg, out, name)
+		run := runScenario
+		if name == "seed" {
+			run = func(inv invocation, cfg *benchConfig, out *benchOutput, _ string) int {
+				return runBenchSeed(inv, cfg, out)
+			}
+		}
+		code := run(inv, cfg, out, name)
 		if code > exitBenchFailed {
 			return code
 		}
@@ -189,11 +195,11 @@ func runBench(inv invocation) int {
 	return worst
 }
 
-// runScenario measures one scenario and prints what came out.
-func runScenario(inv invocation, cfg *benchConfig, out *benchOutput, name string) int {
+// measure measures one scenario. There may be both a result and an error.
+func measure(inv invocation, cfg *benchConfig, name string) (*bench.Result, error) {
 	run, err := cfg.run(inv.ctx, name)
 	if err != nil {
-		return benchError(inv, err)
+		return nil, err
 	}
 	if !bool(cfg.quiet) && isTerminal(inv.stderr) {
 		run.Progress = func(p bench.Progress) { showProgress(inv.stderr, name, p) }
@@ -202,6 +208,12 @@ func runScenario(inv invocation, cfg *benchConfig, out *benchOutput, name string
 	if run.Progress != nil {
 		fmt.Fprint(inv.stderr, "\r\x1b[K")
 	}
+	return result, err
+}
+
+// runScenario measures one scenario and prints what came out.
+func runScenario(inv invocation, cfg *benchConfig, out *benchOutput, name string) int {
+	result, err := measure(inv, cfg, name)
 	if result != nil {
 		if err := out.add(result); err != nil {
 			fmt.Fprintf(inv.stderr, "smache bench: cannot write the result: %v\n", err)
@@ -252,6 +264,9 @@ Scenarios
            time; the peer port is asked for, or given as peer://
   http     any request to any server: --url with path and query, --method, --body,
            --status, --answer
+  seed     the five figures that the seed's documentation has, beside those: control,
+           post and get at one node, post and get of a key on the other of two.
+           Without --addr or --url it starts the nodes itself, on free ports
   engine   10,000 records written, then read, in this process, without HTTP;
            see smache bench engine --help
 Without one, control, post and get run one after the other. What is read is
@@ -270,6 +285,7 @@ Examples
   smache bench get --url redis://127.0.0.1:6379 --keys 1000000
   smache bench http --url 'http://127.0.0.1:8080/users/{key}' --method PUT \
     --body '{"id":"{key}","data":{value}}' --status 201
+  smache bench seed
   smache bench remote --addr 4000 --keys 1000
   smache bench peer --addr 4000 --secret-file secret --clients 100
   smache bench get --rounds 7 --json > old.json

@@ -69,7 +69,7 @@ func benchScenarioNames() (names []string) {
 	for _, m := range benchMakers() {
 		names = append(names, m.name)
 	}
-	return append(names, "engine")
+	return append(names, "seed", "engine")
 }
 
 // run makes the configuration of a scenario, which there must be.

@@ -19,7 +19,7 @@ import (
 // runBenchTest runs the subcommand as main does.
 func runBenchTest(ctx context.Context, args ...string) (code int, stdout, stderr string) {
 	var out, errs bytes.Buffer
-	code = runBench(invocation{ctx: ctx, args: args, stdout: &out, stderr: &errs})
+	code = runBench(invocation{ctx: ctx, args: args, stdout: &out, stderr: &errs, program: binary})
 	return code, out.String(), errs.String()
 }
 
@@ -59,6 +59,64 @@ func TestBenchNode(t *testing.T) {
 		if result.OK == 0 || result.OK != result.Requests {
 			t.Errorf("%v: %+v", args, result)
 		}
+	}
+}
+
+// The seed's rows, at nodes that bench starts itself, which are gone afterwards.
+func TestBenchSeed(t *testing.T) {
+	small := []string{"seed", "--clients", "20", "--requests", "300"}
+	code, stdout, stderr := runBenchTest(t.Context(), small...)
+	if code != exitOK || stderr != "" || strings.Count(stdout, "\n") != 9 {
+		t.Fatalf("code %d, %s\n%s", code, stderr, stdout)
+	}
+	for i, row := range seedRows {
+		line := strings.Fields(strings.Split(stdout, "\n")[i+2])
+		if title := strings.Join(line[:len(line)-11], " "); title != row.title || line[len(line)-1] != "0" {
+			t.Errorf("row %d: %q", i, line)
+		}
+	}
+	code, stdout, stderr = runBenchTest(t.Context(), append(small, "--json")...)
+	decoder := json.NewDecoder(strings.NewReader(stdout))
+	for i, row := range seedRows {
+		var r bench.Result
+		if err := decoder.Decode(&r); err != nil || r.Label != row.title || r.OK != 300 || r.Server == nil {
+			t.Errorf("code %d, %s, row %d: %+v, %v", code, stderr, i, r, err)
+		}
+	}
+
+	// At a node that is alone there are three rows.
+	p := serve(t, nil)
+	code, stdout, stderr = runBenchTest(t.Context(), append(small, "--addr", p.address)...)
+	if code != exitOK || strings.Count(stderr, "left out") != 2 || strings.Count(stdout, " -\n") != 2 {
+		t.Errorf("code %d, %s\n%s", code, stderr, stdout)
+	}
+}
+
+// Keys on the other node, over HTTP and over the nodes' own protocol.
+func TestBenchCluster(t *testing.T) {
+	inv := invocation{ctx: t.Context(), program: binary}
+	nodes, err := startSeedNodes(inv, 2, 50)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nodes.stop()
+	for _, args := range [][]string{
+		{"remote", "--keys", "30"},
+		{"remote", "--keys", "30", "--read-share", "0.5"},
+		{"mget", "--remote", "--keys", "30", "--batch", "5"},
+		{"peer", "--keys", "30", "--secret", nodes.secret},
+		{"peer", "--keys", "30", "--secret", nodes.secret, "--remote", "--read-share", "0.5"},
+	} {
+		args = append(args, "--addr", nodes.addresses[0], "--clients", "10", "--requests", "200", "--json")
+		code, stdout, stderr := runBenchTest(t.Context(), args...)
+		var r bench.Result
+		if err := json.Unmarshal([]byte(stdout), &r); err != nil || code != exitOK || r.OK != 200 {
+			t.Errorf("%v: code %d, %v, %s\n%s", args, code, err, stderr, stdout)
+		}
+	}
+	code, _, stderr := runBenchTest(t.Context(), "peer", "--addr", nodes.addresses[0], "--clients", "2", "--requests", "2")
+	if code != exitUnreachable || !strings.Contains(stderr, "--secret") {
+		t.Errorf("without the secret: code %d, %s", code, stderr)
 	}
 }
 
@@ -137,6 +195,11 @@ func TestBenchUsage(t *testing.T) {
 		{[]string{"http", "--status", "1000"}, exitUsage, "--status"},
 		{[]string{"http", "--answer", "{any}"}, exitUsage, "--answer"},
 		{[]string{"http", "--method", "HEAD", "--answer", "x"}, exitUsage, "--answer"},
+		{[]string{"get", "--remote", "--url", "redis://127.0.0.1:1"}, exitUsage, "--remote"},
+		{[]string{"peer", "--secret", "short"}, exitUsage, "--secret"},
+		{[]string{"peer", "--addr", address}, exitUnreachable, "--url"},
+		{[]string{"remote", "--addr", address}, exitUnreachable, "--url"},
+		{[]string{"mget", "--url", "peer://127.0.0.1:1"}, exitUsage, "mget"},
 		{[]string{"get", "--token", "a b"}, exitUsage, "--token"},
 		{[]string{"get", "--token-file", "/nowhere"}, exitUsage, "--token-file"},
 		{[]string{"--clients", "10", "--requests", "9"}, exitUsage, "--clients"},

@@ -52,6 +52,9 @@ type invocation struct {
 	stdout io.Writer
 	stderr io.Writer
 
+	// program is the file of this binary, for those that it starts; empty: to be found
+	// out. Tests set it.
+	program string
 	// describe, if set, takes the table of the subcommand, which then does nothing
 	// else.
 	describe func([]setting)
