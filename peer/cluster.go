@@ -54,6 +54,10 @@ type ClusterConfig struct {
 	// Stats gives the last samples of this node's figures, for others to show. It is
 	// called on an event loop and must not block. Nil: they are told to come again.
 	Stats func(last int) proto.Stats
+	// Traced is told of each traced request of another node, once it is answered. It
+	// is called on any goroutine, event loops among them, and must not block. Nil:
+	// nobody is told.
+	Traced func(*Traced)
 	// Store is what this node keeps. Required; it is not closed.
 	Store Store
 	// Logger gets a line for what an operator should know. Default: none.
@@ -138,6 +142,7 @@ func NewCluster(cfg ClusterConfig) (*Cluster, error) {
 	incarnation := uint64(time.Now().UnixMilli()) * hold.RunStep
 	c.keeper = newKeeper(&cfg, incarnation)
 	c.forwarder = newForwarder(cfg.Store, c.keeper)
+	c.forwarder.traced = cfg.Traced
 	c.keeper.forwarder = c.forwarder
 	var err error
 	c.links, err = NewLinks(Config{

@@ -92,6 +92,9 @@ type forwarder struct {
 	dir   directory
 	now   func() int64
 	again func(*proto.Op) // f.takeOver, bound once
+	// traced, if set, is told of each traced request that came by a link, once it is
+	// answered. It is called on any goroutine, and must not block.
+	traced func(*Traced)
 	// within is answerWithin, patience is patience; tests that are about something else
 	// have more time.
 	within, patience time.Duration

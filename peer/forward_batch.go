@@ -17,6 +17,7 @@ type bundle struct {
 	call   Call
 	begun  int64
 	writer proto.MultiWriter
+	head   []byte // the trace, if there is one
 	body   []byte
 }
 
@@ -124,7 +125,12 @@ func (b *bundle) send() {
 		Op: proto.FrameOpOf(b.code, true), Flags: proto.FlagForwarded, Epoch: b.f.dir.epoch(),
 	}
 	link, n := b.link, uint64(b.left)
-	err := link.Send(&b.call, b.body)
+	b.head = b.head[:0]
+	if trace := b.ops[0].Trace; trace != nil && link.Has(proto.FeatureTrace) { // that of the whole batch
+		b.head = proto.AppendTrace(b.head, trace)
+		b.call.Header.Flags |= proto.FlagTraced
+	}
+	err := link.Send(&b.call, b.head, b.body)
 	if err == nil {
 		link.forward.sent.Add(n)
 		return

@@ -22,6 +22,8 @@ type group struct {
 	writer  proto.MultiWriter
 	crowded bool // no more values
 	spent   int  // bytes of values so far
+	items   int  // that were asked for
+	trace   tracing
 
 	pending atomic.Int32 // items under way, and one while the frame is read
 	mu      sync.Mutex
@@ -29,7 +31,7 @@ type group struct {
 }
 
 // serveMulti carries out the operations of a multi frame.
-func (f *forwarder) serveMulti(code proto.Opcode, r *Request, reply Reply) {
+func (f *forwarder) serveMulti(code proto.Opcode, r *Request, reply Reply, trace *tracing) {
 	items, err := proto.DecodeMultiRequest(r.Body)
 	if err != nil {
 		reply.conn.kill(err)
@@ -37,7 +39,10 @@ func (f *forwarder) serveMulti(code proto.Opcode, r *Request, reply Reply) {
 	}
 	r.From.forward.served.Add(uint64(items.Count))
 	g := f.groups.Get().(*group) //nolint:forcetypeassert // nothing else is put there
-	g.code, g.reply, g.request = code, reply, r.Header
+	g.code, g.reply, g.request, g.items = code, reply, r.Header, items.Count
+	if trace.begun != 0 {
+		g.trace = *trace
+	}
 	g.out = g.writer.Begin(g.out[:0], 0)
 	g.pending.Store(1)
 	var s *served
@@ -46,6 +51,9 @@ func (f *forwarder) serveMulti(code proto.Opcode, r *Request, reply Reply) {
 		if s == nil {
 			s = f.newServed(r, reply)
 			s.group = g
+			if g.trace.begun != 0 {
+				s.op.Trace = &g.trace.Trace
+			}
 		}
 		s.index = item.Index
 		if err = s.read(code, item.Slot, item.Body); err != nil {
@@ -198,7 +206,10 @@ func (g *group) landed() {
 		g.send(0)
 	}
 	f := g.f
-	g.reply, g.crowded, g.spent = Reply{}, false, 0
+	if g.trace.begun != 0 {
+		g.trace.end(f, g.request.Op, proto.StatusOK, g.items)
+	}
+	g.reply, g.crowded, g.spent, g.trace.begun = Reply{}, false, 0, 0
 	g.out = keep(g.out, keepBuffer)
 	f.groups.Put(g)
 }

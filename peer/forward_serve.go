@@ -30,6 +30,7 @@ type served struct {
 	out     []byte // the answer, or its beginning
 	away    bool   // op was handed on: what comes back now is the last word
 	carry   bool   // op may be sent on to a third node
+	trace   tracing
 }
 
 func (f *forwarder) makeServed() any {
@@ -50,7 +51,7 @@ func (s *served) release() {
 	f := s.f
 	s.op.Reset()
 	s.free()
-	s.reply, s.group, s.next, s.away = Reply{}, nil, nil, false
+	s.reply, s.group, s.next, s.away, s.trace.begun = Reply{}, nil, nil, false, 0
 	s.out, s.kept = keep(s.out, keepForOne), keep(s.kept, keepForOne)
 	if cap(s.tags) > keepForOne/8 {
 		s.tags = nil
@@ -75,12 +76,23 @@ func (f *forwarder) serve(r Request, reply Reply) {
 	if !ok {
 		panic("BUG: peer: the frame is no operation")
 	}
+	var trace tracing
+	if r.Header.Flags&proto.FlagTraced != 0 {
+		if err := trace.begin(f, &r); err != nil {
+			reply.conn.kill(err)
+			return
+		}
+	}
 	if multi {
-		f.serveMulti(code, &r, reply)
+		f.serveMulti(code, &r, reply, &trace)
 		return
 	}
 	r.From.forward.served.Add(1)
 	s := f.newServed(&r, reply)
+	if trace.begun != 0 {
+		s.trace = trace
+		s.op.Trace = &s.trace.Trace
+	}
 	if err := s.read(code, r.Header.Slot, r.Body); err != nil {
 		s.release()
 		reply.conn.kill(err)
@@ -197,6 +209,9 @@ func (s *served) answer() {
 	h := s.request.Answer(op.Status, s.f.dir.epoch())
 	h.Term = term
 	s.reply.Send(h, s.out)
+	if s.trace.begun != 0 {
+		s.trace.end(s.f, s.reply.op, op.Status, 1)
+	}
 	s.release()
 }
 

@@ -157,11 +157,17 @@ func (t *trip) send(link *Link) {
 		t.finish(proto.StatusTooLarge)
 		return
 	}
-	t.head = proto.AppendRequestHead(t.head[:0], op)
+	flags := proto.FlagForwarded
+	t.head = t.head[:0]
+	if op.Trace != nil && link.Has(proto.FeatureTrace) {
+		t.head = proto.AppendTrace(t.head, op.Trace)
+		flags |= proto.FlagTraced
+	}
+	t.head = proto.AppendRequestHead(t.head, op)
 	t.link = link
 	t.call.Timeout, t.call.Patience = left, t.f.patience
 	t.call.Header = proto.Header{
-		Op: proto.FrameOpOf(op.Code, false), Flags: proto.FlagForwarded, Epoch: t.f.dir.epoch(), Slot: op.Slot,
+		Op: proto.FrameOpOf(op.Code, false), Flags: flags, Epoch: t.f.dir.epoch(), Slot: op.Slot,
 	}
 	var err error
 	if op.Code == proto.OpSet || op.Code == proto.OpMerge {

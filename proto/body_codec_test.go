@@ -34,12 +34,29 @@ type flushAnswer uint32
 
 type statsAsk int
 
+// tracedBody is the body of a request with FlagTraced.
+type tracedBody struct {
+	Trace Trace
+	Body  any
+}
+
 // nothing is the body of an answer that has none.
 type nothing struct{}
 
 // decodeBody decodes any body into one of the types above or of the package.
 func decodeBody(h *Header, b []byte) (any, error) {
 	answer := h.Flags&FlagAnswer != 0
+	if h.Flags&FlagTraced != 0 {
+		var v tracedBody
+		b, err := DecodeTrace(b, &v.Trace)
+		if err != nil {
+			return nil, err
+		}
+		plain := *h
+		plain.Flags &^= FlagTraced
+		v.Body, err = decodeBody(&plain, b)
+		return v, err
+	}
 	if code, multi, ok := h.Op.Opcode(); ok {
 		switch {
 		case !multi:
@@ -173,6 +190,8 @@ func encodeBody(dst []byte, h *Header, v any) []byte {
 	switch v := v.(type) {
 	case nothing:
 		return dst
+	case tracedBody:
+		return encodeBody(AppendTrace(dst, &v.Trace), h, v.Body)
 	case Request, Answer:
 		return encodeSingle(dst, code, v)
 	case multiBody:

@@ -11,7 +11,7 @@ import "encoding/binary"
 //	 4      1   protocol version, 1
 //	 5      1   opcode
 //	 6      1   status: of an answer; 0 in a request
-//	 7      1   flags: 1 answer, 2 forwarded, 4 more to come
+//	 7      1   flags: 1 answer, 2 forwarded, 4 more to come, 8 traced
 //	 8      4   request id
 //	12      4   term of the slot
 //	16      8   epoch of the sender
@@ -47,8 +47,11 @@ const (
 	// FlagMore marks an answer that another frame with the same id continues.
 	// Only answers to multi operations come in parts.
 	FlagMore uint8 = 4
+	// FlagTraced marks a request for keys that has a Trace in front of its body. It
+	// goes only to nodes whose hello has FeatureTrace.
+	FlagTraced uint8 = 8
 
-	flagsKnown = FlagAnswer | FlagForwarded | FlagMore
+	flagsKnown = FlagAnswer | FlagForwarded | FlagMore | FlagTraced
 )
 
 // Header is a frame's header, without its length and version.
@@ -174,12 +177,20 @@ func (h *Header) check(n int) error {
 		if h.Status != 0 {
 			return ErrFrameStatus
 		}
+		if h.Flags&FlagTraced != 0 {
+			if _, _, ok := h.Op.Opcode(); !ok {
+				return ErrFrameFlags
+			}
+			if n -= TraceLen; n < 0 {
+				return ErrFrameLength
+			}
+		}
 		if n > rule.request {
 			return ErrFrameLength
 		}
 		return nil
 	}
-	if h.Flags&^flagsKnown != 0 || h.Flags&FlagForwarded != 0 || rule.oneWay || h.Flags&FlagMore != 0 && !rule.parts {
+	if h.Flags&^flagsKnown != 0 || h.Flags&(FlagForwarded|FlagTraced) != 0 || rule.oneWay || h.Flags&FlagMore != 0 && !rule.parts {
 		return ErrFrameFlags
 	}
 	if h.Status > statusLast {

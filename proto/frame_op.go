@@ -33,7 +33,8 @@ const (
 	FrameMulti FrameOp = 16
 )
 
-// frameRule is what is known of an opcode before its body is looked at.
+// frameRule is what is known of an opcode before its body is looked at. A traced
+// request is longer by TraceLen.
 type frameRule struct {
 	name            string
 	request, answer int  // the longest bodies

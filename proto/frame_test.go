@@ -76,7 +76,7 @@ func TestParseFrameErrors(t *testing.T) {
 		{"opcode 0", set(request, 5, 0), ErrFrameOpcode, 28},
 		{"opcode 6", set(request, 5, 6), ErrFrameOpcode, 28},
 		{"opcode 255", set(request, 5, 255), ErrFrameOpcode, 28},
-		{"unknown flag of a request", set(request, 7, 8), ErrFrameFlags, 28},
+		{"unknown flag of a request", set(request, 7, 16), ErrFrameFlags, 28},
 		{"unknown flag of an answer", set(request, 7, 1|128), ErrFrameFlags, 28},
 		{"more of a request", set(request, 7, 4), ErrFrameFlags, 28},
 		{"more of a single answer", set(answer, 7, 5), ErrFrameFlags, 28},

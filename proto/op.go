@@ -122,6 +122,9 @@ type Op struct {
 	// the operation may be carried out although its slot is still being imported.
 	// The cluster layer sets it, and nobody else.
 	Importing bool
+	// Trace, if set, is where the request that op is part of stands in a trace. It
+	// goes with op to other nodes, and changes nothing else.
+	Trace *Trace
 	// Done, if set, is called once when Submit has returned false and the
 	// operation is complete, on any goroutine; it must not block.
 	Done func(*Op)
@@ -189,6 +192,7 @@ func (op *Op) Complete() {
 // same Out. Done, Again and Importing are op's own.
 func (op *Op) CopyRequest(from *Op) {
 	op.Code, op.Slot, op.Key, op.Value, op.TTL = from.Code, from.Slot, from.Key, from.Value, from.TTL
+	op.Trace = from.Trace
 	op.IfMatch, op.IfNoneMatch, op.Limit, op.Out = from.IfMatch, from.IfNoneMatch, from.Limit, from.Out
 	op.ETag, op.Age, op.Version = from.ETag, from.Age, from.Version
 }
