@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/netip"
 	"time"
@@ -105,6 +106,12 @@ type Config struct {
 	// Admin says that Node.StartAdmin will be called: /cluster, /metrics, /stats and
 	// /ui are then not at the public address.
 	Admin bool
+
+	// AccessLog takes a line of JSON for AccessShare of the requests, above 0 and at
+	// most 1, and for those that are part of a trace that is recorded. One goroutine
+	// writes to it, and nobody waits for it. Nil: there is no such log.
+	AccessLog   io.Writer
+	AccessShare float64
 
 	// Clock is where the store takes its time from. For tests; the cluster keeps to
 	// the machine's. Default: store.SystemClock.

@@ -16,6 +16,9 @@ func (n *Node) AppendMetrics(dst []byte) []byte {
 	dst = n.appendMemory(dst)
 	dst = appendRuntime(dst)
 	dst = n.api.AppendMetrics(dst)
+	if n.access != nil {
+		dst = n.access.AppendMetrics(dst)
+	}
 	dst = n.store.AppendMetrics(dst)
 	if n.members != nil {
 		dst = n.members.AppendMetrics(dst)
@@ -43,7 +46,7 @@ func (n *Node) appendBuild(dst []byte) []byte {
 		dst = appendSingle(dst, "process_cpu_seconds_total", "counter", "Processor time of the process, user and system.", seconds)
 	}
 	const reloads = "smache_reloads_total"
-	dst = appendHead(dst, reloads, "counter", "Times that tokens, certificates or the access log were read or opened again, by how it went; where it failed the old ones stay.")
+	dst = appendHead(dst, reloads, "counter", "Times that tokens or certificates were read again, by how it went; where it failed the old ones stay.")
 	dst = append(strconv.AppendUint(append(dst, reloads+`{result="done"} `...), n.reloads[0].Load(), 10), '\n')
 	return append(strconv.AppendUint(append(dst, reloads+`{result="failed"} `...), n.reloads[1].Load(), 10), '\n')
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/smache/smache/engine/httpapi"
+	"github.com/smache/smache/engine/internal/accesslog"
 	"github.com/smache/smache/engine/store"
 	"github.com/smache/smache/proto"
 )
@@ -37,7 +38,8 @@ type Node struct {
 	api     *httpapi.Server
 	members members // nil: the node is alone
 	history *history
-	looking chan struct{} // a place for each who asks the members for their samples
+	access  *accesslog.Log // nil: there is none
+	looking chan struct{}  // a place for each who asks the members for their samples
 
 	state   atomic.Uint32
 	address atomic.Pointer[string] // advertised, once it serves
@@ -124,9 +126,13 @@ func build(cfg Config, join joining) (*Node, error) {
 	case err != nil:
 		return nil, fmt.Errorf("engine: building the store: %w", err)
 	}
+	if cfg.AccessLog != nil {
+		n.access = accesslog.New(cfg.AccessLog, cfg.AccessShare)
+	}
 	var cache httpapi.Cache = alone{n.store}
 	if cfg.Cluster != nil {
-		if n.members, err = join(&cfg, n.store, n.history.last, n.build.Version); err != nil {
+		if n.members, err = join(&cfg, n.store, told{n.history.last, n.forwarded()}, n.build.Version); err != nil {
+			n.closeAccess()
 			return nil, errors.Join(err, n.store.Close())
 		}
 		cache = n.members
@@ -160,6 +166,7 @@ func build(cfg Config, join joining) (*Node, error) {
 		RateBurst:                cfg.RateBurst,
 		TrustedProxies:           cfg.TrustedProxies,
 		Admin:                    cfg.Admin,
+		AccessLog:                n.access,
 		Version:                  n.build.Version,
 	})
 	if err != nil {
@@ -319,6 +326,7 @@ func (n *Node) closeParts() (err error) {
 			err = fmt.Errorf("engine: closing the cluster: %w", err)
 		}
 	}
+	n.closeAccess()
 	if closing := n.store.Close(); closing != nil {
 		err = errors.Join(err, fmt.Errorf("engine: closing the store: %w", closing))
 	}

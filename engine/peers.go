@@ -115,14 +115,21 @@ type members interface {
 	AppendMetrics(dst []byte) []byte
 }
 
-// joining makes the cluster of a node, over its store; stats gives the node's last
-// samples to the others.
-type joining func(cfg *Config, s *store.Store, stats func(last int) proto.Stats, version string) (members, error)
+// joining makes the cluster of a node, over its store; tell is asked by the
+// others, and told of what they ask.
+type joining func(cfg *Config, s *store.Store, tell told, version string) (members, error)
+
+// told is what the cluster calls: stats gives the node's last samples, and traced, if
+// set, is told of requests that other nodes have sent here.
+type told struct {
+	stats  func(last int) proto.Stats
+	traced func(*peer.Traced)
+}
 
 // newMembers opens the peer port and makes the cluster of a node's Config. The
 // memory has been touched by then: a port that is open and silent makes the
 // others wait for this node, and a closed one does not.
-func newMembers(cfg *Config, s *store.Store, stats func(last int) proto.Stats, version string) (members, error) {
+func newMembers(cfg *Config, s *store.Store, tell told, version string) (members, error) {
 	c := cfg.Cluster
 	var config net.ListenConfig
 	listener, err := config.Listen(context.Background(), "tcp", c.PeerListen)
@@ -147,7 +154,8 @@ func newMembers(cfg *Config, s *store.Store, stats func(last int) proto.Stats, v
 		Join:            c.Join,
 		Weight:          c.Weight,
 		MoveRate:        c.MoveRate,
-		Stats:           stats,
+		Stats:           tell.stats,
+		Traced:          tell.traced,
 		Store:           s,
 		Logger:          cfg.Logger,
 	})

@@ -34,8 +34,9 @@ var mayImport = map[string][]string{
 	"peer/secure":             {},
 	"bench":                   {"peer/secure", "proto"},
 
-	// Recorded requests and answers: for tests.
+	// Recorded requests and answers, for tests; the lines of the access log.
 	"engine/internal/conversation": {},
+	"engine/internal/accesslog":    {"proto"},
 	// What clients saw of a cluster, held against the promises: for tests.
 	"cmd/smache/internal/history": {},
 

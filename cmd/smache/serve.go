@@ -39,6 +39,10 @@ func runServe(inv invocation) int {
 	log := newLogger(inv.stderr, cfg.logFormat.word, cfg.logLevel.word)
 	service.log = log
 
+	// Whoever reads the logs may go away: that is an error of a write, not the end.
+	signal.Ignore(syscall.SIGPIPE)
+	defer signal.Reset(syscall.SIGPIPE)
+
 	// The handler stands before anything that takes time: a signal that arrives
 	// while the memory is touched must end the node too.
 	signals := make(chan os.Signal, 2)
@@ -114,6 +118,9 @@ func startNode(inv invocation, cfg *serveConfig, service *service, closed protec
 	}
 	engineCfg := cfg.engineConfig()
 	engineCfg.Logger = log
+	if cfg.accessLog > 0 {
+		engineCfg.AccessLog, engineCfg.AccessShare = inv.stdout, float64(cfg.accessLog)
+	}
 	engineCfg.Tokens, engineCfg.TLS, engineCfg.TrustedProxies = closed.tokens, closed.tls, closed.proxies
 	engineCfg.OpenFiles = openFiles()
 	engineCfg.Cluster = cfg.cluster.engineConfig(listener.Addr())

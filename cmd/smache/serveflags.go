@@ -28,6 +28,7 @@ type serveConfig struct {
 	queue, writers                     intValue
 	corsOrigins, allowedHosts          listValue
 	logFormat, logLevel                choiceValue
+	accessLog                          shareValue
 	pprof                              stringValue
 
 	// These were told, if only to be what they are by default.
@@ -90,6 +91,7 @@ func (c *serveConfig) settings() []setting {
 		{name: "allowed-host", unit: "NAMES", value: &c.allowedHosts, about: "Names, separated by commas, that requests to a loopback listener may carry as Host, beside localhost and loopback addresses"},
 		{name: "log-format", unit: "FORMAT", value: &c.logFormat, about: "`text`, `json`, or `auto`: text on a terminal, JSON otherwise. The log goes to standard error"},
 		{name: "log-level", unit: "LEVEL", value: &c.logLevel, about: "Least level to log: `debug`, `info`, `warn` or `error`"},
+		{name: "access-log", unit: "SHARE", value: &c.accessLog, about: "Share of the requests, 0.01 for one in a hundred, 1 for all, that are written to standard output, one JSON object in a line: route, status, time, client, and trace, no key, value or token. Those whose `traceparent` says that they are recorded are written in any case, unless the share is 0: none"},
 		{name: "pprof", unit: "ADDRESS", value: &c.pprof, about: "Loopback address for Go's profiles under `/debug/pprof/`, without tokens; empty: none. See `--admin-listen`, too"},
 	}
 	return slices.Concat(first, c.cluster.settings(), c.tls.settings(), c.access.settings(), rest)

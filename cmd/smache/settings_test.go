@@ -181,6 +181,7 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"serve", "--memory", "0"}, nil, "--memory"},
 		{[]string{"serve", "--listen", "4000"}, nil, "--listen"},
 		{[]string{"serve", "--admin-listen", "4001"}, nil, "--admin-listen"},
+		{[]string{"serve", "--access-log", "2"}, nil, "--access-log"},
 		{[]string{"serve", "--max-value", "0"}, nil, "--max-value"},
 		{[]string{"serve", "--max-body", "2GiB"}, nil, "--max-body"},
 		{[]string{"serve", "--max-batch", "0"}, nil, "--max-batch"},

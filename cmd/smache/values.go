@@ -124,6 +124,20 @@ func (v *intValue) Set(text string) error {
 
 func (v *intValue) String() string { return strconv.Itoa(int(*v)) }
 
+// shareValue is a part of a whole, from 0 to 1.
+type shareValue float64
+
+func (v *shareValue) Set(text string) error {
+	share, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+	if err != nil || !(share >= 0 && share <= 1) {
+		return errors.New("must be a part of 1: 1 for all, 0.01 for one in a hundred, 0 for none")
+	}
+	*v = shareValue(share)
+	return nil
+}
+
+func (v *shareValue) String() string { return strconv.FormatFloat(float64(*v), 'g', -1, 64) }
+
 // stringValue is any text.
 type stringValue string
 

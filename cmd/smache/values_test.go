@@ -57,6 +57,17 @@ func TestOtherValues(t *testing.T) {
 			t.Errorf("the number %q is taken as %d", text, int(n))
 		}
 	}
+	var s shareValue
+	for _, text := range []string{"", "-0.1", "1.01", "NaN", "1%", "all"} {
+		if err := s.Set(text); err == nil {
+			t.Errorf("the share %q is taken as %v", text, float64(s))
+		}
+	}
+	for _, text := range []string{"0", "1", "0.01", "1e-06"} {
+		if err := s.Set(text); err != nil || s.String() != text {
+			t.Errorf("the share %s is %s, %v", text, s.String(), err)
+		}
+	}
 	var b boolValue
 	if err := b.Set("perhaps"); err == nil {
 		t.Error("the switch takes perhaps")

@@ -18,6 +18,7 @@ type batch struct {
 	text  []byte       // decoded text of one key
 	tags  []proto.ETag // of all conditions
 	ops   []*proto.Op  // those that go to a Batcher together
+	trace *proto.Trace // of the request
 
 	// pending counts the operations under way, and one more while they are
 	// being submitted; who takes it to zero sends on done.
@@ -63,8 +64,9 @@ func (b *batch) landed() {
 	}
 }
 
-// take makes room for n items.
-func (b *batch) take(n int) {
+// take makes b ready for n items of a request.
+func (b *batch) take(r *request, n int) {
+	b.trace, r.items = r.op.Trace, n
 	if cap(b.items) < n {
 		b.items = make([]item, 0, n)
 	}
@@ -74,14 +76,14 @@ func (b *batch) take(n int) {
 func (b *batch) add() *item {
 	b.items = append(b.items, item{})
 	it := &b.items[len(b.items)-1]
-	it.op.Done = b.oneDone
+	it.op.Done, it.op.Trace = b.oneDone, b.trace
 	return it
 }
 
 func (s *Server) releaseBatch(b *batch) {
 	clear(b.items)
 	clear(b.ops)
-	b.ops = b.ops[:0]
+	b.ops, b.trace = b.ops[:0], nil
 	b.items, b.keys, b.text, b.tags = b.items[:0], b.keys[:0], b.text[:0], b.tags[:0]
 	if cap(b.items) > maxPooledItems {
 		b.items = nil

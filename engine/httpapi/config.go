@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/smache/smache/engine/internal/accesslog"
 	"github.com/smache/smache/proto"
 )
 
@@ -159,6 +160,9 @@ type Config struct {
 	// the one of Serve then answers 404 to /cluster, /metrics, /stats and /ui:
 	// --admin-listen.
 	Admin bool
+	// AccessLog takes a line for some requests: --access-log. Nil: there is none. It is
+	// not closed.
+	AccessLog *accesslog.Log
 	// AllowedHosts are names, host or host:port, under which a loopback
 	// listener may be addressed beside localhost and loopback addresses:
 	// --allowed-host.

@@ -27,7 +27,7 @@ func (s *Server) mget(ctx *fasthttp.RequestCtx, r *request) {
 		return
 	}
 	b := s.batches.Get().(*batch) //nolint:forcetypeassert // nothing else is put there
-	b.take(n)
+	b.take(r, n)
 	c := cursor{b: list}
 	for c.enter(); c.more(); {
 		raw, _ := c.value()

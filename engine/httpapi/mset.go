@@ -34,7 +34,7 @@ func (s *Server) writeBatch(ctx *fasthttp.RequestCtx, r *request) {
 		return
 	}
 	b := s.batches.Get().(*batch) //nolint:forcetypeassert // nothing else is put there
-	b.take(n)
+	b.take(r, n)
 	c := cursor{b: list}
 	for c.enter(); c.more(); {
 		s.readItem(b, r.route, &c, ttl)

@@ -26,6 +26,13 @@ type request struct {
 	start   int64 // on the registry's clock
 	headers headers
 
+	// For the access log, see trace.
+	logged  bool
+	items   int // of a batch
+	failure *proto.Failure
+	trace   proto.Trace // zero: it is part of none
+	parent  [8]byte     // the span that asks
+
 	// Buffers. Each is empty between requests and keeps its capacity.
 	key   []byte       // the canonical key
 	text  []byte       // decoded text, of the query or of a JSON string
@@ -40,6 +47,7 @@ type headers struct {
 	ifMatch, ifNoneMatch   []byte
 	authorization          []byte
 	forwarded              []byte
+	traceparent            []byte
 	given                  uint8 // of the bits below, those that are there
 }
 
@@ -50,6 +58,7 @@ const (
 	givenIfNoneMatch   uint8 = 8
 	givenAuthorization uint8 = 16
 	givenForwarded     uint8 = 32
+	givenTraceparent   uint8 = 64
 )
 
 // acquire makes a request ready for ctx.
@@ -76,7 +85,11 @@ func (s *Server) newRequest() any {
 // release gives r back. What has grown beyond the usual is dropped.
 func (s *Server) release(r *request) {
 	s.settle(&r.own)
+	if r.op.Trace != nil {
+		r.trace, r.parent = proto.Trace{}, [8]byte{}
+	}
 	r.op.Reset()
+	r.logged, r.items, r.failure = false, 0, nil
 	r.conn, r.owes = nil, nil
 	r.route, r.admin, r.headers = routeNone, false, headers{}
 	if cap(r.body) > mediumFrom {
@@ -110,6 +123,10 @@ func (r *request) read(h *fasthttp.RequestHeader) {
 		case len("If-Match"):
 			if string(name) == "If-Match" {
 				r.headers.take(&r.headers.ifMatch, value, givenIfMatch)
+			}
+		case len("Traceparent"):
+			if string(name) == "Traceparent" {
+				r.headers.take(&r.headers.traceparent, value, givenTraceparent)
 			}
 		case len("If-None-Match"): // and of Authorization
 			if string(name) == "If-None-Match" {

@@ -218,6 +218,7 @@ func (s *Server) perform(ctx *fasthttp.RequestCtx, r *request) {
 	r.stats.started.Add(1)
 	defer s.finish(ctx, r)
 	r.read(&ctx.Request.Header)
+	s.trace(r)
 	why := s.guard.judge(ctx, r)
 	if !why.refused() {
 		why = s.limit(ctx, r) // before tokens can be tried
@@ -238,7 +239,11 @@ func (s *Server) finish(ctx *fasthttp.RequestCtx, r *request) {
 	if v != nil {
 		s.panicked(ctx, r, v)
 	}
-	r.stats.observe(r.route, ctx.Response.StatusCode(), s.registry.now()-r.start)
+	took := s.registry.now() - r.start
+	r.stats.observe(r.route, ctx.Response.StatusCode(), took)
+	if r.logged {
+		s.log(ctx, r, took)
+	}
 	r.stats.ended.Add(1)
 	if v == nil {
 		s.release(r) // after a panic an operation may still point into it
