@@ -2,8 +2,8 @@
 # Tests the image, compose.yaml and services.sh as they are, where no registry can be
 # reached: the base images are made of Debian's packages and of this machine's Go, under
 # the names that the files use. Then four nodes are started, asked by the seed's scripts,
-# scaled to six and to three under load. Needs root, docker, docker-compose and
-# mmdebstrap.
+# restarted one by one under 900 clients, and scaled to six and to three under load. Needs
+# root, docker, docker-compose and mmdebstrap.
 #
 #   scripts/test-containers.sh
 set -euo pipefail
@@ -97,21 +97,41 @@ read_back() {
   "$dir/smache" bench get --addr "127.0.0.1:$SMACHE_PORT" --clients 20 --requests $keys --keys $keys --order sequential --key-prefix kept --written --quiet >"$dir/read" ||
     { cat "$dir/read" >&2; fail "not all keys are there $1"; }
 }
-"$dir/smache" bench post --addr "127.0.0.1:$SMACHE_PORT" --clients 50 --keys 1000 --duration 10m --timeout 30s --retry --json >"$dir/load" 2>"$dir/load.err" &
-load=$!
+# loaded CLIENTS begins a load, and unloaded ends and judges it.
+loaded() {
+  "$dir/smache" bench post --addr "127.0.0.1:$SMACHE_PORT" --clients "$1" --keys 1000 --duration 10m --timeout 30s --retry --json >"$dir/load" 2>"$dir/load.err" &
+  load=$!
+}
+unloaded() {
+  local code=0
+  kill -INT "$load"
+  wait "$load" || code=$?
+  load=''
+  if ((code != 130)) || ! grep '"failures":{\("[a-z]*":0,*\)*}' "$dir/load" >/dev/null; then
+    cat "$dir/load" "$dir/load.err" >&2
+    fail "requests failed $1"
+  fi
+  step "  $(sed 's/.*"requests":\([0-9]*\).*"latency_ms":{[^}]*"max":\([0-9.]*\).*/\1 requests, 0 failed; the longest took \2 ms/' "$dir/load")"
+}
+
+step "rolling restart, 900 clients"
+loaded 900
+restarts=0
+for id in $(nodes); do
+  docker restart --time 35 "$id" >/dev/null
+  await_members 4
+  restarts=$((restarts + 1))
+done
+((restarts == 4)) || fail "$restarts nodes were restarted"
+read_back "after a rolling restart"
+unloaded "during a rolling restart"
+
+loaded 50
 for n in 6 3; do
   step "services.sh $n, under load"
   services "$n"
   await_members "$n"
   read_back "with $n nodes"
 done
-kill -INT "$load"
-code=0
-wait "$load" || code=$?
-load=''
-if ((code != 130)) || ! grep '"failures":{\("[a-z]*":0,*\)*}' "$dir/load" >/dev/null; then
-  cat "$dir/load" "$dir/load.err" >&2
-  fail "requests failed while the cluster was scaled"
-fi
-step "  $(sed 's/.*"requests":\([0-9]*\).*/\1/' "$dir/load") requests, 0 failed"
+unloaded "while the cluster was scaled"
 step "all is well"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Tests the package and the units on a Debian system of its own, with systemd as
 # process 1: installs it, crashes the node, hangs it, upgrades it under load, stops it,
-# removes it. Needs root, mmdebstrap and systemd-nspawn, and Debian's packages.
+# fills its memory, removes it. Needs root, mmdebstrap and systemd-nspawn, and Debian's packages.
 #
 #   scripts/test-systemd.sh
 #
@@ -17,7 +17,7 @@ done
 
 dir=$(mktemp -d)
 root=$dir/root
-nspawn='' leader=''
+nspawn='' leader='' cage='' caged=''
 finish() {
   local code=$?
   if ((code != 0)) && [[ -n $leader ]]; then
@@ -29,6 +29,8 @@ finish() {
     if kill -0 "$nspawn" 2>/dev/null; then kill -KILL "$leader" "$nspawn" 2>/dev/null || true; fi
     wait "$nspawn" 2>/dev/null || true
   fi
+  if [[ -n $caged ]]; then kill -KILL "$caged" 2>/dev/null || true; wait "$caged" 2>/dev/null || true; fi
+  if [[ -n $cage ]]; then rmdir "$cage" || true; fi
   rm -rf "$dir"
 }
 trap finish EXIT
@@ -79,6 +81,28 @@ configure() {
   mkdir -p "$root/etc/systemd/system/smache.service.d"
   printf '[Service]\n%s\n' "$1" >"$root/etc/systemd/system/smache.service.d/test.conf"
   inside systemctl daemon-reload
+}
+
+# cage makes a control group with a limit of memory, as systemd does for MemoryMax=, and
+# sets $cage and what tells how much was taken there, and whether the kernel killed. In
+# the system above there may be none: where the machine has version 1, systemd-nspawn
+# gives it no controllers.
+cage() {
+  if [[ -d /sys/fs/cgroup/memory ]]; then
+    cage=/sys/fs/cgroup/memory/smache-test-$$
+    mkdir "$cage"
+    echo "$1" >"$cage/memory.limit_in_bytes"
+    if [[ -e $cage/memory.memsw.limit_in_bytes ]]; then echo "$1" >"$cage/memory.memsw.limit_in_bytes"; fi
+    peak=$cage/memory.max_usage_in_bytes kills=$cage/memory.oom_control
+  elif grep -w memory /sys/fs/cgroup/cgroup.subtree_control >/dev/null; then
+    cage=/sys/fs/cgroup/smache-test-$$
+    mkdir "$cage"
+    echo "$1" >"$cage/memory.max"
+    if [[ -e $cage/memory.swap.max ]]; then echo 0 >"$cage/memory.swap.max"; fi
+    peak=$cage/memory.peak kills=$cage/memory.events
+  else
+    fail "no control group can be given a limit of memory here"
+  fi
 }
 
 step "packages of two versions"
@@ -191,6 +215,36 @@ configure $'Environment=SMACHE_MEMORY=1GiB\nMemoryMax=1344M'
 inside systemctl start smache.service
 ready=$(($(property ActiveEnterTimestampMonotonic) - $(property ExecMainStartTimestampMonotonic)))
 step "  $((ready / 1000)) ms"
+
+inside systemctl stop smache.service
+
+step "MemoryMax fits SMACHE_MEMORY: the cache is filled more than once, the kernel kills nobody"
+unit() { sed -n "s/^$1=//p" scripts/systemd/smache.service; }
+limit=$(numfmt --from=iec "$(unit MemoryMax)")
+cage "$limit"
+bash -c 'echo $$ >"$1/cgroup.procs"; ulimit -n 65536; shift; exec "$@"' caged "$cage" \
+  env "$(unit Environment)" SMACHE_LISTEN=127.0.0.1:0 "$root/usr/bin/smache" serve 2>"$dir/caged" &
+caged=$!
+serving() { grep '"msg":"serving"' "$dir/caged" >/dev/null; }
+await "the node in the control group serves" serving
+address=$(sed -n 's/.*"msg":"serving","address":"\([^"]*\)".*/\1/p' "$dir/caged")
+bench() { "$root/usr/bin/smache" bench "$1" --addr "$address" --quiet --timeout 30s "${@:2}" >"$dir/load" 2>&1 || true; }
+bench post --clients 900 --keys 1000000 --order sequential --requests 500000 --value-size 1000 --vary
+bench post --clients 200 --keys 2000 --requests 4000 --value-size 200KiB --vary # some are refused: there is a budget
+bench mget --clients 200 --keys 100000 --requests 4000 --batch 500 --value-size 1000 --written
+status() { "$root/usr/bin/smache" status --server "$address" --json; }
+kill -0 "$caged" 2>/dev/null || { tail -n 3 "$dir/caged" >&2; fail "the node has ended"; }
+evicted=$(status | sed 's/.*"smache_evictions_total":\([0-9]*\).*/\1/')
+((evicted > 100000)) || fail "only $evicted entries had to go: the cache is not full"
+killed=$(sed -n 's/^oom_kill //p' "$kills")
+[[ $killed == 0 ]] || fail "the kernel has killed $killed times"
+step "  at most $(($(cat "$peak") >> 20)) MiB of $((limit >> 20)) were taken, $evicted entries evicted"
+(($(cat "$peak") < limit)) || fail "the limit was reached"
+kill -TERM "$caged"
+wait "$caged"
+caged=''
+rmdir "$cage"
+cage=''
 
 step "remove, and purge"
 inside dpkg --remove smache >/dev/null 2>&1
