@@ -31,7 +31,7 @@ func small(name string) Config {
 }
 
 // run starts a node on a free port, and gives its URL.
-func run(t *testing.T, cfg Config) (*Node, string) {
+func run(t testing.TB, cfg Config) (*Node, string) {
 	t.Helper()
 	node, err := New(cfg)
 	if err != nil {
@@ -56,7 +56,7 @@ func run(t *testing.T, cfg Config) (*Node, string) {
 
 // ask sends a request, with headers as name and value in turn, and gives the
 // answer whole.
-func ask(t *testing.T, method, url, body string, headers ...string) (status int, answer string) {
+func ask(t testing.TB, method, url, body string, headers ...string) (status int, answer string) {
 	t.Helper()
 	request, err := http.NewRequest(method, url, strings.NewReader(body))
 	if err != nil {

@@ -5,13 +5,47 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/smache/smache/proto"
 )
+
+// BenchmarkSample is what the figures of a second cost, once a second, and
+// BenchmarkStats the answer of GET /stats?last=60 without HTTP, of a node that is alone.
+// docs/BENCHMARKS.md has the figures.
+func BenchmarkSample(b *testing.B) {
+	node := scraped(b)
+	before := node.totals()
+	b.ReportAllocs()
+	for b.Loop() {
+		now := node.totals()
+		s := now.since(&before)
+		before = now
+		if s[proto.FigureEntries] == 0 {
+			b.Fatal("there are no entries")
+		}
+	}
+}
+
+func BenchmarkStats(b *testing.B) {
+	node := scraped(b)
+	for i := range 300 {
+		s := proto.Sample{proto.FigureSpan: 1000, proto.FigureReads: uint64(i)}
+		node.history.add(&s, node.started)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, ok := node.Stats(60); !ok {
+			b.Fatal("too many ask")
+		}
+	}
+}
 
 // mostScrape is the most that one answer of /metrics may allocate.
 const mostScrape = 1 << 20
 
 // scraped is a node that has entries, and has answered requests.
-func scraped(t *testing.T) *Node {
+func scraped(t testing.TB) *Node {
+	t.Helper()
 	node, url := run(t, small("scraped"))
 	for batch := range 20 {
 		entries := make([]string, 500)

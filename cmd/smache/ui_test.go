@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -265,6 +266,26 @@ func TestUIFrozenNode(t *testing.T) {
 	nodes[2].signal(syscall.SIGCONT)
 	b.await("it is back", `document.querySelectorAll("#rows .good").length === 3`)
 	b.mustBeQuiet(nodes[0])
+}
+
+// TestUIPaint says how soon the page is there, of a node that has nothing else to do: the
+// first time, when the browser has just been started, and then anew each time.
+// docs/BENCHMARKS.md has the figures.
+func TestUIPaint(t *testing.T) {
+	b := startBrowser(t)
+	p := serve(t, nil)
+	b.screen(1280, 900, "light")
+	b.call("Network.setCacheDisabled", map[string]any{"cacheDisabled": true}, nil)
+	var paints []float64
+	for i := range 11 {
+		b.visit(fmt.Sprintf("http://%s/ui?%d", p.address, i))
+		b.await("the page is painted", fmt.Sprintf(`location.search === "?%d" && performance.getEntriesByName("first-contentful-paint").length === 1`, i))
+		var paint float64
+		b.eval(`performance.getEntriesByName("first-contentful-paint")[0].startTime`, &paint)
+		paints = append(paints, paint)
+	}
+	again := slices.Sorted(slices.Values(paints[1:]))
+	t.Logf("first paint after %.0f ms in a browser just started, then after %.0f (%.0f to %.0f) of ten", paints[0], again[5], again[0], again[9])
 }
 
 // TestUIWeight: the page is one answer, small, with everything in it, which nothing
