@@ -41,6 +41,13 @@ export SMACHE_SECRET
 [ -n "$first" ] || compose build
 compose up -d --no-recreate --scale "node=$nodes"
 
+# Until all have joined and no slot moves; then until the balancer sees them.
+for node in $(docker ps -q --filter label=com.docker.compose.project=smache --filter label=com.docker.compose.service=node); do
+  if ! docker exec "$node" /smache status --wait 2m --quiet; then
+    echo "services.sh: the nodes have not found each other; see: docker logs $node" >&2
+    exit 1
+  fi
+done
 tries=0
 until curl --silent --fail --output /dev/null "http://127.0.0.1:$port/readyz"; do
   tries=$((tries + 1))
