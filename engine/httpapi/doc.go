@@ -21,6 +21,10 @@
 // A body is checked by json.go and taken apart by scan.go and envelope.go, which
 // find where its parts begin and end; nothing is decoded but keys with escapes.
 //
+// The address for administration, if there is one, has connections and a fasthttp server
+// of its own, and the same handlers (admin.go). trace.go takes a request's trace from its
+// header, and writes its line of the access log.
+//
 // # Concurrency
 //
 // Every request runs in the goroutine of its connection. What it needs beside
