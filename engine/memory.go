@@ -43,7 +43,7 @@ type MemoryPlan struct {
 const (
 	entryIndexBytes = 58       // fastcache's map, just grown: 39, and the slot's set
 	indexFixedBytes = 4 << 20  // the table of the slots and of the buckets
-	connectionBytes = 43 << 10 // buffers, context, a goroutine and a coroutine, at most; 21 KiB idle
+	connectionBytes = 43 << 10 // buffers, context and a goroutine, at most; none of it while it waits on its loop
 	tlsBytes        = 40 << 10 // buffers and keys of TLS, at most, on top; 12 KiB idle
 	programBytes    = 24 << 20 // text, runtime, stacks, pools
 	foreignBytes    = 8 << 20  // of programBytes, what the Go runtime does not count

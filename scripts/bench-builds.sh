@@ -46,6 +46,7 @@ LUA
 start() {
   local log="$dir/$1.log" address=""
   shift
+  : >"$log"
   local -a command
   read -r -a command <<<"$1"
   "${command[@]}" serve --listen 127.0.0.1:0 --memory 512MiB --log-format json 2>"$log" &

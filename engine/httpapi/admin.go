@@ -1,9 +1,10 @@
 package httpapi
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net"
-	"time"
 
 	"github.com/valyala/fasthttp"
 )
@@ -28,7 +29,7 @@ func (s *Server) newAdministration() *administration {
 
 // handleAdmin is handle for the address for administration.
 func (s *Server) handleAdmin(ctx *fasthttp.RequestCtx) {
-	r := s.acquire(ctx)
+	r := s.acquire(connOf(ctx.Conn()))
 	r.admin = true
 	s.perform(ctx, r)
 }
@@ -60,17 +61,17 @@ func (s *Server) ServeAdmin(ln net.Listener) error {
 		return ErrServerClosed
 	}
 	s.admin.registry.sweep()
-	if err := s.admin.http.Serve(s.wrap(ln, &s.admin.registry)); err != nil && !s.stopping.Load() {
+	if err := s.admin.http.Serve(s.admit(ln, &s.admin.registry)); err != nil && !s.stopping.Load() {
 		return fmt.Errorf("httpapi: serve %s: %w", ln.Addr(), err)
 	}
 	return nil
 }
 
-// closeQuiet is the registry's, if there is an administration.
-func (a *administration) closeQuiet(grace time.Duration) {
-	if a != nil {
-		a.registry.closeQuiet(grace)
-	}
+// shutdown is Server.Shutdown for the address for administration.
+func (a *administration) shutdown(ctx context.Context) error {
+	ended := make(chan error, 1)
+	go func() { ended <- a.http.ShutdownWithContext(ctx) }()
+	return errors.Join(a.registry.drain(ctx), <-ended)
 }
 
 // appendAdminMetrics appends what concerns the address for administration. Its

@@ -19,7 +19,8 @@ import (
 type Cache interface {
 	// Submit carries op out. True: it is complete on return. False: op.Done(op)
 	// is called once it is, on any goroutine. Until then op and all bytes that
-	// it points to belong to the Cache.
+	// it points to belong to the Cache. It must not wait for anything: it is called
+	// on an event loop that has other connections to serve.
 	Submit(op *proto.Op) bool
 	// Flush drops every entry in the cluster and says how many of how many
 	// members applied it. Any goroutine may call it.

@@ -49,7 +49,7 @@ type conn struct {
 	in, out         atomic.Uint64 // bytes
 	owes            charges
 	header          headerLines
-	socket          socket
+	onLoop          loopState
 	knownHost       []byte    // see guard; the serving goroutine's
 	tls             *tls.Conn // nil: what is read and written is on the wire as it is
 
@@ -59,15 +59,14 @@ type conn struct {
 	trusted      bool        // and there is one
 	heard        atomic.Bool // something was read behind the handshake; any goroutine's
 
+	rest   []byte     // read, and not yet taken by whoever serves c
 	broken error      // what reads give from now on; the serving goroutine's
 	addr   netip.Addr // of the remote end, for the limit per address
 	remote netip.Addr // the same, in any case
 	opened int64      // tick of the registry's clock
 	place  int        // in registry.conns, guarded by its mutex
-	// The deadlines for which the sweeper has interrupted, and in at the last
-	// sweep; only it looks here.
+	// The deadlines for which the sweeper has interrupted; only it looks here.
 	readCut, writeCut int64
-	seen              uint64
 }
 
 // interrupt is a deadline long past, which ends a blocked read or write at once.
@@ -81,8 +80,14 @@ func (c *conn) Read(p []byte) (int, error) {
 		return 0, c.broken
 	}
 	n, err := c.receive(p)
+	return c.take(p[:n], err)
+}
+
+// take looks at p, which was just read, and gives what Read does.
+func (c *conn) take(p []byte, err error) (int, error) {
+	n := len(p)
 	if n > 0 {
-		if c.header.exceeded(p[:n]) {
+		if c.header.exceeded(p) {
 			// fasthttp answers an error only behind a request's first byte.
 			c.broken = errHeaderLines
 			c.registry.headerFloods.Add(1)
@@ -98,6 +103,13 @@ func (c *conn) Read(p []byte) (int, error) {
 
 // receive reads from the wire, or what TLS makes of it.
 func (c *conn) receive(p []byte) (int, error) {
+	if len(c.rest) > 0 {
+		n := copy(p, c.rest)
+		if c.rest = c.rest[n:]; len(c.rest) == 0 {
+			c.rest = nil
+		}
+		return n, nil
+	}
 	if c.tls != nil {
 		return c.readTLS(p)
 	}
@@ -107,7 +119,7 @@ func (c *conn) receive(p []byte) (int, error) {
 // readWire reads from the connection, until the deadline.
 func (c *conn) readWire(p []byte) (int, error) {
 	for {
-		n, err := c.socket.read(c.Conn, p, c.registry.tick.Load())
+		n, err := c.Conn.Read(p)
 		if n > 0 {
 			c.in.Add(uint64(n))
 			return n, err
@@ -151,7 +163,7 @@ func (c *conn) writeWire(p []byte) (int, error) {
 	}
 	done := 0
 	for {
-		n, err := c.socket.write(c.Conn, p[done:])
+		n, err := c.Conn.Write(p[done:])
 		done += n
 		c.out.Add(uint64(n))
 		if err != nil && errors.Is(err, os.ErrDeadlineExceeded) && !c.registry.passed(c.writeBy.Load()) {
@@ -168,7 +180,6 @@ func (c *conn) writeWire(p []byte) (int, error) {
 // than once.
 func (c *conn) Close() error {
 	c.registry.settle(&c.owes) // every time: it may have been charged since
-	c.socket.end()
 	if c.closed.Swap(true) {
 		return nil
 	}
@@ -184,24 +195,41 @@ func (c *conn) Close() error {
 
 // follow is told what fasthttp does with a connection.
 func follow(nc net.Conn, state fasthttp.ConnState) {
-	c, ok := nc.(*conn)
-	if !ok {
+	c := connOf(nc)
+	if c == nil {
 		return
 	}
 	switch state {
 	case fasthttp.StateActive:
-		c.state.Store(connActive)
-		c.readBy.Store(c.registry.after(c.registry.readTimeout))
+		c.begun()
 	case fasthttp.StateIdle: // the answer is written
-		c.registry.settle(&c.owes)
-		c.state.Store(connIdle)
-		c.readBy.Store(c.registry.after(c.registry.idleTimeout))
-		c.writeBy.Store(0)
-		c.header = headerLines{}
-		if c.lingers.Load() {
-			c.lingers.Store(false)
-		}
+		c.idle()
 	case fasthttp.StateNew, fasthttp.StateHijacked, fasthttp.StateClosed:
+	}
+}
+
+// begun notes that a request's first byte is there.
+func (c *conn) begun() {
+	c.state.Store(connActive)
+	c.readBy.Store(c.registry.after(c.registry.readTimeout))
+}
+
+// idle notes that an answer is written, and that the next request is waited for. It
+// writes only what changes: an atomic write costs as much as ten reads.
+func (c *conn) idle() {
+	c.registry.settle(&c.owes)
+	c.header = headerLines{}
+	if c.state.Load() != connIdle {
+		c.state.Store(connIdle)
+	}
+	if by := c.registry.after(c.registry.idleTimeout); c.readBy.Load() != by {
+		c.readBy.Store(by)
+	}
+	if c.writeBy.Load() != 0 {
+		c.writeBy.Store(0)
+	}
+	if c.lingers.Load() {
+		c.lingers.Store(false)
 	}
 }
 

@@ -11,9 +11,13 @@
 // # The life of a request
 //
 // A connection is admitted by listener.go and wrapped by conn.go, which keeps
-// its deadlines, what it counts and what it owes to the budgets. fasthttp reads
-// the request and calls Server.handle (server.go): guard.go judges where it comes
-// from, routes.go compares its path, and get.go, post.go (which deletes, too) or
+// its deadlines, what it counts and what it owes to the budgets. On Linux an event
+// loop has it (package loop), and worker_linux.go reads requests that came whole, for
+// one key, with fasthttp's parser. Any other request, and whatever is odd about one,
+// takes its connection off the loop for as long as it lasts (transport_linux.go):
+// fasthttp's server reads it in a goroutine. So do all connections with TLS, and
+// elsewhere all. Either way Server.run (server.go) carries it out: guard.go judges
+// where it comes from, routes.go compares its path, and get.go, post.go (which deletes, too) or
 // batch.go with mget.go and mset.go carry it out: the key is made canonical, one
 // proto.Op is submitted and awaited, and the answer is appended straight to the
 // response's body buffer. What is refused goes through fail.go.
@@ -27,16 +31,18 @@
 //
 // # Concurrency
 //
-// Every request runs in the goroutine of its connection. What it needs beside
-// fasthttp's context is a request (request.go), pooled. A Cache may complete an
-// operation on any goroutine; the handler waits for it, so that operations may
-// point into the request's bytes, none of which outlive the handler.
+// A request runs on the loop or in the goroutine that has its connection. What it
+// needs beside fasthttp's context is a request (request.go), pooled. A Cache may
+// complete an operation on any goroutine. In a goroutine the handler waits for it; on a
+// loop it returns, the loop holds the connection, context and request, and Server.resume
+// goes on. So operations may point into the request's bytes, none of which outlive the
+// request.
 //
 // # Memory
 //
-// A connection holds its read buffer (Config.MaxHeader), a write buffer of 4 KiB,
-// and body buffers of at most 8 KiB each way: 21 KiB with its goroutine when it is
-// idle and its requests are small, 43 KiB at most. Everything larger, request
+// A connection that waits on its loop holds no buffers: the loop's are for all. In a
+// goroutine it holds its read buffer (Config.MaxHeader), a write buffer of 4 KiB, and
+// body buffers of at most 8 KiB each way: 43 KiB at most. Everything larger, request
 // bodies, answers and batches, is charged to a budget before it is kept
 // (limits.go) and given back when the answer is written or the connection is
 // closed.

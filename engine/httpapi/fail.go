@@ -106,7 +106,7 @@ func appendMessage(dst []byte, why *refusal) []byte {
 // failConnection answers what fasthttp could not read. It is fasthttp's
 // ErrorHandler: the connection is closed behind the answer.
 func (s *Server) failConnection(ctx *fasthttp.RequestCtx, err error) {
-	r := s.acquire(ctx)
+	r := s.acquire(connOf(ctx.Conn()))
 	defer s.release(r)
 	why := refuseRead(err)
 	var small *fasthttp.ErrSmallBuffer

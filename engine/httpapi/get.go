@@ -12,8 +12,7 @@ import (
 // get answers GET and HEAD /api?key=K. The operation appends the value straight
 // to the answer; nothing is allocated for a hit.
 func (s *Server) get(ctx *fasthttp.RequestCtx, r *request) {
-	q, why := r.keyOfQuery(ctx)
-	if why.refused() {
+	if why := r.keyOfQuery(ctx); why.refused() {
 		s.fail(ctx, r, why)
 		return
 	}
@@ -24,10 +23,13 @@ func (s *Server) get(ctx *fasthttp.RequestCtx, r *request) {
 	op := &r.op
 	op.Code = proto.OpGet
 	op.Out = append(bodyBuffer(ctx), `{"key":`...)
-	op.Out = append(appendQuoted(op.Out, q.key), `,"data":`...)
-	s.carryOut(r)
+	op.Out = append(appendQuoted(op.Out, r.query.key), `,"data":`...)
+	s.carryOut(ctx, r, (*Server).got)
+}
 
-	h := &ctx.Response.Header
+// got answers what get has asked for.
+func (s *Server) got(ctx *fasthttp.RequestCtx, r *request) {
+	op, h := &r.op, &ctx.Response.Header
 	switch op.Status {
 	case proto.StatusOK:
 		r.stats.hits.Add(1)
@@ -44,7 +46,7 @@ func (s *Server) get(ctx *fasthttp.RequestCtx, r *request) {
 			s.fail(ctx, r, refuseStatus(proto.StatusPrecondition))
 			return
 		}
-		if q.miss404 {
+		if r.query.miss404 {
 			setBody(ctx, op.Out)
 			s.fail(ctx, r, refuseMiss)
 			h.SetCanonical(headerCacheControl, valueRevalidate)

@@ -19,10 +19,11 @@ type listener struct {
 	registry *registry
 	logger   *slog.Logger
 	loopback bool
-	tls      func() *tls.Config   // for the next connection; nil: none
-	refused  func(*proto.Failure) // counts
-	closing  <-chan struct{}      // closed by Shutdown
-	rejects  chan struct{}        // a place for each connection being refused
+	wrap     func(net.Conn) net.Conn // before it is admitted; nil: not at all
+	tls      func() *tls.Config      // for the next connection; nil: none
+	refused  func(*proto.Failure)    // counts
+	closing  <-chan struct{}         // closed by Shutdown
+	rejects  chan struct{}           // a place for each connection being refused
 }
 
 // maxRejects bounds the refused connections that are closed with care at once;
@@ -40,8 +41,17 @@ func isLoopback(addr net.Addr) bool {
 	return ok && tcp.IP.IsLoopback()
 }
 
-// Accept waits for a connection that the limits admit.
+// Accept is next for fasthttp.
 func (l *listener) Accept() (net.Conn, error) {
+	c, err := l.next()
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// next waits for a connection that the limits admit.
+func (l *listener) next() (*conn, error) {
 	pause := time.Duration(0)
 	for {
 		nc, err := l.Listener.Accept()
@@ -58,6 +68,9 @@ func (l *listener) Accept() (net.Conn, error) {
 			continue
 		}
 		pause = 0
+		if l.wrap != nil {
+			nc = l.wrap(nc)
+		}
 		config := l.tls()
 		c, verdict := l.registry.add(nc, l.loopback, config)
 		switch verdict {
@@ -112,6 +125,7 @@ func (l *listener) reject(nc net.Conn, config *tls.Config, fail *proto.Failure) 
 		_ = nc.Close()
 		return
 	}
+	leaveLoop(nc)
 	go func() {
 		defer func() { <-l.rejects }()
 		defer func() { _ = nc.Close() }()

@@ -18,13 +18,19 @@ func (s *Server) post(ctx *fasthttp.RequestCtx, r *request) {
 		s.fail(ctx, r, why)
 		return
 	}
-	op := &r.op
-	size := len(`{"data":}`) + len(op.Value)
-	if !s.charge(r.owes, size) { // before anything is done
+	if !s.charge(r.owes, postedSize(r)) { // before anything is done
 		s.fail(ctx, r, refuseBudget)
 		return
 	}
-	s.carryOut(r)
+	s.carryOut(ctx, r, (*Server).posted)
+}
+
+// postedSize is the length of the answer to a POST.
+func postedSize(r *request) int { return len(`{"data":}`) + len(r.op.Value) }
+
+// posted answers what post has asked for.
+func (s *Server) posted(ctx *fasthttp.RequestCtx, r *request) {
+	op := &r.op
 	if op.Status != proto.StatusOK {
 		s.fail(ctx, r, refuseStatus(op.Status))
 		return
@@ -33,7 +39,7 @@ func (s *Server) post(ctx *fasthttp.RequestCtx, r *request) {
 	h.SetContentTypeBytes(typeJSON)
 	r.setETag(h)
 	answer := bodyBuffer(ctx)
-	if size > mediumFrom {
+	if size := postedSize(r); size > mediumFrom {
 		answer = make([]byte, 0, size)
 	}
 	answer = append(append(answer, `{"data":`...), op.Value...)
@@ -85,7 +91,7 @@ func (s *Server) readSet(op *proto.Op, e *entry) (why refusal) {
 
 // del answers DELETE /api?key=K.
 func (s *Server) del(ctx *fasthttp.RequestCtx, r *request) {
-	q, why := r.keyOfQuery(ctx)
+	why := r.keyOfQuery(ctx)
 	if !why.refused() {
 		why = r.conditions()
 	}
@@ -94,9 +100,13 @@ func (s *Server) del(ctx *fasthttp.RequestCtx, r *request) {
 		return
 	}
 	r.op.Code = proto.OpDelete
-	s.carryOut(r)
+	s.carryOut(ctx, r, (*Server).deleted)
+}
+
+// deleted answers what del has asked for.
+func (s *Server) deleted(ctx *fasthttp.RequestCtx, r *request) {
 	answer := append(bodyBuffer(ctx), `{"key":`...)
-	answer = appendQuoted(answer, q.key)
+	answer = appendQuoted(answer, r.query.key)
 	switch r.op.Status {
 	case proto.StatusOK:
 		answer = append(answer, `,"deleted":true}`...)

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"crypto/tls"
 	"net"
 	"net/netip"
@@ -73,7 +74,7 @@ const (
 // add admits nc and wraps it, or says which limit is reached.
 func (r *registry) add(nc net.Conn, loopback bool, config *tls.Config) (*conn, admission) {
 	c := &conn{Conn: nc, registry: r, loopback: loopback, opened: r.tick.Load()}
-	c.socket.open(nc)
+	c.bind()
 	if config != nil {
 		c.speakTLS(config)
 	}
@@ -195,11 +196,6 @@ func (r *registry) sweepOnce() {
 			} else {
 				r.idleTimeouts.Add(1)
 			}
-		} else if in := c.in.Load(); in != c.seen {
-			c.seen = in
-		} else if c.socket.waits() {
-			// Nothing has come since the last sweep; see socket.
-			_ = c.Conn.SetReadDeadline(interrupt)
 		}
 		if by := c.writeBy.Load(); by != 0 && by <= now && by != c.writeCut {
 			c.writeCut = by
@@ -209,12 +205,37 @@ func (r *registry) sweepOnce() {
 	}
 }
 
-// closeQuiet closes the connections on which nothing has been read since they
-// were opened, if that is longer than grace ago. For Shutdown: fasthttp closes
-// those between two requests at once, and these only after five seconds.
-func (r *registry) closeQuiet(grace time.Duration) {
+// drain closes each connection once it is between two requests, until there is none.
+// When ctx ends first it closes those that are left, and the error is ctx's. Nothing is
+// swept afterwards.
+func (r *registry) drain(ctx context.Context) (err error) {
+	again := time.NewTicker(lookAgain)
+	defer again.Stop()
+	defer r.halt()
+	for r.closeIdle(quietGrace); r.open() > 0; r.closeIdle(quietGrace) {
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			r.closeAll()
+			return ctx.Err() //nolint:wrapcheck // Shutdown does
+		}
+	}
+	return nil
+}
+
+// closeIdle closes, for Shutdown, the connections between two requests, and those on
+// which nothing has been read since they were opened, if that is longer than grace
+// ago.
+func (r *registry) closeIdle(grace time.Duration) {
 	r.closeIf(func(c *conn) bool {
-		return c.state.Load() == connNew && c.quiet() && r.tick.Load()-c.opened >= int64(grace)
+		switch c.state.Load() {
+		case connIdle:
+			return true
+		case connNew:
+			return c.quiet() && r.tick.Load()-c.opened >= int64(grace)
+		default:
+			return false
+		}
 	})
 }
 

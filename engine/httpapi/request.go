@@ -16,6 +16,10 @@ type request struct {
 	done  chan struct{} // op.Done sends
 	stats *shard
 	conn  *conn // nil if the listener is not ours
+	// then goes on when the operation of a request on a loop is complete; nil: there is
+	// nothing to wait for.
+	then   func(*Server, *fasthttp.RequestCtx, *request)
+	onLoop bool // the request must not wait: op.Done resumes its connection
 	// owes is the connection's account at the budgets, or own without one, which
 	// is settled when the request ends.
 	owes *charges
@@ -25,6 +29,7 @@ type request struct {
 	admin   bool  // it came to the address for administration
 	start   int64 // on the registry's clock
 	headers headers
+	query   query // of a request for a key
 
 	// For the access log, see trace.
 	logged  bool
@@ -61,11 +66,11 @@ const (
 	givenTraceparent   uint8 = 64
 )
 
-// acquire makes a request ready for ctx.
-func (s *Server) acquire(ctx *fasthttp.RequestCtx) *request {
+// acquire gives a request on c, which is nil if it came on none of ours.
+func (s *Server) acquire(c *conn) *request {
 	r := s.requests.Get().(*request) //nolint:forcetypeassert // nothing else is put there
 	r.owes = &r.own
-	if c, ok := ctx.Conn().(*conn); ok {
+	if c != nil {
 		r.conn, r.owes = c, &c.owes
 		c.header.lines = noHeader
 		if c.writeBy.Load() != 0 { // the time for 100 Continue is not the answer's
@@ -78,7 +83,13 @@ func (s *Server) acquire(ctx *fasthttp.RequestCtx) *request {
 func (s *Server) newRequest() any {
 	n := s.nextShard.Add(1)
 	r := &request{done: make(chan struct{}, 1), stats: &s.shards[int(n)%len(s.shards)]}
-	r.op.Done = func(*proto.Op) { r.done <- struct{}{} }
+	r.op.Done = func(*proto.Op) {
+		if r.onLoop {
+			r.conn.resume()
+			return
+		}
+		r.done <- struct{}{}
+	}
 	return r
 }
 
@@ -90,8 +101,8 @@ func (s *Server) release(r *request) {
 	}
 	r.op.Reset()
 	r.logged, r.items, r.failure = false, 0, nil
-	r.conn, r.owes = nil, nil
-	r.route, r.admin, r.headers = routeNone, false, headers{}
+	r.conn, r.owes, r.onLoop = nil, nil, false
+	r.route, r.admin, r.headers, r.query = routeNone, false, headers{}, query{}
 	if cap(r.body) > mediumFrom {
 		r.body = nil
 	}
@@ -104,11 +115,17 @@ func (s *Server) release(r *request) {
 	s.requests.Put(r)
 }
 
-// carryOut submits the request's operation and waits until it is complete.
-func (s *Server) carryOut(r *request) {
+// carryOut submits the request's operation, and goes on with then when it is complete:
+// later, if that takes a while and the request is on a loop.
+func (s *Server) carryOut(ctx *fasthttp.RequestCtx, r *request, then func(*Server, *fasthttp.RequestCtx, *request)) {
 	if !s.config.Cache.Submit(&r.op) {
+		if r.onLoop {
+			r.then = then
+			return
+		}
 		<-r.done
 	}
+	then(s, ctx, r)
 }
 
 // read picks the headers that matter out of h in one pass; fasthttp's look-ups
@@ -185,17 +202,17 @@ func (r *request) conditions() refusal {
 }
 
 // keyOfQuery reads the query and puts the key into the operation.
-func (r *request) keyOfQuery(ctx *fasthttp.RequestCtx) (q query, why refusal) {
-	q, r.text, why = readQuery(ctx.URI().QueryString(), r.text)
+func (r *request) keyOfQuery(ctx *fasthttp.RequestCtx) (why refusal) {
+	r.query, r.text, why = readQuery(ctx.URI().QueryString(), r.text)
 	if why.refused() {
-		return q, why
+		return why
 	}
-	key, err := proto.AppendKey(r.key[:0], q.key)
+	key, err := proto.AppendKey(r.key[:0], r.query.key)
 	if err != nil {
-		return q, refusal{fail: proto.FailureOfKey(err)}
+		return refusal{fail: proto.FailureOfKey(err)}
 	}
 	r.setKey(key)
-	return q, refusal{}
+	return refusal{}
 }
 
 // setKey makes key, canonical, the operation's.

@@ -24,6 +24,9 @@ const writeBuffer = 4 << 10
 // sent yet.
 const quietGrace = 250 * time.Millisecond
 
+// lookAgain is how often Shutdown looks for connections that it can close.
+const lookAgain = 20 * time.Millisecond
+
 // maxSweep is the longest time between two sweeps over the connections.
 const maxSweep = 250 * time.Millisecond
 
@@ -40,6 +43,7 @@ type Server struct {
 	tls      atomic.Pointer[tls.Config]
 	registry registry
 	admin    *administration // nil: there is none
+	loops    loops
 	medium   budget
 	large    budget
 
@@ -54,6 +58,10 @@ type Server struct {
 	rejects  chan struct{}
 
 	profiling chan struct{} // a place for who takes a profile
+
+	serving   sync.Mutex
+	listeners []net.Listener // of Serve; guarded by serving
+	accepting sync.WaitGroup // calls of Serve
 }
 
 // bodyPoolOnce sets fasthttp's limit, which is one for the process, to the size
@@ -144,19 +152,38 @@ func (s *Server) Handler() fasthttp.RequestHandler { return s.handle }
 // owns ln. The error is nil after Shutdown, ErrServerClosed if that came before,
 // else what made ln fail for good.
 func (s *Server) Serve(ln net.Listener) error {
+	s.serving.Lock()
 	if s.stopping.Load() {
+		s.serving.Unlock()
 		_ = ln.Close()
 		return ErrServerClosed
 	}
-	s.registry.sweep()
-	if err := s.http.Serve(s.wrap(ln, &s.registry)); err != nil && !s.stopping.Load() {
-		return fmt.Errorf("httpapi: serve %s: %w", ln.Addr(), err)
+	if err := s.startLoops(); err != nil {
+		s.serving.Unlock()
+		return errors.Join(fmt.Errorf("httpapi: serve %s: %w", ln.Addr(), err), ln.Close())
 	}
-	return nil
+	s.listeners = append(s.listeners, ln)
+	s.accepting.Add(1)
+	s.serving.Unlock()
+	defer s.accepting.Done()
+	s.registry.sweep()
+	admitting := s.admit(ln, &s.registry)
+	admitting.wrap = s.wrap
+	for {
+		c, err := admitting.next()
+		if err != nil {
+			_ = ln.Close()
+			if s.stopping.Load() {
+				return nil
+			}
+			return fmt.Errorf("httpapi: serve %s: %w", ln.Addr(), err)
+		}
+		s.begin(c)
+	}
 }
 
-// wrap makes ln one that admits connections by r.
-func (s *Server) wrap(ln net.Listener, r *registry) *listener {
+// admit makes ln one that admits connections by r.
+func (s *Server) admit(ln net.Listener, r *registry) *listener {
 	return &listener{
 		Listener: ln, registry: r, logger: s.config.Logger, loopback: isLoopback(ln.Addr()), tls: s.tls.Load,
 		refused: s.countRejection, closing: s.closing, rejects: s.rejects,
@@ -179,44 +206,44 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		return nil
 	}
 	close(s.closing)
-	quiet := time.NewTicker(quietGrace / 4)
-	defer quiet.Stop()
-	ended := make(chan error, 1)
-	go func() {
-		err := s.http.ShutdownWithContext(ctx)
-		if s.admin != nil { // last: an operator may watch
-			err = errors.Join(err, s.admin.http.ShutdownWithContext(ctx))
-		}
-		ended <- err
-	}()
-	for {
-		select {
-		case <-quiet.C:
-			s.registry.closeQuiet(quietGrace)
-			s.admin.closeQuiet(quietGrace)
-		case err := <-ended:
-			s.registry.closeAll()
-			s.registry.halt()
-			if s.admin != nil {
-				s.admin.registry.closeAll()
-				s.admin.registry.halt()
-			}
-			if err != nil {
-				return fmt.Errorf("httpapi: shutdown: %w", err)
-			}
-			return nil
+	err := errors.Join(s.closeListeners(), s.registry.drain(ctx))
+	s.stopLoops(err == nil)
+	if s.admin != nil { // last: an operator may watch
+		err = errors.Join(err, s.admin.shutdown(ctx))
+	}
+	if err != nil {
+		return fmt.Errorf("httpapi: shutdown: %w", err)
+	}
+	return nil
+}
+
+// closeListeners ends Serve, wherever it is called.
+func (s *Server) closeListeners() (err error) {
+	s.serving.Lock()
+	defer s.serving.Unlock()
+	for _, ln := range s.listeners {
+		if closing := ln.Close(); !errors.Is(closing, net.ErrClosed) { // Serve may have closed it
+			err = errors.Join(err, closing)
 		}
 	}
+	s.accepting.Wait()
+	return err
+}
+
+// serveGoroutine serves c, to its end, in a goroutine.
+func (s *Server) serveGoroutine(c net.Conn) {
+	_ = s.http.ServeConn(c) // what it says is counted elsewhere
 }
 
 // handle is fasthttp's handler.
-func (s *Server) handle(ctx *fasthttp.RequestCtx) { s.perform(ctx, s.acquire(ctx)) }
+func (s *Server) handle(ctx *fasthttp.RequestCtx) { s.perform(ctx, s.acquire(connOf(ctx.Conn()))) }
 
-// perform carries out one request and counts it; r is released at its end.
-func (s *Server) perform(ctx *fasthttp.RequestCtx, r *request) {
+// perform carries out one request and counts it. True: it waits for its operation, and
+// goes on with resume. Else r is released.
+func (s *Server) perform(ctx *fasthttp.RequestCtx, r *request) (waits bool) {
 	r.start = s.registry.now()
 	r.stats.started.Add(1)
-	defer s.finish(ctx, r)
+	defer func() { waits = s.finish(ctx, r, recover()) }()
 	r.read(&ctx.Request.Header)
 	s.trace(r)
 	why := s.guard.judge(ctx, r)
@@ -228,16 +255,30 @@ func (s *Server) perform(ctx *fasthttp.RequestCtx, r *request) {
 	}
 	if why.refused() {
 		s.fail(ctx, r, why)
-		return
+		return false
 	}
 	s.dispatch(ctx, r)
+	return false
 }
 
-// finish is deferred by handle. A panic is a bug, and costs one request.
-func (s *Server) finish(ctx *fasthttp.RequestCtx, r *request) {
-	v := recover()
+// resume goes on with a request whose operation is complete.
+func (s *Server) resume(ctx *fasthttp.RequestCtx, r *request) {
+	then := r.then
+	r.then = nil
+	defer func() { s.finish(ctx, r, recover()) }()
+	then(s, ctx, r)
+}
+
+// finish ends what perform or resume has done. A panic, of which v is the value, is a
+// bug, and costs one request.
+func (s *Server) finish(ctx *fasthttp.RequestCtx, r *request, v any) (waits bool) {
 	if v != nil {
 		s.panicked(ctx, r, v)
+	} else if r.then != nil {
+		return true
+	}
+	if s.stopping.Load() {
+		ctx.SetConnectionClose()
 	}
 	took := s.registry.now() - r.start
 	r.stats.observe(r.route, ctx.Response.StatusCode(), took)
@@ -248,6 +289,7 @@ func (s *Server) finish(ctx *fasthttp.RequestCtx, r *request) {
 	if v == nil {
 		s.release(r) // after a panic an operation may still point into it
 	}
+	return false
 }
 
 // panicked answers a request whose handler has panicked.

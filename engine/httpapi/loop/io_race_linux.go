@@ -1,6 +1,6 @@
-//go:build race
+//go:build linux && race
 
-package httpapi
+package loop
 
 import "syscall"
 
@@ -8,13 +8,13 @@ import "syscall"
 // touched, and that what was done before a write was done before the read at the
 // other end.
 
-func readNow(fd uintptr, p []byte) (int, syscall.Errno) { return told(syscall.Read, fd, p) }
+func receive(fd int, p []byte) (int, syscall.Errno) { return told(syscall.Read, fd, p) }
 
-func writeNow(fd uintptr, p []byte) (int, syscall.Errno) { return told(syscall.Write, fd, p) }
+func send(fd int, p []byte) (int, syscall.Errno) { return told(syscall.Write, fd, p) }
 
-func told(call func(int, []byte) (int, error), fd uintptr, p []byte) (int, syscall.Errno) {
+func told(call func(int, []byte) (int, error), fd int, p []byte) (int, syscall.Errno) {
 	for {
-		n, err := call(int(fd), p)
+		n, err := call(fd, p)
 		if err == nil {
 			return n, 0
 		}

@@ -1,0 +1,293 @@
+package loop
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"unsafe"
+)
+
+// maxEvents is how many sockets are taken from the kernel at once, and so the most
+// that a loop does before others may run.
+const maxEvents = 128
+
+// Handler is what a Loop calls, on its goroutine, with the connections that are on
+// it. None of it may block.
+type Handler interface {
+	// Ready says that there is something to read from c, or its end. It is called
+	// once for what has come: whoever leaves some of it unread calls Conn.Again.
+	Ready(c *Conn)
+	// Resumed follows a Conn.Resume of a connection that was held.
+	Resumed(c *Conn)
+	// Cut says that c's read deadline is past.
+	Cut(c *Conn)
+}
+
+// Loop serves connections on one goroutine.
+type Loop struct {
+	handler Handler
+	epoll   int
+	event   int // an eventfd, readable when there are notes for a loop that sleeps
+	conns   []*Conn
+	events  [maxEvents]syscall.EpollEvent
+
+	asleep atomic.Bool
+	noted  atomic.Bool // there are notes
+	ended  chan struct{}
+
+	mu      sync.Mutex
+	notes   []note
+	stopped bool // nobody reads notes any more
+	spare   []note
+}
+
+// note asks the loop for something, from outside or for later.
+type note struct {
+	conn *Conn // nil: end
+	what what
+}
+
+type what uint8
+
+const (
+	toAdd    what = 0
+	toResume what = 1
+	toCut    what = 2
+	toLook   what = 3
+	toClose  what = 4
+	toEnd    what = 5
+)
+
+// interest is what is asked of a socket, once and for all: to be told of every
+// change to readable, writable and ended.
+const interest = syscall.EPOLLIN | syscall.EPOLLOUT | syscall.EPOLLRDHUP | 1<<31 // EPOLLET
+
+// New makes a Loop.
+func New() (*Loop, error) {
+	epoll, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("loop: %w", os.NewSyscallError("epoll_create1", err))
+	}
+	event, _, errno := syscall.RawSyscall(syscall.SYS_EVENTFD2, 0, syscall.O_CLOEXEC|syscall.O_NONBLOCK, 0)
+	if errno != 0 {
+		_ = syscall.Close(epoll)
+		return nil, fmt.Errorf("loop: %w", os.NewSyscallError("eventfd2", errno))
+	}
+	l := &Loop{epoll: epoll, event: int(event), ended: make(chan struct{})}
+	in := syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(event)}
+	if err := syscall.EpollCtl(epoll, syscall.EPOLL_CTL_ADD, int(event), &in); err != nil {
+		_ = syscall.Close(epoll)
+		_ = syscall.Close(int(event))
+		return nil, fmt.Errorf("loop: %w", os.NewSyscallError("epoll_ctl", err))
+	}
+	return l, nil
+}
+
+// Run serves with h until Stop.
+func (l *Loop) Run(h Handler) {
+	l.handler = h
+	defer close(l.ended)
+	defer l.end()
+	for l.serveNotes() {
+		n := l.poll()
+		if n == 0 {
+			n = l.sleep()
+		}
+		for i := range l.events[:n] {
+			l.serve(&l.events[i])
+		}
+		runtime.Gosched()
+	}
+}
+
+// poll gives the number of events that are there.
+func (l *Loop) poll() int {
+	n, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(l.epoll), uintptr(unsafe.Pointer(&l.events[0])), maxEvents, 0, 0, 0)
+	if errno != 0 {
+		return 0
+	}
+	return int(n)
+}
+
+// sleep waits for events.
+func (l *Loop) sleep() (n int) {
+	l.asleep.Store(true)
+	defer l.asleep.Store(false)
+	if l.noted.Load() {
+		return 0
+	}
+	n, err := syscall.EpollWait(l.epoll, l.events[:], -1)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+func (l *Loop) serve(e *syscall.EpollEvent) {
+	fd := int(e.Fd)
+	if fd == l.event {
+		var buf [8]byte
+		_, _ = syscall.Read(fd, buf[:])
+		return
+	}
+	if c := l.conns[fd]; c != nil {
+		l.tell(c, e.Events)
+	}
+}
+
+// tell tells whoever has c what has come.
+func (l *Loop) tell(c *Conn, events uint32) {
+	if events&(syscall.EPOLLRDHUP|syscall.EPOLLHUP|syscall.EPOLLERR) != 0 {
+		c.over.Store(true)
+	}
+	for {
+		switch c.place.Load() {
+		case onLoop:
+			if events&^syscall.EPOLLOUT != 0 {
+				l.handler.Ready(c)
+			}
+			return
+		case held:
+			c.missed = true
+			return
+		case away:
+			if c.place.CompareAndSwap(away, awayTold) {
+				c.signal()
+				return
+			}
+		case awayTold:
+			c.signal()
+			return
+		}
+	}
+}
+
+// post leaves a note. Any goroutine may call it. False: the loop has ended.
+func (l *Loop) post(c *Conn, w what) bool {
+	l.mu.Lock()
+	if l.stopped {
+		l.mu.Unlock()
+		return false
+	}
+	l.notes = append(l.notes, note{c, w})
+	l.mu.Unlock()
+	if !l.noted.Load() {
+		l.noted.Store(true)
+	}
+	if l.asleep.Load() && l.asleep.CompareAndSwap(true, false) {
+		l.rouse()
+	}
+	return true
+}
+
+func (l *Loop) rouse() {
+	one := uint64(1)
+	_, _ = syscall.Write(l.event, unsafe.Slice((*byte)(unsafe.Pointer(&one)), 8))
+}
+
+// serveNotes does what is asked for. False: to end.
+func (l *Loop) serveNotes() bool {
+	if !l.noted.Load() {
+		return true
+	}
+	l.mu.Lock()
+	l.noted.Store(false)
+	notes := l.notes
+	l.notes, l.spare = l.spare[:0], nil
+	l.mu.Unlock()
+	goOn := true
+	for i := range notes {
+		if notes[i].what == toEnd {
+			goOn = false
+			continue
+		}
+		l.serveNote(notes[i].conn, notes[i].what)
+	}
+	clear(notes)
+	if cap(notes) <= 1024 {
+		l.spare = notes
+	}
+	return goOn
+}
+
+func (l *Loop) serveNote(c *Conn, w what) {
+	switch w {
+	case toAdd:
+		l.add(c)
+	case toClose:
+		l.close(c)
+	case toResume:
+		if c.place.Load() == held {
+			c.place.Store(onLoop)
+			l.handler.Resumed(c)
+			if c.missed && c.place.Load() == onLoop {
+				c.missed = false
+				l.handler.Ready(c)
+			}
+		}
+	case toCut:
+		if c.place.Load() == onLoop && !c.closed.Load() {
+			l.handler.Cut(c)
+		}
+	case toLook:
+		l.tell(c, syscall.EPOLLIN)
+	}
+}
+
+func (l *Loop) add(c *Conn) {
+	if c.closed.Load() {
+		return
+	}
+	for c.fd >= len(l.conns) {
+		l.conns = append(l.conns, make([]*Conn, max(64, len(l.conns)))...)
+	}
+	l.conns[c.fd] = c
+	e := syscall.EpollEvent{Events: interest, Fd: int32(c.fd)}
+	if err := syscall.EpollCtl(l.epoll, syscall.EPOLL_CTL_ADD, c.fd, &e); err != nil {
+		// Out of memory in the kernel. It ends as if the client had gone.
+		c.over.Store(true)
+		_ = syscall.Shutdown(c.fd, syscall.SHUT_RDWR)
+		l.tell(c, syscall.EPOLLHUP)
+	}
+}
+
+// close forgets c and ends its socket, which is what takes it out of epoll.
+func (l *Loop) close(c *Conn) {
+	if c.fd >= 0 && c.fd < len(l.conns) && l.conns[c.fd] == c {
+		l.conns[c.fd] = nil
+	}
+	c.end()
+}
+
+// Stop ends Run, behind what was asked for before, and closes the connections
+// that are left. Any goroutine may call it, more than once.
+func (l *Loop) Stop() { l.post(nil, toEnd) }
+
+// Ended is closed when Run has returned.
+func (l *Loop) Ended() <-chan struct{} { return l.ended }
+
+func (l *Loop) end() {
+	l.mu.Lock()
+	l.stopped = true
+	notes := l.notes
+	l.mu.Unlock()
+	for _, n := range notes {
+		switch n.what {
+		case toClose:
+			l.close(n.conn)
+		case toAdd:
+			_ = n.conn.Close()
+		}
+	}
+	for _, c := range l.conns {
+		if c != nil {
+			_ = c.Close()
+		}
+	}
+	l.conns = nil
+	_ = syscall.Close(l.event)
+	_ = syscall.Close(l.epoll)
+}

@@ -1,0 +1,472 @@
+package loop
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// script is a Handler made of functions.
+type script struct {
+	ready, resumed, cut func(*Conn)
+}
+
+func (s *script) Ready(c *Conn) {
+	if s.ready != nil {
+		s.ready(c)
+	}
+}
+
+func (s *script) Resumed(c *Conn) {
+	if s.resumed != nil {
+		s.resumed(c)
+	}
+}
+
+func (s *script) Cut(c *Conn) {
+	if s.cut != nil {
+		s.cut(c)
+	}
+}
+
+// run runs a loop until the test ends.
+func run(t *testing.T, s *script) *Loop {
+	t.Helper()
+	l, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	go l.Run(s)
+	t.Cleanup(func() {
+		l.Stop()
+		<-l.Ended()
+	})
+	return l
+}
+
+// pair gives both ends of a connection, the first on l once it has begun.
+func pair(t *testing.T, l *Loop) (*Conn, *net.TCPConn) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = ln.Close() }()
+	far, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	near, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := l.Take(near.(*net.TCPConn)) //nolint:forcetypeassert // a listener of TCP gave it
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.RemoteAddr().String() != far.LocalAddr().String() || c.LocalAddr().String() != far.RemoteAddr().String() {
+		t.Fatal("it has other addresses")
+	}
+	t.Cleanup(func() {
+		_ = far.Close()
+		_ = c.Close()
+	})
+	if err := far.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	return c, far.(*net.TCPConn) //nolint:forcetypeassert // it dials TCP
+}
+
+func write(t *testing.T, c io.Writer, p []byte) {
+	t.Helper()
+	if _, err := c.Write(p); err != nil {
+		t.Error(err)
+	}
+}
+
+func read(t *testing.T, c io.Reader, n int) []byte {
+	t.Helper()
+	p := make([]byte, n)
+	if _, err := io.ReadFull(c, p); err != nil {
+		t.Error(err)
+	}
+	return p
+}
+
+// echo gives back what comes, in pieces of at most size bytes a turn, and closes
+// behind the end.
+func echo(size int) *script {
+	buf := make([]byte, size)
+	return &script{ready: func(c *Conn) {
+		n, more, err := c.Receive(buf)
+		if err != nil {
+			_ = c.Close()
+			return
+		}
+		for p := buf[:n]; len(p) > 0; {
+			m, err := c.Send(p)
+			if err != nil {
+				_ = c.Close()
+				return
+			}
+			p = p[m:]
+		}
+		if more {
+			c.Again()
+		}
+	}}
+}
+
+// TestReady sends pieces of all sizes, before the connection begins and after, and the
+// end together with the last of them.
+func TestReady(t *testing.T) {
+	for _, size := range []int{1, 7, 4096} {
+		l := run(t, echo(size))
+		for _, n := range []int{1, size - 1, size, size + 1, 3 * size} {
+			c, far := pair(t, l)
+			sent := bytes.Repeat([]byte("0123456789"), n/10+1)[:n]
+			write(t, far, sent)
+			c.Begin(false)
+			if got := read(t, far, n); !bytes.Equal(got, sent) {
+				t.Fatalf("%d bytes by %d: other bytes", n, size)
+			}
+			for range 100 {
+				write(t, far, sent)
+				if got := read(t, far, n); !bytes.Equal(got, sent) {
+					t.Fatalf("%d bytes by %d: other bytes", n, size)
+				}
+			}
+			write(t, far, sent)
+			if err := far.CloseWrite(); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := io.ReadAll(far); err != nil || !bytes.Equal(got, sent) {
+				t.Fatalf("%d bytes by %d, and the end: %v, or other bytes", n, size, err)
+			}
+		}
+	}
+}
+
+// TestEndlessSender floods a loop from one connection, and asks on another.
+func TestEndlessSender(t *testing.T) {
+	buf := make([]byte, 4096)
+	var flooded atomic.Int64
+	l := run(t, &script{ready: func(c *Conn) {
+		n, more, err := c.Receive(buf)
+		if err != nil {
+			_ = c.Close()
+			return
+		}
+		if c.Owner == "flood" {
+			flooded.Add(int64(n))
+		} else {
+			_, _ = c.Send(buf[:n])
+		}
+		if more {
+			c.Again()
+		}
+	}})
+	flood, far := pair(t, l)
+	flood.Owner = "flood"
+	flood.Begin(false)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		big := make([]byte, 1<<20)
+		for {
+			if _, err := far.Write(big); err != nil {
+				return
+			}
+		}
+	}()
+	c, other := pair(t, l)
+	c.Begin(false)
+	for flooded.Load() < 64<<20 {
+		write(t, other, []byte("ask"))
+		if got := read(t, other, 3); string(got) != "ask" {
+			t.Fatal(got)
+		}
+	}
+	_ = flood.Close()
+	<-ended
+}
+
+// TestLeaveAndReturn sends messages of which each is answered on the loop or away
+// from it, in turns, so that a notice that was missed would stop it.
+func TestLeaveAndReturn(t *testing.T) {
+	var visits, returns atomic.Int64
+	turn := 0
+	buf := make([]byte, 1<<17)
+	s := &script{}
+	s.ready = func(c *Conn) {
+		if turn++; turn%3 != 0 {
+			n, more, err := c.Receive(buf[:100])
+			if err != nil {
+				_ = c.Close()
+				return
+			}
+			for p := buf[:n]; len(p) > 0; {
+				m, err := c.Send(p)
+				if err != nil {
+					_ = c.Close()
+					return
+				}
+				p = p[m:]
+			}
+			if more {
+				c.Again()
+			}
+			return
+		}
+		c.Leave()
+		visits.Add(1)
+		go func() {
+			mine := make([]byte, 1<<17)
+			for {
+				n, back, err := c.ReadOrReturn(mine)
+				if back {
+					returns.Add(1)
+					return
+				}
+				if err == nil {
+					_, err = c.Write(mine[:n])
+				}
+				if err != nil {
+					_ = c.Close()
+					return
+				}
+			}
+		}()
+	}
+	l := run(t, s)
+	c, far := pair(t, l)
+	c.Begin(false)
+	for i := range 5000 {
+		n := 1 + i*37%250
+		if i%1000 == 0 {
+			n = 1 << 17
+		}
+		sent := bytes.Repeat([]byte{byte(i)}, n)
+		go func() { _, _ = far.Write(sent) }()
+		if got := read(t, far, n); !bytes.Equal(got, sent) {
+			t.Fatalf("message %d: other bytes", i)
+		}
+	}
+	if visits.Load() < 500 || returns.Load() < 500 {
+		t.Errorf("%d visits, %d returns", visits.Load(), returns.Load())
+	}
+}
+
+// TestHold holds a connection at each message, while more comes.
+func TestHold(t *testing.T) {
+	buf, early := make([]byte, 1), false
+	s := &script{}
+	s.ready = func(c *Conn) {
+		if n, _, err := c.Receive(buf); n == 0 {
+			if err != nil {
+				_ = c.Close()
+			}
+			return
+		}
+		if early = !early; early {
+			c.Resume()
+			c.Hold()
+			return
+		}
+		c.Hold()
+		go c.Resume()
+	}
+	s.resumed = func(c *Conn) {
+		_, _ = c.Send(buf)
+		c.Again()
+	}
+	c, far := pair(t, run(t, s))
+	c.Begin(false)
+	sent := []byte(strings.Repeat("0123456789", 1000))
+	go func() {
+		_, _ = far.Write(sent)
+		_ = far.CloseWrite()
+	}()
+	if got, err := io.ReadAll(far); err != nil || !bytes.Equal(got, sent) {
+		t.Errorf("%d bytes of %d, %v", len(got), len(sent), err)
+	}
+}
+
+// waits says that c's goroutine is about to wait, or does.
+func waits(t *testing.T, c *Conn, far *net.TCPConn) {
+	t.Helper()
+	write(t, far, []byte("x"))
+	if _, err := c.Read(make([]byte, 10)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// fill writes until the socket takes no more, and goes on.
+func fill(c *Conn) error {
+	p := make([]byte, 1<<20)
+	for {
+		if _, err := c.Write(p); err != nil {
+			return err
+		}
+	}
+}
+
+// TestDeadlines sets deadlines before a read and a write, and while they wait.
+func TestDeadlines(t *testing.T) {
+	past := time.Unix(1, 0)
+	for _, when := range []time.Duration{-1, 0, 20 * time.Millisecond} {
+		c, far := pair(t, run(t, &script{}))
+		c.Begin(true)
+		waits(t, c, far)
+		set := func(f func(time.Time) error) {
+			at := past
+			if when > 0 {
+				at = time.Now().Add(when)
+			}
+			if err := f(at); err != nil {
+				t.Error(err)
+			}
+		}
+		if when < 0 {
+			set(c.SetReadDeadline)
+		} else {
+			go set(c.SetReadDeadline)
+		}
+		if n, err := c.Read(make([]byte, 10)); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("read: %d %v", n, err)
+		}
+		if _, err := c.Write([]byte("y")); err != nil {
+			t.Error(err)
+		}
+		if err := c.SetReadDeadline(time.Time{}); err != nil {
+			t.Error(err)
+		}
+		waits(t, c, far)
+		if when < 0 {
+			set(c.SetWriteDeadline)
+		} else {
+			go set(c.SetWriteDeadline)
+		}
+		if err := fill(c); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("write: %v", err)
+		}
+		if err := c.SetDeadline(time.Time{}); err != nil {
+			t.Error(err)
+		}
+		go func() { _, _ = io.Copy(io.Discard, far) }()
+		if _, err := c.Write([]byte("z")); err != nil {
+			t.Error(err)
+		}
+	}
+	cut := make(chan *Conn)
+	c, _ := pair(t, run(t, &script{cut: func(c *Conn) { cut <- c }}))
+	c.Begin(false)
+	if err := c.SetReadDeadline(past); err != nil {
+		t.Fatal(err)
+	}
+	if <-cut != c {
+		t.Error("another was cut")
+	}
+}
+
+// TestClose closes a connection from outside at every moment.
+func TestClose(t *testing.T) {
+	held := make(chan struct{}, 1)
+	for name, step := range map[string]func(*Loop, *Conn, *net.TCPConn) error{
+		"before it begins": func(_ *Loop, c *Conn, _ *net.TCPConn) error {
+			_ = c.Close()
+			c.Begin(false)
+			return net.ErrClosed
+		},
+		"on its loop": func(_ *Loop, c *Conn, _ *net.TCPConn) error {
+			c.Begin(false)
+			_ = c.Close()
+			return net.ErrClosed
+		},
+		"held": func(_ *Loop, c *Conn, far *net.TCPConn) error {
+			c.Owner = "hold"
+			c.Begin(false)
+			_, _ = far.Write([]byte("x"))
+			<-held
+			_ = c.Close()
+			c.Resume()
+			return net.ErrClosed
+		},
+		"reading": func(_ *Loop, c *Conn, _ *net.TCPConn) error {
+			c.Begin(true)
+			go func() { _ = c.Close() }()
+			_, err := c.Read(make([]byte, 10))
+			return err
+		},
+		"writing": func(_ *Loop, c *Conn, _ *net.TCPConn) error {
+			c.Begin(true)
+			go func() { _ = c.Close() }()
+			return fill(c)
+		},
+		"stopped": func(l *Loop, c *Conn, _ *net.TCPConn) error {
+			c.Begin(true)
+			go func() {
+				l.Stop()
+				<-l.Ended()
+			}()
+			_, err := c.Read(make([]byte, 10))
+			return err
+		},
+		"begun behind the end": func(l *Loop, c *Conn, _ *net.TCPConn) error {
+			l.Stop()
+			<-l.Ended()
+			c.Begin(false)
+			c.Resume()
+			return net.ErrClosed
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := run(t, &script{ready: func(c *Conn) {
+				if c.Owner == "hold" {
+					c.Hold()
+					held <- struct{}{}
+				}
+			}})
+			c, far := pair(t, l)
+			if err := step(l, c, far); !errors.Is(err, net.ErrClosed) {
+				t.Error(err)
+			}
+			// Unread bytes turn the end into a reset.
+			if _, err := io.Copy(io.Discard, far); err != nil && !strings.Contains(err.Error(), "reset") {
+				t.Errorf("the other end: %v", err)
+			}
+			if n, err := c.Read(make([]byte, 1)); n != 0 || !errors.Is(err, net.ErrClosed) {
+				t.Errorf("a read behind the end: %d %v", n, err)
+			}
+			if err := errors.Join(c.Close(), c.Close()); err != nil {
+				t.Error(err)
+			}
+			if c.SetReadDeadline(time.Now()) == nil || c.CloseWrite() == nil && name != "stopped" {
+				t.Error("a closed connection takes orders")
+			}
+		})
+	}
+}
+
+// TestBroken has the other end break off.
+func TestBroken(t *testing.T) {
+	c, far := pair(t, run(t, &script{}))
+	c.Begin(true)
+	waits(t, c, far)
+	go func() {
+		_ = far.SetLinger(0)
+		_ = far.Close()
+	}()
+	if n, err := c.Read(make([]byte, 10)); n != 0 || err == nil || !strings.Contains(err.Error(), "reset") {
+		t.Errorf("read: %d %v", n, err)
+	}
+	if err := fill(c); err == nil || !strings.Contains(err.Error(), "broken pipe") {
+		t.Errorf("write: %v", err)
+	}
+}

@@ -1,0 +1,387 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/smache/smache/proto"
+)
+
+// only gives the server's end of its only connection.
+func only(t *testing.T, s *Server) *conn {
+	t.Helper()
+	s.registry.mu.Lock()
+	defer s.registry.mu.Unlock()
+	if len(s.registry.conns) != 1 {
+		t.Fatalf("%d connections", len(s.registry.conns))
+	}
+	return s.registry.conns[0]
+}
+
+const getOne = "GET /api?key=1 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+// TestLoopConnection uses one connection in every way, so that it leaves its loop and
+// comes back.
+func TestLoopConnection(t *testing.T) {
+	for _, late := range []bool{false, true} {
+		cache := newFake()
+		cache.late = late
+		s := newServer(t, cache, nil)
+		c := dial(t, serve(t, s))
+		for _, n := range []int{100, 3000, 8000, 8192, 70_000, 1 << 20} {
+			if _, err := io.WriteString(c, strings.Repeat(getOne, 300)); err != nil {
+				t.Fatal(err)
+			}
+			for range 300 {
+				if got := c.receive("GET"); got.status != 200 {
+					t.Fatal(got.body)
+				}
+			}
+			value := `{"v":"` + strings.Repeat("v", n-8) + `"}`
+			if got := c.post("/api", `{"key":1,"data":`+value+`}`); got.status != 200 || got.body != `{"data":`+value+`}` {
+				t.Fatalf("POST of %d bytes: %d %.100s", n, got.status, got.body)
+			}
+			if got := c.get("/api?key=1"); got.body != `{"key":"1","data":`+value+`,"node":"smache@test"}` {
+				t.Fatalf("GET of %d bytes: %d %.100s", n, got.status, got.body)
+			}
+			if got := c.post("/api/mget", `{"keys":[1]}`); got.status != 200 || len(got.body) < n {
+				t.Fatalf("mget of %d bytes: %d %.100s", n, got.status, got.body)
+			}
+			if got := c.send("DELETE /api?key=1 HTTP/1.1\r\nHost: localhost\r\n\r\n"); got.body != `{"key":"1","deleted":true}` {
+				t.Fatal(got.body)
+			}
+			for _, b := range []byte(getOne[:len(getOne)-1]) { // a byte at a time
+				if _, err := c.Write([]byte{b}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := c.send("\n"); got.status != 200 {
+				t.Error(got.body)
+			}
+		}
+		eventually(t, "the budgets are back", func() bool { return s.large.used.Load() == 0 && s.medium.used.Load() == 0 })
+	}
+}
+
+// TestLoopAllocatesNothing asks for one key again and again.
+func TestLoopAllocatesNothing(t *testing.T) {
+	s := newServer(t, &still{value: []byte(seedValue), ttl: proto.Forever}, nil)
+	c := dial(t, serve(t, s))
+	request, answer := []byte(getOne), make([]byte, 4096)
+	n := testing.AllocsPerRun(1000, func() {
+		if _, err := c.Write(request); err != nil {
+			t.Error(err)
+		}
+		if n, err := c.Conn.Read(answer); err != nil || n < len(seedValue) {
+			t.Error(n, err)
+		}
+	})
+	if n > poolMisses {
+		t.Errorf("a GET allocates %v times", n)
+	}
+}
+
+// TestEndBehindRequest closes the sending half of a connection right behind a request,
+// so that both come with one notice, while the one before is under way.
+func TestEndBehindRequest(t *testing.T) {
+	for _, held := range []bool{false, true} {
+		cache := newFake()
+		if held {
+			cache.hold = make(chan struct{})
+		}
+		s := newServer(t, cache, nil)
+		c := dial(t, serve(t, s))
+		if _, err := io.WriteString(c, getOne); err != nil {
+			t.Fatal(err)
+		}
+		if held {
+			eventually(t, "it is under way", func() bool { return s.Counts().InFlight == 1 })
+		}
+		if _, err := io.WriteString(c, getOne); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Conn.(*net.TCPConn).CloseWrite(); err != nil { //nolint:forcetypeassert // dial made it
+			t.Fatal(err)
+		}
+		if held {
+			close(cache.hold)
+		}
+		for range 2 {
+			if got := c.receive("GET"); got.status != 200 {
+				t.Error(got.body)
+			}
+		}
+		if n, err := c.r.Read(make([]byte, 1)); err != io.EOF {
+			t.Errorf("behind the last answer: %d %v", n, err)
+		}
+		eventually(t, "the connection is gone", func() bool { return s.registry.open() == 0 })
+	}
+}
+
+// TestGoneWhileUnderWay breaks connections off whose requests are under way.
+func TestGoneWhileUnderWay(t *testing.T) {
+	cache := newFake()
+	cache.hold = make(chan struct{})
+	s := newServer(t, cache, nil)
+	address := serve(t, s)
+	for i := range 50 {
+		c := dial(t, address)
+		if _, err := io.WriteString(c, strings.Repeat(getOne, 1+i)); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "it is under way", func() bool { return s.Counts().InFlight == i+1 })
+		if i%2 == 0 {
+			_ = c.Conn.(*net.TCPConn).SetLinger(0) //nolint:forcetypeassert // dial made it
+		}
+		_ = c.Close()
+	}
+	close(cache.hold)
+	eventually(t, "all is over", func() bool { return s.registry.open() == 0 && s.Counts().InFlight == 0 })
+}
+
+// TestLoopTimeouts holds the time-outs against connections that a loop serves.
+func TestLoopTimeouts(t *testing.T) {
+	s := newServer(t, newFake(), func(c *Config) {
+		c.ReadTimeout, c.IdleTimeout = 300*time.Millisecond, 400*time.Millisecond
+	})
+	address := serve(t, s)
+	c := dial(t, address)
+	wantFailure(t, c.send(getOne[:20]), proto.FailTimeout)
+	if _, err := c.r.ReadByte(); err != io.EOF {
+		t.Errorf("half a request: the connection stays open: %v", err)
+	}
+	eventually(t, "the connection is gone", func() bool { return s.registry.open() == 0 })
+	for i, before := range []string{"", getOne} { // never asked, and idle
+		c = dial(t, address)
+		if before != "" {
+			c.send(before)
+		}
+		if n, err := c.r.Read(make([]byte, 1)); err != io.EOF {
+			t.Errorf("idle: %d %v", n, err)
+		}
+		eventually(t, "all is gone", func() bool { return s.registry.open() == 0 })
+		if s.registry.idleTimeouts.Load() != uint64(i+1) || s.registry.readTimeouts.Load() != 1 {
+			t.Errorf("%d idle and %d read time-outs", s.registry.idleTimeouts.Load(), s.registry.readTimeouts.Load())
+		}
+	}
+	// One that waits for its operation is not idle.
+	cache := newFake()
+	cache.hold = make(chan struct{})
+	s = newServer(t, cache, func(c *Config) { c.ReadTimeout, c.IdleTimeout = 200*time.Millisecond, 200*time.Millisecond })
+	c = dial(t, serve(t, s))
+	if _, err := io.WriteString(c, getOne); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is under way", func() bool { return s.Counts().InFlight == 1 })
+	for begin := s.registry.tick.Load(); s.registry.tick.Load() < begin+int64(time.Second); {
+		time.Sleep(time.Millisecond)
+	}
+	close(cache.hold)
+	if got := c.receive("GET"); got.status != 200 {
+		t.Error(got.body)
+	}
+}
+
+// TestLoopShutdown shuts down with a connection that waits on its loop, and with one
+// whose request is never answered.
+func TestLoopShutdown(t *testing.T) {
+	for _, held := range []bool{false, true} {
+		cache := newFake()
+		s := newServer(t, cache, nil)
+		c := dial(t, serve(t, s))
+		if got := c.get("/api?key=1"); got.status != 200 {
+			t.Fatal(got.body)
+		}
+		wait, hold := 10*time.Second, make(chan struct{})
+		if held {
+			cache.mu.Lock()
+			cache.hold = hold
+			cache.mu.Unlock()
+			if _, err := io.WriteString(c, getOne); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "it is under way", func() bool { return s.Counts().InFlight == 1 })
+			wait = 50 * time.Millisecond
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), wait)
+		if err := s.Shutdown(ctx); (err != nil) != held {
+			t.Errorf("held %v: %v", held, err)
+		}
+		cancel()
+		if n, err := c.r.Read(make([]byte, 1)); n != 0 || err == nil {
+			t.Errorf("held %v: the connection is open: %d %v", held, n, err)
+		}
+		close(hold)
+		for _, l := range s.loops.all {
+			<-l.Ended()
+		}
+	}
+}
+
+// TestNobodyReads sends requests without reading the answers: the server stops
+// reading, and goes on when they are read.
+func TestNobodyReads(t *testing.T) {
+	for _, late := range []bool{false, true} {
+		cache := newFake()
+		cache.late = late
+		s := newServer(t, cache, nil)
+		c := dial(t, serve(t, s))
+		value := `{"v":"` + strings.Repeat("v", 5000) + `"}`
+		if got := c.post("/api", `{"key":1,"data":`+value+`}`); got.status != 200 {
+			t.Fatal(got.body)
+		}
+		const n = 20_000
+		sent := make(chan error, 1)
+		go func() {
+			_, err := io.WriteString(c, strings.Repeat(getOne, n))
+			sent <- err
+		}()
+		sc, in := only(t, s), uint64(0)
+		eventually(t, "it has stopped reading", func() bool {
+			time.Sleep(20 * time.Millisecond)
+			before := in
+			in = sc.in.Load()
+			return in > 1000 && in == before
+		})
+		if in >= n*uint64(len(getOne)) {
+			t.Fatal("it has read everything")
+		}
+		for i := range n {
+			if got := c.receive("GET"); got.status != 200 || len(got.body) < 5000 {
+				t.Fatalf("answer %d: %d %.100s", i, got.status, got.body)
+			}
+		}
+		if err := <-sent; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// hiding is a listener whose connections are TCP, but do not say so: they are served
+// in goroutines, by fasthttp's server alone.
+type hiding struct{ net.Listener }
+
+type hidden struct{ *net.TCPConn }
+
+func (h hiding) Accept() (net.Conn, error) {
+	c, err := h.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return hidden{c.(*net.TCPConn)}, nil //nolint:forcetypeassert // a listener of TCP gave it
+}
+
+// twoWays serves the same on loops and in goroutines.
+func twoWays(tb testing.TB, adjust func(*Config)) (loops, goroutines string) {
+	tb.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	loops = serve(tb, newServer(tb, newFake(), adjust))
+	return loops, serveOn(tb, newServer(tb, newFake(), adjust), hiding{ln})
+}
+
+// exchange sends pieces and the end of the stream, and gives all that is answered.
+// False: the server has closed before it had all, which can cost the client the answer.
+func exchange(tb testing.TB, address string, pieces ...[]byte) ([]byte, bool) {
+	tb.Helper()
+	nc, err := net.Dial("tcp", address)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer func() { _ = nc.Close() }()
+	if err := nc.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		tb.Fatal(err)
+	}
+	for _, p := range pieces {
+		if _, err := nc.Write(p); err != nil {
+			break // refused before its end
+		}
+	}
+	_ = nc.(*net.TCPConn).CloseWrite() //nolint:forcetypeassert // it dials TCP
+	got, err := io.ReadAll(nc)
+	if errors.Is(err, syscall.ECONNRESET) {
+		return nil, false
+	}
+	if err != nil {
+		tb.Fatalf("%q: %v", bytes.Join(pieces, nil), err)
+	}
+	return got, true
+}
+
+var date = regexp.MustCompile(`\r\nDate: [^\r]*`)
+
+func compareWays(tb testing.TB, loops, goroutines string, pieces ...[]byte) {
+	tb.Helper()
+	got, whole := exchange(tb, loops, pieces...)
+	want, wholeToo := exchange(tb, goroutines, pieces...)
+	if !whole || !wholeToo {
+		return
+	}
+	if got, want := date.ReplaceAll(got, nil), date.ReplaceAll(want, nil); !bytes.Equal(got, want) {
+		tb.Errorf("%q\nis answered on a loop\n%q\nand in a goroutine\n%q", bytes.Join(pieces, []byte("|")), got, want)
+	}
+}
+
+// requestSeeds are requests at the border of what a loop serves.
+var requestSeeds = []string{
+	getOne, getOne + getOne, getOne[:30], "\r\n" + getOne, "GET / HTTP/1.1\n\n", strings.ReplaceAll(getOne, "\r", ""),
+	"GET / HTTP/1.0\r\n\r\n", "GET /api?key=1 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n" + getOne, "GET /api?key=a HTTP/1.1\r\n\r\n",
+	"GET /api?key=1 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n" + getOne,
+	"GET /api?key=1 HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n\r\n" + getOne,
+	"GET /api?key=1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nabc" + getOne,
+	"GET /api?key=1 HTTP/1.1\r\nHost: [::1\r\n\r\n", "GET http://localhost/api?key=1 HTTP/1.1\r\nHost: a\r\n\r\n", "GET //api?key=1 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+	"GET /api?key=1 HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n", "GET /api?key=1 HTTP/1.1\r\nHost: example.org\r\n\r\n" + getOne,
+	"GET /api?key=1 HTTP/1.1\r\nHost: localhost\r\nOrigin: http://a.example\r\n\r\n", "GET /api?key=1 HTTP/1.1\r\nHost : localhost\r\n\r\n",
+	"GET /api?key=1 HTTP/1.1\r\n Host: localhost\r\n\r\n", "GET /api?key=1 HTTP/1.1\r\nHost: localhost\r\nX: a\r\n b\r\n\r\n",
+	"HEAD /api?key=1 HTTP/1.1\r\nHost: localhost\r\n\r\n" + getOne, "OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n", "PUT /api HTTP/1.1\r\nHost: localhost\r\n\r\n",
+	"DELETE /api?key=1 HTTP/1.1\r\nHost: localhost\r\n\r\n", "GET /api HTTP/1.1\r\nHost: localhost\r\n\r\n", "GET /api?key=%zz HTTP/1.1\r\nHost: localhost\r\n\r\n",
+	"GET /x/../api?key=1 HTTP/1.1\r\nHost: localhost\r\n\r\n", "GET /%61pi?key=1 HTTP/1.1\r\nHost: localhost\r\n\r\n", "GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n",
+	postText("/api", `{"key":1,"data":{"a":1}}`) + getOne + "GET /api?key=1 HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: *\r\n\r\n", postText("/api", `{"key":1}`), postText("/api", ``),
+	postText("/api/mget", `{"keys":[1,2]}`) + getOne, postText("/api", `{"key":1,"data":{}}`)[:90], postText("/", `x`) + getOne,
+	"POST /api HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\r\n" + getOne, "POST /api HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}" + getOne,
+	"POST /api HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n" + getOne,
+	"POST /api HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n13\r\n{\"key\":9,\"data\":{}}\r\n0\r\n\r\n" + getOne,
+	"POST /api HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: +2\r\n\r\n{}", "POST /api HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 99999999\r\n\r\n{}",
+	"GET /api?key=1 HTTP/1.1\r\nHost: localhost\r\nX: " + strings.Repeat("x", 8200) + "\r\n\r\n", "\x16\x03\x01", " ", "GET", "GET /api?key=1 HTTP/2.0\r\nHost: a\r\n\r\n",
+}
+
+// TestLoopsAnswerAlike holds what is answered on loops to what fasthttp's server
+// answers, whole and cut in two.
+func TestLoopsAnswerAlike(t *testing.T) {
+	loops, goroutines := twoWays(t, nil)
+	for _, text := range requestSeeds {
+		compareWays(t, loops, goroutines, []byte(text))
+		for _, cut := range []int{1, len(text) / 2, len(text) - 1} {
+			if cut > 0 && cut < len(text) {
+				compareWays(t, loops, goroutines, []byte(text[:cut]), []byte(text[cut:]))
+			}
+		}
+	}
+}
+
+// FuzzLoops does what TestLoopsAnswerAlike does.
+func FuzzLoops(f *testing.F) {
+	for i, text := range requestSeeds {
+		f.Add([]byte(text), uint16(i))
+	}
+	loops, goroutines := twoWays(f, nil)
+	f.Fuzz(func(t *testing.T, text []byte, cut uint16) {
+		// The count of header lines is not exact, and depends on how they come.
+		if len(text) == 0 || bytes.Count(text, []byte("\n")) > maxHeaderLines/2 ||
+			bytes.Contains(text, []byte("/metrics")) || bytes.Contains(text, []byte("/stats")) {
+			return
+		}
+		at := int(cut) % len(text)
+		compareWays(t, loops, goroutines, text[:at], text[at:])
+	})
+}
