@@ -18,6 +18,14 @@ const (
 	awayTold uint32 = 3 // the same, and something has come since it last looked
 )
 
+// What a read has found. One that comes back short has taken all bytes that there were,
+// but the end may lie behind them, and both may have come with one notice.
+const (
+	foundMore    uint8 = 0 // as much as was asked for, or it has not been looked yet
+	foundShort   uint8 = 1
+	foundNothing uint8 = 2 // not even the end: of whatever comes now there will be notice
+)
+
 // Conn is a TCP connection. It is on its loop, whose Handler uses Receive, Send and
 // Hold, and may let it Leave: then it belongs to one goroutine, for which it is a
 // net.Conn that blocks, until ReadOrReturn gives it back. Close, SetReadDeadline,
@@ -31,8 +39,8 @@ type Conn struct {
 	place  atomic.Uint32
 	over   atomic.Bool // the other end has ended, or broken off
 	closed atomic.Bool
-	missed bool // the loop's: something has come while it was held
-	dry    bool // the goroutine's: the last read took all there was
+	missed bool  // the loop's: something has come while it was held
+	last   uint8 // the goroutine's: what its last read has found
 
 	readCut, writeCut atomic.Bool // the deadline is past
 	wake              chan struct{}
@@ -119,13 +127,19 @@ func (c *Conn) Resume() { c.loop.post(c, toResume) }
 
 // Leave gives c to a goroutine. On the loop.
 func (c *Conn) Leave() {
-	c.dry = false
+	c.last = foundMore
 	c.place.Store(away)
 }
 
 // Return gives c back to its loop, unless something has come that was not read. The
 // goroutine's whose c is.
-func (c *Conn) Return() bool { return c.dry && !c.over.Load() && c.place.CompareAndSwap(away, onLoop) }
+func (c *Conn) Return() bool { return c.drained() && c.place.CompareAndSwap(away, onLoop) }
+
+// drained says that there was nothing left to read, and not the end either. The
+// goroutine's whose c is.
+func (c *Conn) drained() bool {
+	return c.last == foundNothing || c.last == foundShort && !c.over.Load()
+}
 
 // ReadOrReturn is Read that does not wait: it gives c back to its loop instead.
 func (c *Conn) ReadOrReturn(p []byte) (n int, returned bool, err error) {
@@ -159,7 +173,7 @@ func (c *Conn) readOnce(p []byte) (n int, err error, wait bool) {
 		return 0, os.ErrDeadlineExceeded, false
 	case len(p) == 0:
 		return 0, nil, false
-	case c.dry && c.place.Load() == away && !c.over.Load():
+	case c.drained() && c.place.Load() == away:
 		return 0, nil, true
 	}
 	c.place.Store(away)
@@ -172,15 +186,16 @@ func (c *Conn) readOnce(p []byte) (n int, err error, wait bool) {
 	c.io.Unlock()
 	switch {
 	case errno == syscall.EAGAIN:
-		c.dry = true
-		c.over.Store(false) // an error that is gone: the end would have been read
+		c.last = foundNothing
 		return 0, nil, true
 	case errno != 0:
 		return 0, os.NewSyscallError("read", errno), false
 	case n == 0:
 		return 0, io.EOF, false
 	}
-	c.dry = n < min(len(p), maxDirect)
+	if c.last = foundShort; n == min(len(p), maxDirect) {
+		c.last = foundMore
+	}
 	return n, nil, false
 }
 

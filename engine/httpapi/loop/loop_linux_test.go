@@ -263,6 +263,43 @@ func TestLeaveAndReturn(t *testing.T) {
 	}
 }
 
+// TestEndWhileReading sends the last bytes and the end together, again and again, to a
+// goroutine that is about to wait.
+func TestEndWhileReading(t *testing.T) {
+	l := run(t, &script{})
+	for range 3000 {
+		c, far := pair(t, l)
+		c.Begin(true)
+		ended := make(chan error, 1)
+		go func() {
+			n, p := 0, make([]byte, 10)
+			for {
+				m, err := c.Read(p)
+				if n += m; err == nil {
+					continue
+				}
+				if n != 2 {
+					err = errors.New("bytes are missing")
+				}
+				ended <- err
+				return
+			}
+		}()
+		write(t, far, []byte("a"))
+		write(t, far, []byte("b"))
+		_ = far.CloseWrite()
+		select {
+		case err := <-ended:
+			if err != io.EOF {
+				t.Fatal(err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatal("the end was missed")
+		}
+		_, _ = far.Close(), c.Close()
+	}
+}
+
 // TestHold holds a connection at each message, while more comes.
 func TestHold(t *testing.T) {
 	buf, early := make([]byte, 1), false
