@@ -66,7 +66,10 @@ func (b *batch) landed() {
 
 // take makes b ready for n items of a request.
 func (b *batch) take(r *request, n int) {
-	b.trace, r.items = r.op.Trace, n
+	b.trace = r.op.Trace
+	if r.logged {
+		r.items = n
+	}
 	if cap(b.items) < n {
 		b.items = make([]item, 0, n)
 	}

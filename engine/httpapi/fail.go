@@ -50,7 +50,9 @@ func statusText(status int) string { return fasthttp.StatusMessage(status) }
 // fail answers a request that is not carried out.
 func (s *Server) fail(ctx *fasthttp.RequestCtx, r *request, why refusal) {
 	s.countFailure(r.stats, why.fail)
-	r.failure = why.fail
+	if r.logged {
+		r.failure = why.fail
+	}
 	ctx.SetStatusCode(why.fail.HTTP)
 	h := &ctx.Response.Header
 	h.SetContentTypeBytes(typeJSON)

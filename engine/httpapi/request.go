@@ -26,17 +26,11 @@ type request struct {
 	own  charges
 
 	route   route
+	logged  bool  // it goes into the access log
 	admin   bool  // it came to the address for administration
 	start   int64 // on the registry's clock
 	headers headers
 	query   query // of a request for a key
-
-	// For the access log, see trace.
-	logged  bool
-	items   int // of a batch
-	failure *proto.Failure
-	trace   proto.Trace // zero: it is part of none
-	parent  [8]byte     // the span that asks
 
 	// Buffers. Each is empty between requests and keeps its capacity.
 	key   []byte       // the canonical key
@@ -44,15 +38,24 @@ type request struct {
 	body  []byte       // the request's body, if it is small
 	value []byte       // a header's value
 	tags  []proto.ETag // of the conditions
+
+	// Of a request that is logged.
+	items   int // of a batch
+	failure *proto.Failure
+	// Of one with traceparent.
+	header []byte
+	trace  proto.Trace // zero: it is part of none
+	parent [8]byte     // the span that asks
 }
 
-// headers are the request's headers that matter here, as fasthttp keeps them.
+// headers are the request's headers that matter here, as fasthttp keeps them. They are
+// cleared for each request: above 192 bytes that costs 12 ns more, so what is rare is
+// elsewhere.
 type headers struct {
 	origin, site, encoding []byte
 	ifMatch, ifNoneMatch   []byte
 	authorization          []byte
 	forwarded              []byte
-	traceparent            []byte
 	given                  uint8 // of the bits below, those that are there
 }
 
@@ -96,11 +99,13 @@ func (s *Server) newRequest() any {
 // release gives r back. What has grown beyond the usual is dropped.
 func (s *Server) release(r *request) {
 	s.settle(&r.own)
-	if r.op.Trace != nil {
-		r.trace, r.parent = proto.Trace{}, [8]byte{}
+	if r.headers.given&givenTraceparent != 0 {
+		r.trace, r.parent, r.header = proto.Trace{}, [8]byte{}, nil
 	}
 	r.op.Reset()
-	r.logged, r.items, r.failure = false, 0, nil
+	if r.logged {
+		r.logged, r.items, r.failure = false, 0, nil
+	}
 	r.conn, r.owes, r.onLoop = nil, nil, false
 	r.route, r.admin, r.headers, r.query = routeNone, false, headers{}, query{}
 	if cap(r.body) > mediumFrom {
@@ -143,7 +148,7 @@ func (r *request) read(h *fasthttp.RequestHeader) {
 			}
 		case len("Traceparent"):
 			if string(name) == "Traceparent" {
-				r.headers.take(&r.headers.traceparent, value, givenTraceparent)
+				r.headers.take(&r.header, value, givenTraceparent)
 			}
 		case len("If-None-Match"): // and of Authorization
 			if string(name) == "If-None-Match" {

@@ -16,7 +16,7 @@ import (
 // of the share. What is logged here is to be logged by the holder, too.
 func (s *Server) trace(r *request) {
 	if r.headers.given&givenTraceparent != 0 {
-		if t, ok := parseTraceparent(r.headers.traceparent); ok {
+		if t, ok := parseTraceparent(r.header); ok {
 			r.parent = t.Span
 			binary.BigEndian.PutUint64(t.Span[:], rand.Uint64()|1) //nolint:gosec // no secret; never zero
 			r.trace = t
