@@ -130,15 +130,16 @@ func (r random) message() (m slotMessage) {
 			m.Sources = append(m.Sources, SlotSource{r.name(), r.Uint64(), r.Uint32(), r.Uint32()})
 		}
 	case SlotPull:
-		m.Seq = r.Uint32()
+		m.Time, m.Seq = r.Uint64(), r.Uint32()
 	case SlotBatch:
-		m.Done, m.Seq = flag, r.Uint32()
+		m.Done, m.Time, m.Seq = flag, r.Uint64(), r.Uint32()
 		for range r.IntN(20) {
 			m.Entries = append(m.Entries, r.entry(key))
 		}
 	case SlotFetch:
-		m.Key = key
+		m.Time, m.Key = r.Uint64(), key
 	case SlotFetched:
+		m.Time = r.Uint64()
 		if m.Key, m.Found = key, flag; flag {
 			m.Entries = []Entry{r.entry(key)}
 		}

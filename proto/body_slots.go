@@ -42,14 +42,18 @@ import "encoding/binary"
 //	                      2   number of sources, at most 64
 //	                      …   sources: incarnation (8), since (4), elder (4),
 //	                          length of the name (1), name
-//	pull                  4   seq
-//	batch                 4   seq
+//	pull                  8   time: the asker's monotonic clock
+//	                      4   seq
+//	batch                 8   time: the pull's
+//	                      4   seq
 //	                      2   number of entries
 //	                      2   reserved, 0
 //	                      …   entries, as in body_entry.go
-//	fetch                 2   length of the key
+//	fetch                 8   time: the asker's monotonic clock
+//	                      2   length of the key
 //	                      …   key, canonical
-//	fetched               2   length of the key
+//	fetched               8   time: the fetch's
+//	                      2   length of the key
 //	                      …   key, and with the flag found its Entry
 //	offer                 4   elder
 const (
@@ -130,8 +134,8 @@ var slotForms = [...]slotForm{
 	SlotTake: {"take", 8, slotDone}, SlotGrant: {"grant", 24, slotEmpty | slotDone}, SlotTaken: {"taken", 8, 0},
 	SlotMoved: {"moved", 17, 0},
 	SlotClaim: {"claim", 8, 0}, SlotClaimOK: {"claim_ok", 22, 0}, SlotClaimNo: {"claim_no", 8, 0},
-	SlotPull: {"pull", 12, 0}, SlotBatch: {"batch", 16, slotDone},
-	SlotFetch: {"fetch", 10, 0}, SlotFetched: {"fetched", 10, slotFound},
+	SlotPull: {"pull", 20, 0}, SlotBatch: {"batch", 24, slotDone},
+	SlotFetch: {"fetch", 18, 0}, SlotFetched: {"fetched", 18, slotFound},
 	SlotOffer: {"offer", 12, slotDone}, SlotStale: {"stale", 8, slotDone | slotEmpty},
 }
 
@@ -188,7 +192,8 @@ type SlotMessage struct {
 	Seq uint32
 	// Clock is of SlotGrant and SlotClaimOK: the sender's hybrid logical clock.
 	Clock uint64
-	// Time is of SlotPing and SlotPong.
+	// Time is of SlotPing, SlotPull and SlotFetch: their sender's monotonic clock. It
+	// comes back with SlotPong, SlotBatch and SlotFetched.
 	Time uint64
 	// Node and Incarnation are of SlotMoved: the holder; no name, not known.
 	Node        []byte

@@ -117,16 +117,17 @@ func (m *SlotMessage) read(b []byte) (n int, err error) {
 		m.Sources.Count = int(binary.LittleEndian.Uint16(body[12:]))
 		return m.readSources(b, n)
 	case SlotPull:
-		m.Seq = binary.LittleEndian.Uint32(body)
+		m.Time, m.Seq = binary.LittleEndian.Uint64(body), binary.LittleEndian.Uint32(body[8:])
 	case SlotBatch:
-		m.Seq = binary.LittleEndian.Uint32(body)
-		m.Entries.Count = int(binary.LittleEndian.Uint16(body[4:]))
-		if body[6]|body[7] != 0 {
+		m.Time, m.Seq = binary.LittleEndian.Uint64(body), binary.LittleEndian.Uint32(body[8:])
+		m.Entries.Count = int(binary.LittleEndian.Uint16(body[12:]))
+		if body[14]|body[15] != 0 {
 			return 0, ErrFrameReserved
 		}
 		return m.readEntries(b, n)
 	case SlotFetch, SlotFetched:
-		m.Key, n, err = cut(b, n, int(binary.LittleEndian.Uint16(body)))
+		m.Time = binary.LittleEndian.Uint64(body)
+		m.Key, n, err = cut(b, n, int(binary.LittleEndian.Uint16(body[8:])))
 		if m.Found && err == nil {
 			m.Entries.Count = 1
 			return m.readEntries(b, n)

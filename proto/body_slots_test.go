@@ -38,10 +38,10 @@ func TestDecodeSlotsErrors(t *testing.T) {
 		return slices.Concat(le16(1), le16(0), AppendEntry(nil, &e))
 	}
 	same := func(*Entry) {}
-	seq := make([]byte, 4)
+	seq := make([]byte, 8+4)
 	claimOK := make([]byte, 12)
 	source := slices.Concat(make([]byte, 16), []byte{1, 'n'})
-	fetched := slices.Concat(le16(len(key)), key)
+	fetched := slices.Concat(make([]byte, 8), le16(len(key)), key)
 	longKey := bytes.Repeat([]byte("s"), MaxCanonicalLen+1)
 	short := AppendEntry(nil, &gEntry)
 	binary.LittleEndian.PutUint32(short[MetaLen:], MaxValueLen+1)
@@ -99,9 +99,9 @@ func TestDecodeSlotsErrors(t *testing.T) {
 
 		"fetch":                 {oneMessage(SlotFetch, 0, 35525, fetched), nil},
 		"fetch of another slot": {oneMessage(SlotFetch, 0, 258, fetched), ErrBodySlot},
-		"fetch, key cut off":    {oneMessage(SlotFetch, 0, 35525, fetched[:9]), ErrBody},
-		"fetch of no key":       {oneMessage(SlotFetch, 0, 0, le16(0)), ErrBodyKey},
-		"fetch of a long key":   {oneMessage(SlotFetch, 0, SlotOf(longKey), le16(len(longKey)), longKey), ErrBodyKey},
+		"fetch, key cut off":    {oneMessage(SlotFetch, 0, 35525, fetched[:17]), ErrBody},
+		"fetch of no key":       {oneMessage(SlotFetch, 0, 0, make([]byte, 8), le16(0)), ErrBodyKey},
+		"fetch of a long key":   {oneMessage(SlotFetch, 0, SlotOf(longKey), make([]byte, 8), le16(len(longKey)), longKey), ErrBodyKey},
 		"fetched nothing":       {oneMessage(SlotFetched, 0, 35525, fetched), nil},
 		"fetched":               {oneMessage(SlotFetched, slotFound, 35525, fetched, AppendEntry(nil, &gEntry)), nil},
 		"fetched, found none":   {oneMessage(SlotFetched, slotFound, 35525, fetched), ErrBody},
@@ -152,7 +152,7 @@ func TestSlotsWriter(t *testing.T) {
 		dst = w.Append(dst, &SlotMessage{Kind: SlotPull, Slot: 1, Term: 2, Seq: 3})
 		dst = w.Append(dst, &SlotMessage{Kind: SlotFetched, Found: true, Slot: SlotOf(key), Key: key})
 		dst = w.Entry(dst, &longest)
-		if n := w.Len(dst); n > MaxBody || n != slotsHeadLen+12+MaxSlotMessage+EntryLen(len(key), MaxValueLen) {
+		if n := w.Len(dst); n > MaxBody || n != slotsHeadLen+20+MaxSlotMessage+EntryLen(len(key), MaxValueLen) {
 			t.Errorf("%d bytes", n)
 		}
 		dst = w.Append(dst, &SlotMessage{Kind: SlotBatch, Slot: SlotOf(key)})

@@ -20,14 +20,14 @@ type SlotsWriter struct {
 const (
 	// MaxSlotMessage is the length of the longest message, not counting sources
 	// and entries: a fetch with the longest key.
-	MaxSlotMessage = slotMessageLen + 2 + MaxCanonicalLen
+	MaxSlotMessage = slotMessageLen + 8 + 2 + MaxCanonicalLen
 	// MaxSlotSource is the length of the longest source.
 	MaxSlotSource = slotSourceLen + MaxNameLen
 
 	slotsTermsAt  = 8  // in the head
 	slotsCountAt  = 22 // in the head
 	sourceCountAt = 20 // in a claim_ok
-	entryCountAt  = 12 // in a batch
+	entryCountAt  = 20 // in a batch
 )
 
 // Begin appends the head.
@@ -82,13 +82,16 @@ func (w *SlotsWriter) Append(dst []byte, m *SlotMessage) []byte {
 		dst = binary.LittleEndian.AppendUint64(dst, m.Clock)
 		dst = append(dst, 0, 0)
 	case SlotPull:
+		dst = binary.LittleEndian.AppendUint64(dst, m.Time)
 		dst = binary.LittleEndian.AppendUint32(dst, m.Seq)
 	case SlotBatch:
+		dst = binary.LittleEndian.AppendUint64(dst, m.Time)
 		dst = binary.LittleEndian.AppendUint64(dst, uint64(m.Seq))
 	case SlotFetch, SlotFetched:
 		if checkKey(m.Key) != nil {
 			panic("proto: BUG: a bad key")
 		}
+		dst = binary.LittleEndian.AppendUint64(dst, m.Time)
 		dst = binary.LittleEndian.AppendUint16(dst, uint16(len(m.Key)))
 		dst = append(dst, m.Key...)
 	case SlotOffer:

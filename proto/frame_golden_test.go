@@ -240,23 +240,23 @@ var golden = map[string]goldenFrame{
 		},
 		slotMessage{SlotMessage: SlotMessage{Kind: SlotClaimOK, Slot: 258, Term: 6, Clock: gETag}}),
 	"slots/claim_no": gSlots(slotMessage{SlotMessage: SlotMessage{Kind: SlotClaimNo, Slot: 35525, Term: 8}}),
-	"slots/pull":     gSlots(slotMessage{SlotMessage: SlotMessage{Kind: SlotPull, Slot: 35525, Term: 9, Seq: 2}}),
+	"slots/pull":     gSlots(slotMessage{SlotMessage: SlotMessage{Kind: SlotPull, Slot: 35525, Term: 9, Time: 123456789, Seq: 2}}),
 	"slots/batch": gSlots(slotMessage{
-		SlotMessage: SlotMessage{Kind: SlotBatch, Slot: 35525, Term: 9, Seq: 2},
+		SlotMessage: SlotMessage{Kind: SlotBatch, Slot: 35525, Term: 9, Time: 123456789, Seq: 2},
 		Entries:     []Entry{gEntry, gRecord, gOther},
 	}),
-	"slots/batch, the last": gSlots(slotMessage{SlotMessage: SlotMessage{Kind: SlotBatch, Slot: 35525, Term: 9, Seq: 3, Done: true}}),
-	"slots/fetch":           gSlots(slotMessage{SlotMessage: SlotMessage{Kind: SlotFetch, Slot: 35525, Term: 9, Key: []byte(gKey)}}),
+	"slots/batch, the last": gSlots(slotMessage{SlotMessage: SlotMessage{Kind: SlotBatch, Slot: 35525, Term: 9, Time: 123456000, Seq: 3, Done: true}}),
+	"slots/fetch":           gSlots(slotMessage{SlotMessage: SlotMessage{Kind: SlotFetch, Slot: 35525, Term: 9, Time: 123456789, Key: []byte(gKey)}}),
 	"slots/fetched: an entry, a record, nothing": gSlots(
 		slotMessage{
-			SlotMessage: SlotMessage{Kind: SlotFetched, Slot: 35525, Term: 9, Found: true, Key: gEntry.Key},
+			SlotMessage: SlotMessage{Kind: SlotFetched, Slot: 35525, Term: 9, Time: 123456789, Found: true, Key: gEntry.Key},
 			Entries:     []Entry{gEntry},
 		},
 		slotMessage{
-			SlotMessage: SlotMessage{Kind: SlotFetched, Slot: 35525, Term: 9, Found: true, Key: gRecord.Key},
+			SlotMessage: SlotMessage{Kind: SlotFetched, Slot: 35525, Term: 9, Time: 123456789, Found: true, Key: gRecord.Key},
 			Entries:     []Entry{gRecord},
 		},
-		slotMessage{SlotMessage: SlotMessage{Kind: SlotFetched, Slot: 35525, Term: 9, Key: gOther.Key}}),
+		slotMessage{SlotMessage: SlotMessage{Kind: SlotFetched, Slot: 35525, Term: 9, Time: 123456789, Key: gOther.Key}}),
 	"slots/offer, and offer of what is left over": gSlots(
 		slotMessage{SlotMessage: SlotMessage{Kind: SlotOffer, Slot: 35525, Term: 9, Elder: 9}},
 		slotMessage{SlotMessage: SlotMessage{Kind: SlotOffer, Slot: 258, Term: 5, Elder: 3, Done: true}}),

@@ -38,13 +38,18 @@ type made struct {
 	key     string
 	at      time.Duration // when it was asked for
 	version Version       // once known
-	expires time.Duration
+	// expires is when it has to be gone, 0: never. soonest is when it may be: each move
+	// costs it as long as the question took that brought it.
+	expires, soonest time.Duration
 }
+
+// over reports whether a value may have expired.
+func (w *made) over(now time.Duration) bool { return w != nil && w.soonest != 0 && now >= w.soonest }
 
 type keyState struct {
 	floor   Version
 	deleted bool          // by the floor
-	expires time.Duration // of the floor's entry, 0: never
+	entry   *made         // that of the floor; nil: none
 	gone    time.Duration // when a floor before it expired
 	at      time.Duration // when the floor was answered
 	// excused says since when a miss is no wonder: a fault of a node that had to
@@ -55,9 +60,9 @@ type keyState struct {
 	deletes  int
 	deleteAt time.Duration
 	unsure   bool // a delete was answered busy: the key may be gone
-	// mortal is the writes with a time to live that were not answered: by value,
-	// when the entry may have expired, if they were carried out.
-	mortal map[string]time.Duration
+	// mortal is the writes with a time to live that were not answered: they may have
+	// been carried out, and have expired.
+	mortal map[string]*made
 }
 
 // asked is what the checker remembers of an operation under way.
@@ -67,7 +72,7 @@ type asked struct {
 	floor   Version
 	deleted bool
 	excused bool
-	expires time.Duration
+	entry   *made
 	since   time.Duration // when the floor was answered
 	node    string
 }
@@ -88,7 +93,7 @@ func (c *checker) fail(format string, args ...any) {
 func (c *checker) key(name string) *keyState {
 	k := c.keys[name]
 	if k == nil {
-		k = &keyState{mortal: map[string]time.Duration{}, unsure: c.s.now < c.flushing+5*time.Second, deleteAt: c.flushing}
+		k = &keyState{mortal: map[string]*made{}, unsure: c.s.now < c.flushing+5*time.Second, deleteAt: c.flushing}
 		c.keys[name] = k
 	}
 	return k
@@ -139,9 +144,11 @@ func (c *checker) begin(n *simNode, op *clientOp) *asked {
 		k.deletes++
 	}
 	if op.ttl != 0 {
-		k.mortal[op.value] = c.s.now + op.ttl
+		w := c.made[op.value]
+		w.soonest = c.s.now + op.ttl
+		k.mortal[op.value] = w
 	}
-	return &asked{key: k, at: c.s.now, floor: k.floor, deleted: k.deleted, excused: k.excused, expires: k.expires,
+	return &asked{key: k, at: c.s.now, floor: k.floor, deleted: k.deleted, excused: k.excused, entry: k.entry,
 		since: k.at, node: n.id.Name}
 }
 
@@ -153,7 +160,7 @@ func (c *checker) answered(n *simNode, op *clientOp) {
 	}
 	c.answers++
 	if int(op.slot) == c.s.watch {
-		c.s.trace("%v %v answers %s: action %d asked at %v, result %d, %+v; floor %v deleted %v expires %v", c.s.now, n.id, op.key, op.action, ask.at, op.result, op.entry, k.floor, k.deleted, k.expires)
+		c.s.trace("%v %v answers %s: action %d asked at %v, result %d, %+v; floor %v deleted %v", c.s.now, n.id, op.key, op.action, ask.at, op.result, op.entry, k.floor, k.deleted)
 	}
 	if op.action == actDelete {
 		k.deletes--
@@ -181,10 +188,9 @@ func (c *checker) answered(n *simNode, op *clientOp) {
 func (c *checker) read(n *simNode, op *clientOp, ask *asked, k *keyState) {
 	if op.result == resultMiss {
 		c.misses++
-		// The holder's clock and the client's are a message apart.
-		expired := k.expires != 0 && c.s.now+opTime >= k.expires || ask.expires != 0 && c.s.now+opTime >= ask.expires
-		for _, at := range k.mortal {
-			expired = expired || c.s.now >= at
+		expired := k.entry.over(c.s.now) || ask.entry.over(c.s.now)
+		for _, w := range k.mortal {
+			expired = expired || w.over(c.s.now)
 		}
 		expired = expired || k.gone+opTime >= ask.at && k.gone > 0
 		deleting := k.deletes > 0 || k.deleteAt >= ask.at
@@ -202,7 +208,7 @@ func (c *checker) read(n *simNode, op *clientOp, ask *asked, k *keyState) {
 	if w.version != (Version{}) && w.version != op.entry.version {
 		c.fail("%q has version %v, and had %v", op.entry.value, op.entry.version, w.version)
 	}
-	if w.expires != 0 && ask.at >= w.expires+50*time.Millisecond {
+	if w.expires != 0 && ask.at >= w.expires {
 		c.fail("%q through %v gives %q, which expired at %v", op.key, n.id, op.entry.value, w.expires)
 	}
 	if c.lenient {
@@ -221,10 +227,6 @@ func (c *checker) written(n *simNode, op *clientOp, ask *asked, k *keyState) {
 	v := op.entry.version
 	delete(k.mortal, op.value)
 	w := c.made[op.value]
-	if w != nil {
-		w.version = v
-		w.expires = op.entry.expiry
-	}
 	switch {
 	case c.lenient: // two sides write, and the higher version is to win
 	case (ask.excused || k.excused) && c.crashes && v.Less(ask.floor):
@@ -235,13 +237,10 @@ func (c *checker) written(n *simNode, op *clientOp, ask *asked, k *keyState) {
 			op.key, n.id, v, ask.floor, c.s.describe(op.slot))
 	}
 	if k.floor.Less(v) {
-		if k.expires != 0 && c.s.now+opTime >= k.expires {
-			k.gone = k.expires
+		if k.entry.over(c.s.now) {
+			k.gone = k.entry.soonest
 		}
-		k.floor, k.deleted, k.at, k.expires = v, op.action == actDelete, c.s.now, 0
-		if w != nil {
-			k.expires = w.expires
-		}
+		k.floor, k.deleted, k.at, k.entry = v, op.action == actDelete, c.s.now, w
 		// What happened before the write began excuses nothing any more.
 		if ask.at > c.s.lastFault || ask.excused == k.excused && !ask.excused {
 			k.excused = false
@@ -250,6 +249,28 @@ func (c *checker) written(n *simNode, op *clientOp, ask *asked, k *keyState) {
 			k.unsure = false
 		}
 	}
+}
+
+// stored notes that a write was carried out. The clocks of all nodes run alike, so that
+// when an entry expires is the same everywhere.
+func (c *checker) stored(op *clientOp) {
+	if w := c.made[op.value]; w != nil {
+		w.version, w.expires, w.soonest = op.entry.version, op.entry.expiry, op.entry.expiry
+	}
+}
+
+// moved notes that a node takes in an item of an event's message, and what it takes to
+// be left of its time. The entry may not live longer than where it comes from, and
+// shorter only by as long as it took to ask for it.
+func (c *checker) moved(e *event, it *Entry, remaining time.Duration) {
+	if it.Gone || it.Meta.Remaining == Forever {
+		return
+	}
+	w, left := c.made[string(it.Value)], it.Meta.Remaining-(c.s.now-e.sent)
+	if remaining > max(left, 0) || remaining < left-(c.s.now-e.asked) {
+		c.fail("%q comes to %v with %v to live, and has %v", it.Value, e.to.id, remaining, left)
+	}
+	w.soonest = min(w.soonest, c.s.now+remaining)
 }
 
 // flush notes that a flush has begun, which is a delete of every key.

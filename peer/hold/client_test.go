@@ -160,15 +160,11 @@ func (n *simNode) complete(op *clientOp) {
 		return
 	}
 	whole := op.whole
-	left := op.entry.expiry - n.sim.now
 	n.sim.deliver(n, from, func() {
 		if whole.done {
 			return
 		}
 		whole.result, whole.entry = op.result, op.entry
-		if op.entry.expiry != 0 {
-			whole.entry.expiry = n.sim.now + left
-		}
 		from.finish(whole)
 	})
 }

@@ -55,19 +55,17 @@ func (m *Machine) tickFetches(n Slot, s *slot) {
 }
 
 func (m *Machine) askSources(n Slot, s *slot, key string, f *fetching) {
-	if f.asked = m.now; f.first == 0 {
-		f.first = m.now
-	}
+	f.asked = m.now
 	for _, im := range s.imports {
 		if m.lacks(im, key) && im.from.alive {
-			m.send(im.from.ID, Message{Kind: MsgFetch, Slot: n, Term: s.term, Key: key})
+			m.send(im.from.ID, Message{Kind: MsgFetch, Slot: n, Term: s.term, Time: m.now, Key: key})
 		}
 	}
 }
 
 func (m *Machine) onFetched(msg *Message) {
 	s := &m.slots[msg.Slot]
-	if s.role != roleImporting || msg.Term != s.term {
+	if s.role != roleImporting || msg.Term != s.term || msg.Time > m.now {
 		return
 	}
 	f := s.fetches[msg.Key]
@@ -78,7 +76,7 @@ func (m *Machine) onFetched(msg *Message) {
 		im.settled[msg.Key] = msg.Found
 		m.stats.Fetches.Add(1)
 		if msg.Found {
-			m.take(msg, f.first)
+			m.take(msg)
 		}
 	}
 	if f != nil && m.known(msg.Slot, s, msg.Key) {

@@ -1,9 +1,6 @@
 package hold
 
-import (
-	"slices"
-	"time"
-)
+import "slices"
 
 // This file is the importer's side of a move (rules 3 and 6), and joins what several
 // sources have of a slot (rule 10).
@@ -123,24 +120,21 @@ func (m *Machine) pull(n Slot, s *slot, im *imported) {
 		im.asked = 0 // a later tick does it
 		return
 	}
-	if im.asked = m.now; im.first == 0 {
-		im.first = m.now
-	}
-	m.send(im.from.ID, Message{Kind: MsgPull, Slot: n, Term: s.term, Seq: im.seq})
+	im.asked = m.now
+	m.send(im.from.ID, Message{Kind: MsgPull, Slot: n, Term: s.term, Time: m.now, Seq: im.seq})
 }
 
 func (m *Machine) onBatch(msg *Message) {
 	s := &m.slots[msg.Slot]
 	for _, im := range s.imports {
-		if im.from.ID != msg.From.ID || im.done || im.seq != msg.Seq || msg.Term != s.term {
+		if im.from.ID != msg.From.ID || im.done || im.seq != msg.Seq || msg.Term != s.term || msg.Time > m.now {
 			continue
 		}
-		m.take(msg, im.first)
+		m.take(msg)
 		for i := range msg.Items {
 			im.settled[string(msg.Items[i].Key)] = true
 		}
 		im.seq++
-		im.first = 0
 		if msg.Done {
 			m.complete(s, im)
 		} else {
@@ -151,10 +145,10 @@ func (m *Machine) onBatch(msg *Message) {
 	}
 }
 
-// take puts the items of a message in. What they have left to live counts from
-// when they were first asked for: the source has said it after that, so they never
-// live too long.
-func (m *Machine) take(msg *Message, asked time.Duration) {
+// take puts the items of a message in. What they have left to live counts from when
+// the question was sent that msg answers: the source has said it after that, so they
+// never live too long.
+func (m *Machine) take(msg *Message) {
 	entries := 0
 	for i := range msg.Items {
 		it := &msg.Items[i]
@@ -166,7 +160,7 @@ func (m *Machine) take(msg *Message, asked time.Duration) {
 		if it.Meta.Remaining == Forever {
 			continue
 		}
-		if it.Meta.Remaining -= m.now - asked; it.Meta.Remaining <= 0 {
+		if it.Meta.Remaining -= m.now - msg.Time; it.Meta.Remaining <= 0 {
 			*it = Entry{Key: it.Key, Gone: true, Meta: Meta{Version: it.Meta.Version}}
 		}
 	}

@@ -17,9 +17,8 @@ type (
 type Kind uint8
 
 const (
-	// MsgPing asks a peer whether it counts the sender alive; Time is the sender's
-	// clock, which comes back with the answer. With Done, it is left with entries
-	// that nobody has taken yet, and records are needed.
+	// MsgPing asks a peer whether it counts the sender alive. With Done, the sender is
+	// left with entries that nobody has taken yet, and records are needed.
 	MsgPing Kind = 1
 	// MsgPong is that it does.
 	MsgPong Kind = 2
@@ -75,8 +74,10 @@ type Message struct {
 	// see span.since.
 	Elder uint32
 	Clock uint64 // hybrid logical clock of a holder that grants
-	Time  time.Duration
-	Node  ID // MsgMoved: the holder
+	// Time is, in MsgPing, MsgPull and MsgFetch, the sender's clock; it comes back with
+	// MsgPong, MsgBatch and MsgFetched.
+	Time time.Duration
+	Node ID // MsgMoved: the holder
 
 	Members []Member
 	Sources []Source

@@ -22,6 +22,7 @@ type sim struct {
 	watch  int // the slot whose messages are traced, below zero for none
 
 	lastFault    time.Duration
+	handled      time.Duration // when the message was sent that is being handled
 	loss, double float64
 	quiet        bool           // clients do nothing
 	side         map[string]int // of a cut; names that are not in it reach everybody
@@ -52,6 +53,7 @@ type simNode struct {
 	emptied    time.Duration
 	frozen     time.Duration // until then; 0: not
 	held       []func()      // what arrives while it is frozen
+	arriving   *event        // the message that is being handled
 }
 
 // event is something that happens at a time: do, or that msg arrives.
@@ -61,6 +63,10 @@ type event struct {
 	do       func()
 	msg      *Message
 	from, to *simNode
+	// Of msg: when it was sent, when the one that it answers was, and its items as they
+	// were sent.
+	sent, asked time.Duration
+	items       []Entry
 }
 
 // queue is a heap of events, the next one first.
@@ -391,7 +397,10 @@ func (n *simNode) Send(to ID, msg *Message) {
 			m.Clock, m.Empty = n.clock, n.empty(m.Slot)
 		}
 		s.serial++
-		s.queue.push(event{at: s.now + delay, serial: s.serial, msg: m, from: n, to: dst})
+		s.queue.push(event{
+			at: s.now + delay, serial: s.serial, msg: m, from: n, to: dst,
+			sent: s.now, asked: s.handled, items: slices.Clone(m.Items),
+		})
 	}
 }
 
@@ -427,20 +436,23 @@ func (s *sim) arrive(e *event) {
 				s.now, m.From.ID, m.To, m.Kind, m.Term, m.Seq, m.Key, m.Items, m.Done, m.Elder, m.Empty, m.Sources)
 		}
 		if s.now < dst.frozen {
-			dst.held = append(dst.held, func() { dst.receive(m) })
+			later := *e
+			dst.held = append(dst.held, func() { dst.receive(&later) })
 			return
 		}
-		dst.receive(m)
+		dst.receive(e)
 	}
 	*m = Message{}
 	s.free = append(s.free, m)
 }
 
-func (n *simNode) receive(m *Message) {
-	if m.From.State == StateGone {
-		n.farewell(m.From.ID)
+func (n *simNode) receive(e *event) {
+	if e.msg.From.State == StateGone {
+		n.farewell(e.msg.From.ID)
 	}
-	n.m.Receive(n.sim.now, m)
+	n.arriving, n.sim.handled = e, e.sent
+	n.m.Receive(n.sim.now, e.msg)
+	n.arriving = nil
 }
 
 var _ Driver = (*simNode)(nil)

@@ -63,7 +63,6 @@ type imported struct {
 	span
 	seq   uint32 // the batch that is asked for
 	asked time.Duration
-	first time.Duration // when it was asked for first
 	done  bool
 	// settled are the keys of which this source has said all that it has to say, and
 	// whether it had an entry or a record of them.
@@ -111,7 +110,6 @@ type kept struct {
 // fetching is a read through to the sources, and who waits for it.
 type fetching struct {
 	asked   time.Duration
-	first   time.Duration
 	waiting []*Op
 }
 

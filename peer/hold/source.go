@@ -248,7 +248,7 @@ func (m *Machine) onPull(msg *Message) {
 	}
 	last := len(src.sent) == 0
 	m.send(msg.From.ID, Message{
-		Kind: MsgBatch, Slot: msg.Slot, Term: msg.Term, Seq: src.seq, Items: items, Done: last,
+		Kind: MsgBatch, Slot: msg.Slot, Term: msg.Term, Time: msg.Time, Seq: src.seq, Items: items, Done: last,
 	})
 	if m.cfg.off == dropUnacknowledged {
 		m.d.Remove(msg.Slot, src.sent)
@@ -278,7 +278,7 @@ func (m *Machine) onFetch(msg *Message) {
 	if src == nil {
 		return
 	}
-	answer := Message{Kind: MsgFetched, Slot: msg.Slot, Term: msg.Term, Key: msg.Key}
+	answer := Message{Kind: MsgFetched, Slot: msg.Slot, Term: msg.Term, Time: msg.Time, Key: msg.Key}
 	if src.kept == nil || !src.kept.keys[msg.Key] {
 		answer.Items, _ = m.d.Items(msg.Slot, []string{msg.Key}, m.cfg.Batch)
 		answer.Found = len(answer.Items) > 0

@@ -120,6 +120,7 @@ func (n *simNode) Items(slot Slot, keys []string, limit int) (items []Entry, too
 // Merge is Driver's.
 func (n *simNode) Merge(slot Slot, items []Entry) (got Merged) {
 	for i := range items {
+		n.sim.check.moved(n.arriving, &n.arriving.items[i], items[i].Meta.Remaining)
 		applied := n.merge(slot, &items[i])
 		switch {
 		case items[i].Gone:
@@ -234,4 +235,5 @@ func (n *simNode) carryOut(op *clientOp) {
 	}
 	delete(s.records, op.key)
 	s.entries[op.key] = op.entry
+	n.sim.check.stored(op)
 }
