@@ -22,17 +22,20 @@ const (
 	kinds     = 5
 )
 
-const historySlots = 4
+const (
+	historySlots = 4
+	keysOfSlot   = 6
+)
 
 // client sends random operations to random nodes.
 func (s *sim) client(every time.Duration) {
 	names := s.names()
 	n := s.nodes[names[s.rng.IntN(len(names))]]
 	if !s.quiet && n.up && !n.leaving && n.m.self.State == StateServing {
-		op := &clientOp{key: fmt.Sprintf("%c%d", 'a'+s.rng.IntN(s.slots), s.rng.IntN(6))}
+		op := &clientOp{key: fmt.Sprintf("%c%d", 'a'+s.rng.IntN(s.slots), s.rng.IntN(keysOfSlot))}
 		op.slot = slotOf(op.key, s.slots)
 		switch p := s.rng.IntN(20); {
-		case p < 9:
+		case p < 9, s.cold>>(op.key[1]-'0')&1 != 0:
 			op.action = actGet
 		case p < 15:
 			op.action = actSet
@@ -78,10 +81,15 @@ func history(seed uint64, off mutant, trace func(string, ...any)) error {
 	if kind == lossy {
 		s.loss, s.double = 0.05, 0.05
 	}
+	s.cold = s.rng.IntN(1 << keysOfSlot) // what nobody writes again must not be lost either
 	for range 2 + s.rng.IntN(4) {
 		s.upset(kind)
-		if s.rng.IntN(3) == 0 { // and another while the first is under way
+		switch s.rng.IntN(6) { // and another while the first is under way
+		case 0, 1:
 			s.run(time.Duration(s.rng.IntN(150)) * time.Millisecond)
+			s.upset(kind)
+		case 2:
+			s.untilMoving()
 			s.upset(kind)
 		}
 		s.run(time.Duration(s.rng.IntN(4000)) * time.Millisecond)
@@ -91,6 +99,19 @@ func history(seed uint64, off mutant, trace func(string, ...any)) error {
 		s.heal()
 	}
 	return s.check.err
+}
+
+// untilMoving lets time pass until a slot is half moved, or two seconds.
+func (s *sim) untilMoving() {
+	for end := s.now + 2*time.Second; s.now < end && s.check.err == nil; s.run(5 * time.Millisecond) {
+		for _, name := range s.upNames() {
+			for i := range s.nodes[name].m.slots {
+				if src := s.nodes[name].m.slots[i].source; src != nil && src.to != nil && len(src.handed) > 0 {
+					return
+				}
+			}
+		}
+	}
 }
 
 // upset does one thing to the cluster.
@@ -131,6 +152,9 @@ func (s *sim) upset(kind int) {
 		// For a while it does not know that it was counted dead.
 		s.lastFault = max(s.lastFault, s.now+d+2*time.Second)
 		s.freeze(any, d)
+		if s.rng.IntN(3) == 0 { // and again, soon after it has come back
+			s.after(d, func() { s.freezeAgain(any, s.now+time.Second) })
+		}
 	case kind == partition && s.side == nil:
 		s.check.lenient = true
 		s.side = map[string]int{}
@@ -141,6 +165,19 @@ func (s *sim) upset(kind int) {
 			}
 		}
 		s.trace("%v cut %v", s.now, s.side)
+	}
+}
+
+// freezeAgain freezes a node that has come back, as soon as it has asked for slots.
+func (s *sim) freezeAgain(n *simNode, before time.Duration) {
+	switch {
+	case !n.up || n.leaving || s.now < n.frozen || !n.hasHeir() || s.fading != nil:
+	case n.m.taking > 0 || s.now >= before:
+		d := silence + time.Duration(s.rng.IntN(3000))*time.Millisecond
+		s.lastFault = max(s.lastFault, s.now+d+2*time.Second)
+		s.freeze(n, d)
+	default:
+		s.after(time.Millisecond, func() { s.freezeAgain(n, before) })
 	}
 }
 

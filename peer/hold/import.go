@@ -1,6 +1,9 @@
 package hold
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // This file is the importer's side of a move (rules 3 and 6), and joins what several
 // sources have of a slot (rule 10).
@@ -23,8 +26,7 @@ func (m *Machine) openImports(n Slot, s *slot, elder uint32, chain []*imported) 
 				m.complete(s, im)
 			}
 		case im.from == m.me:
-			m.stats.Dropped.Add(uint64(len(im.settled)))
-			m.d.Remove(n, sortedKeys(im.settled))
+			m.setAside(n, s, im)
 		default:
 			m.send(im.from.ID, Message{Kind: MsgStale, Slot: n, Term: s.term})
 		}
@@ -78,7 +80,7 @@ func (m *Machine) tickImports(n Slot, s *slot) {
 // node's lease must have ended, before anything is changed here without asking.
 func (m *Machine) mayReturn(o *node) bool {
 	now := m.member(o.Name)
-	return now != nil && now.ID == o.ID && now.State == StateSilent && m.now-m.peers[o.Name].since < breakAfter
+	return now != nil && now.ID == o.ID && now.State == StateSilent && m.now-m.peers[o.Name].since < breakAfter && m.cfg.off != breakSoon
 }
 
 // complete notes that this node has all that an import had.
@@ -157,12 +159,7 @@ func (m *Machine) take(msg *Message) {
 			continue
 		}
 		entries++
-		if it.Meta.Remaining == Forever {
-			continue
-		}
-		if it.Meta.Remaining -= m.now - msg.Time; it.Meta.Remaining <= 0 {
-			*it = Entry{Key: it.Key, Gone: true, Meta: Meta{Version: it.Meta.Version}}
-		}
+		age(it, m.now-msg.Time)
 	}
 	m.stats.Received.Add(uint64(entries))
 	if msg.Flushes < m.flushes {
@@ -174,6 +171,16 @@ func (m *Machine) take(msg *Message) {
 	m.stats.Older.Add(uint64(got.Older))
 	m.stats.Failed.Add(uint64(got.Failed))
 	m.stats.Expired.Add(uint64(max(entries-got.Applied-got.Older-got.Failed, 0)))
+}
+
+// age lets d pass for an entry from elsewhere. If its time is up, it becomes a record.
+func age(it *Entry, d time.Duration) {
+	if it.Gone || it.Meta.Remaining == Forever {
+		return
+	}
+	if it.Meta.Remaining -= d; it.Meta.Remaining <= 0 {
+		*it = Entry{Key: it.Key, Gone: true, Meta: Meta{Version: it.Meta.Version}}
+	}
 }
 
 // onImportStale ends an import whose source says that it is not open: it has given all

@@ -60,6 +60,7 @@ type Machine struct {
 	taking   int // slots that were asked for since round began
 	claiming int // slots that were claimed since
 	offered  int // slots that were offered since
+	aside    int // bytes that are set aside
 	left     int // sources without an importer, as of the last tick
 	round    time.Duration
 	from     int // the word of active at which the next tick begins
@@ -169,7 +170,7 @@ func (m *Machine) receive(msg *Message) {
 			m.sendMembers(msg.From.ID)
 		}
 	default:
-		if msg.To != m.self.ID {
+		if msg.To != m.self.ID && m.cfg.off != anyIncarnation {
 			// For what this node was before it was counted dead, or will be once the
 			// sender has heard that it is not.
 			m.sendMembers(msg.From.ID)
@@ -354,6 +355,9 @@ func (m *Machine) Flush(now time.Duration, number uint32) uint32 {
 
 func (m *Machine) flush(number uint32) {
 	m.flushes = number
+	for i := range m.slots {
+		m.dropAside(&m.slots[i])
+	}
 	m.d.Flush()
 }
 

@@ -19,9 +19,12 @@ const (
 	keepHanded         mutant = 11 // a source gives another importer what the first may have changed (rule 4)
 	lastWins           mutant = 12 // the copy that comes last wins, whatever its version
 	dropDoubt          mutant = 13 // a node that returns drops what it held (rule 10)
+	dropHanded         mutant = 14 // a source drops what an importer that fell silent may have changed (rule 4)
 	ownFirst           mutant = 15 // an importer serves what it was left with before it knows what is later (rule 10)
 	serveAtOnce        mutant = 16 // a node that has found nobody yet takes slots (rule 11)
+	anyIncarnation     mutant = 17 // a message for a former incarnation counts (rule 12)
 	neverSilent        mutant = 18 // who does not answer is not counted dead (rule 13)
 	forgetSoon         mutant = 19 // who is silent is soon forgotten (rule 14)
 	flushOnce          mutant = 20 // who missed a flush does not carry it out (rule 15)
+	breakSoon          mutant = 21 // a source that falls silent is not waited for (rule 3)
 )

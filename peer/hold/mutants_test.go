@@ -29,6 +29,9 @@ var mutants = []struct {
 	{serveAtOnce, "serveAtOnce", []int{planned}, 400},
 	{neverSilent, "neverSilent", []int{freezes}, 400},
 	{forgetSoon, "forgetSoon", []int{freezes, partition}, 3000},
+	{dropHanded, "dropHanded", []int{partition}, 3000},
+	{anyIncarnation, "anyIncarnation", []int{freezes, partition}, 3000},
+	{breakSoon, "breakSoon", []int{freezes}, 3000},
 	{flushOnce, "flushOnce", []int{planned, freezes, lossy}, 1000},
 }
 

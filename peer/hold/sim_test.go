@@ -25,10 +25,10 @@ type sim struct {
 	handled      time.Duration // when the message was sent that is being handled
 	loss, double float64
 	quiet        bool           // clients do nothing
+	cold         int            // a bit for each last digit of the keys that are only read
 	side         map[string]int // of a cut; names that are not in it reach everybody
 	fading       *simNode
 	dark         map[*simNode]bool // those that do not hear it, nor it them
-	bridges      bool              // who starts while the cluster is cut does
 	check        *checker
 	trace        func(format string, args ...any)
 }
@@ -154,6 +154,9 @@ func (s *sim) start(name string) *simNode {
 		Self: n.id, Weight: uint32(s.rng.IntN(3) + 1), Slots: s.slots, Place: place, Batch: 1 + s.rng.IntN(2), Window: 1 + s.rng.IntN(s.slots),
 		MaxWaiting: 1000, off: s.off,
 	}
+	if s.rng.IntN(4) == 0 { // a few dozen entries a second, and more
+		cfg.Rate = 200 + s.rng.IntN(2000)
+	}
 	if len(s.nodes) > 0 {
 		cfg.Alone = 5 * time.Second
 	}
@@ -162,7 +165,7 @@ func (s *sim) start(name string) *simNode {
 		s.sorted = append(slices.Clone(s.sorted), name)
 		slices.Sort(s.sorted)
 	}
-	if s.side != nil && !s.bridges { // whoever never met the others is no part of the cluster
+	if s.side != nil { // whoever never met the others is no part of the cluster
 		others := s.upNames()
 		s.side[name] = s.side[others[s.rng.IntN(len(others))]]
 	}

@@ -52,6 +52,7 @@ type slot struct {
 	ahead   bool
 	lost    bool
 	source  *source
+	aside   *aside // while it is held
 	fetches map[string]*fetching
 	next    time.Duration // when to ask again
 	settled time.Duration // when the last import was complete
@@ -60,6 +61,7 @@ type slot struct {
 // imported is one source of an import, at the importer: see span.
 type imported struct {
 	from *node // this node itself: what it was left with, see leftovers
+	by   *node // then: see source.by
 	span
 	seq   uint32 // the batch that is asked for
 	asked time.Duration
@@ -232,6 +234,9 @@ func (m *Machine) tickSlot(n Slot, s *slot) (more, placed bool) {
 		s.remembers = false
 		m.d.Remember(n, false)
 	}
+	if s.aside != nil && s.aside.by != nil && m.gone(s.aside.by) {
+		m.dropAside(s)
+	}
 	if s.role == roleImporting {
 		m.tickImports(n, s)
 	}
@@ -262,6 +267,10 @@ func (m *Machine) acquire(n Slot, s *slot) {
 		s.next = 0 // at the next tick: whoever has it serves it meanwhile
 		return
 	}
+	if s.source != nil && s.source.doubt && m.hopes() { // of no use yet, and lost if this node got the slot
+		m.postpone(n, s)
+		return
+	}
 	holder := s.holder
 	if holder == nil && s.source == nil && s.claim == nil {
 		// Whoever most likely holds it, until that one says that it does not: a claim
@@ -279,10 +288,6 @@ func (m *Machine) acquire(n Slot, s *slot) {
 		return
 	}
 	if len(m.alive) > 0 && m.claiming >= claimFactor*m.cfg.Window*4/max(len(m.alive), 4) {
-		m.postpone(n, s)
-		return
-	}
-	if s.source != nil && s.source.doubt && m.hopes() {
 		m.postpone(n, s)
 		return
 	}
@@ -349,6 +354,7 @@ func (m *Machine) onTake(msg *Message) {
 		to: from, term: term, span: span{since: term, elder: m.completeFrom(msg.Slot, s)}, handed: map[string]bool{},
 	})
 	m.stats.Granted.Add(1)
+	m.putBack(msg.Slot, s, s.source)
 	s.term, s.holder, s.holderTerm, s.seen = term, from, term, max(s.seen, term)
 	m.refuseWaiting(s)
 	m.tickSource(msg.Slot, s)
@@ -434,13 +440,13 @@ func (m *Machine) onMoved(msg *Message) {
 		return
 	}
 	if msg.Node == m.self.ID {
-		if s.role == roleNone && msg.Term <= s.term {
+		if s.role == roleNone && msg.Term <= s.term && msg.Term >= s.holderTerm {
 			// This node has turned the grant away, for a claim of its own under the
 			// same term that came to nothing. It has to claim again.
 			s.unroute(msg.From.ID)
 			s.holder, s.holderTerm, s.next = nil, 0, 0
 		}
-		return // else the grant is still on its way
+		return // else the grant is still on its way, or the slot was given away since
 	}
 	m.learn(s, msg.Node, msg.Term)
 }
@@ -490,6 +496,5 @@ func (m *Machine) onOffer(msg *Message) {
 // patient reports whether what cannot be believed now may be later, together with
 // what somebody else has.
 func (m *Machine) patient(s *slot) bool {
-	return m.now-max(s.settled, m.changed) < grace ||
-		slices.ContainsFunc(m.list, func(o Member) bool { return o.State == StateSilent })
+	return m.now-max(s.settled, m.changed) < grace || m.silent()
 }

@@ -80,6 +80,7 @@ func (m *Machine) doubt(n Slot, s *slot) {
 	}
 	m.setRole(n, s, roleNone)
 	m.setSource(n, s, src)
+	m.putBack(n, s, src)
 	s.imports, s.ahead, s.lost, s.holder, s.holderTerm = nil, false, false, nil, 0
 	m.refuseWaiting(s)
 }
@@ -122,7 +123,7 @@ func (m *Machine) unbind(n Slot, src *source) {
 	}
 	if len(src.handed) > 0 && m.cfg.off != keepHanded {
 		keys := sortedKeys(src.handed)
-		if m.gone(src.to) || src.kept != nil && src.kept.by != src.to {
+		if m.gone(src.to) || m.cfg.off == dropHanded || src.kept != nil && src.kept.by != src.to {
 			m.d.Remove(n, keys)
 			m.stats.Dropped.Add(uint64(len(keys)))
 		} else {
@@ -148,6 +149,9 @@ func (src *source) keep(keys []string, of span, by *node) {
 	if src.kept == nil {
 		src.kept = &kept{span: of, keys: map[string]bool{}, by: by}
 	}
+	if src.kept.by == nil {
+		src.kept.by = by
+	}
 	src.kept.since, src.kept.elder = min(src.kept.since, of.since), max(src.kept.elder, of.elder)
 	for _, key := range keys {
 		src.kept.keys[key] = true
@@ -167,11 +171,11 @@ func (m *Machine) leftovers(n Slot, s *slot) (own []*imported) {
 		m.stats.Dropped.Add(uint64(m.d.Drop(n)))
 		return nil
 	}
-	first := &imported{from: m.me, span: src.span, settled: map[string]bool{}}
+	first := &imported{from: m.me, by: src.by, span: src.span, settled: map[string]bool{}}
 	own = append(own, first)
 	var last *imported
 	if src.kept != nil {
-		last = &imported{from: m.me, span: src.kept.span, settled: map[string]bool{}}
+		last = &imported{from: m.me, by: src.kept.by, span: src.kept.span, settled: map[string]bool{}}
 		own = append(own, last)
 	}
 	for _, key := range m.d.Keys(n) {
@@ -205,7 +209,7 @@ func (m *Machine) open(msg *Message) *source {
 		src.started = true
 		return src
 	}
-	given := src == nil && msg.Term == m.slots[msg.Slot].gave
+	given := msg.Term == m.slots[msg.Slot].gave // what there may be now was kept aside from it
 	m.send(msg.From.ID, Message{Kind: MsgStale, Slot: msg.Slot, Term: msg.Term, Empty: given})
 	return nil
 }
@@ -308,5 +312,6 @@ func (m *Machine) onStale(msg *Message) {
 		// The owner holds the slot too, and what this node has is overtaken.
 		m.setRole(msg.Slot, s, roleNone)
 		m.dropSource(msg.Slot, s)
+		m.dropAside(s)
 	}
 }

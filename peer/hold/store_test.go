@@ -120,7 +120,9 @@ func (n *simNode) Items(slot Slot, keys []string, limit int) (items []Entry, too
 // Merge is Driver's.
 func (n *simNode) Merge(slot Slot, items []Entry) (got Merged) {
 	for i := range items {
-		n.sim.check.moved(n.arriving, &n.arriving.items[i], items[i].Meta.Remaining)
+		if n.arriving != nil && len(n.arriving.items) == len(items) {
+			n.sim.check.moved(n.arriving, &n.arriving.items[i], items[i].Meta.Remaining)
+		}
 		applied := n.merge(slot, &items[i])
 		switch {
 		case items[i].Gone:
