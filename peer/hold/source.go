@@ -312,6 +312,7 @@ func (m *Machine) onStale(msg *Message) {
 		// The owner holds the slot too, and what this node has is overtaken.
 		m.setRole(msg.Slot, s, roleNone)
 		m.dropSource(msg.Slot, s)
+		s.holder, s.holderTerm = from, 0 // no longer this node: operations would come to nothing
 		m.dropAside(s)
 	}
 }
