@@ -28,6 +28,8 @@ var mayImport = map[string][]string{
 
 	// What is measured against: a program of its own, no part of the binary.
 	"engine/httpapi/baseline": {},
+	"scripts/floor/gnet":      {},
+	"scripts/floor/nethttp":   {},
 	"peer":                    {"peer/gossip", "peer/hold", "peer/place", "peer/secure", "proto"},
 	"peer/gossip":             {"proto"},
 	"peer/hold":               {"proto"},
@@ -53,7 +55,7 @@ var onlyIn = map[string][]string{
 	"github.com/dchest/siphash":               {"engine/store"},
 	"github.com/valyala/fasthttp":             {"engine/httpapi", "engine/httpapi/baseline"},
 	"github.com/goccy/go-json":                {"engine/httpapi"},
-	"github.com/panjf2000/gnet/v2":            {"peer", "bench", "engine/httpapi"},
+	"github.com/panjf2000/gnet/v2":            {"peer", "bench", "engine/httpapi", "scripts/floor/gnet"},
 	"github.com/hashicorp/memberlist":         {"peer/gossip"},
 	"github.com/flynn/noise":                  {"peer/secure"},
 	"github.com/HdrHistogram/hdrhistogram-go": {"bench"},

@@ -18,7 +18,7 @@ enum { events = 256 };
 static int port;
 static const char answer[] =
     "HTTP/1.1 200 OK\r\nServer: smache\r\nDate: Wed, 25 Nov 2026 15:00:00 GMT\r\n"
-    "Content-Type: application/json\r\nContent-Length: 122\r\nETag: \"660e107544078000\"\r\n"
+    "Content-Type: application/json\r\nContent-Length: 123\r\nETag: \"660e107544078000\"\r\n"
     "Smache-Age: 0.008\r\nCache-Status: smache; hit\r\nCache-Control: private, no-cache\r\n\r\n"
     "{\"key\":\"bench-0000000000\",\"data\":{\"id\":\"bench-0000000000\",\"lat\":59.574730,"
     "\"lng\":116.663252},\"node\":\"smache@127.0.0.1:4000\"}";

@@ -1,0 +1,242 @@
+#!/usr/bin/env bash
+# Compares Smache with others on this machine, all with the same generator (smache
+# bench) and the same clients, in interleaved rounds.
+#
+#   scripts/compare.sh [load|memory|start|all] [FLAGS]
+#
+#   --rounds N      rounds of load, and starts of each server (5)
+#   --requests N    requests of each row and round (60000)
+#   --clients N     keep-alive connections (900)
+#   --entries LIST  sizes for memory ("1000000 10000000")
+#   --only REGEX    of the rows, those alone
+#   --out DIR       where table, plot and raw results go (dist/compare)
+#   --install       install the Debian packages that are missing
+#
+# load:   CPU of the server, throughput and latency of reads and writes of one key.
+# memory: resident memory per entry of keys of 16 bytes and values of 100.
+# start:  from exec until the port can be connected to.
+#
+# It needs Go and the Debian packages gcc, libc6-dev, redis-server, memcached, nginx
+# and apache2-utils (for the rows that were documented with ab), and writes table.md,
+# compare.svg, load.csv, memory.csv and start.csv. docs/BENCHMARKS.md holds results,
+# and docs/BENCHMARKING.md says what to make of them.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+what=all rounds=5 requests=60000 clients=900 entries="1000000 10000000" only=. out=dist/compare install=
+while (($#)); do
+  case $1 in
+  load | memory | start | all) what=$1 ;;
+  --install) install=yes ;;
+  --rounds | --requests | --clients | --entries | --only | --out)
+    (($# > 1)) || { echo "compare.sh: $1 needs a value" >&2; exit 2; }
+    declare "${1#--}=$2"
+    shift
+    ;;
+  *)
+    sed -n '2,/^set /s/^# \{0,1\}//p' "$0" | sed '$d' >&2
+    exit 2
+    ;;
+  esac
+  shift
+done
+for n in "$rounds" "$requests" "$clients"; do
+  [[ $n =~ ^[1-9][0-9]*$ ]] || { echo "compare.sh: $n is no number above 0" >&2; exit 2; }
+done
+
+missing=()
+for pair in cc:gcc redis-server:redis-server memcached:memcached nginx:nginx ab:apache2-utils; do
+  PATH=$PATH:/usr/sbin command -v "${pair%:*}" >/dev/null || missing+=("${pair#*:}")
+done
+if ((${#missing[@]})); then
+  [[ -n $install ]] || { echo "compare.sh: missing: ${missing[*]}; give --install, or install them yourself" >&2; exit 1; }
+  apt-get install -y --no-install-recommends "${missing[@]}" libc6-dev
+fi
+PATH=$PATH:/usr/sbin
+
+mkdir -p "$out"
+dir=$(mktemp -d)
+pids=()
+finish() {
+  if ((${#pids[@]})); then kill "${pids[@]}" 2>/dev/null || true; fi # not -9: nginx ends its workers
+  rm -rf "$dir"
+}
+trap finish EXIT
+say() { echo "compare.sh: $*" >&2; }
+
+say "building"
+cc -O2 -pthread -o "$dir/floor" scripts/floor/floor.c
+export CGO_ENABLED=0
+go build -trimpath -o "$dir/smache" ./cmd/smache
+go build -trimpath -o "$dir/fasthttp" ./engine/httpapi/baseline
+go build -trimpath -o "$dir/nethttp" ./scripts/floor/nethttp
+go build -trimpath -o "$dir/gnet" ./scripts/floor/gnet
+
+# Ports below those that connections get; a node's other two are 10,000 and 20,000
+# above its own.
+port=${PORT:-10400}
+answer='{"key":"bench-0000000000","data":{"id":"bench-0000000000","lat":59.574730,"lng":116.663252},"node":"smache@127.0.0.1:4000"}'
+cat >"$dir/nginx.conf" <<CONF
+daemon off; worker_processes auto; error_log /dev/null; pid $dir/nginx.pid;
+events { worker_connections 16384; }
+http { access_log off; keepalive_requests 1000000000; server { listen 127.0.0.1:$((port + 4)) backlog=1024;
+  location / { default_type application/json; return 200 '$answer'; } } }
+CONF
+
+# listening PORT waits until it can be connected to.
+listening() {
+  for _ in $(seq 2000); do
+    if (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null; then return; fi
+    sleep 0.005
+  done
+  say "nothing listens on port $1"
+  exit 1
+}
+
+# launch NAME starts a server, and sets server_pids and server_port.
+launch() {
+  local log="$dir/$1.log"
+  case $1 in
+  floor) server_port=$((port + 1)); "$dir/floor" "$server_port" & ;;
+  redis) server_port=$((port + 2)); redis-server --port "$server_port" --bind 127.0.0.1 --save '' --appendonly no --maxclients 20000 --tcp-backlog 1024 >"$log" & ;;
+  memcached) server_port=$((port + 3)); memcached -u nobody -l 127.0.0.1 -p "$server_port" -t 2 -c 16384 -m "${memory:-256}" & ;;
+  nginx) server_port=$((port + 4)); nginx -c "$dir/nginx.conf" 2>"$log" & ;;
+  smache) server_port=$((port + 5))
+    "$dir/smache" serve --listen "127.0.0.1:$server_port" --memory "${memory:-512}MiB" --max-connections $((clients + 200)) 2>"$log" & ;;
+  fasthttp | nethttp | gnet) "$dir/$1" >"$log" & ;;
+  esac
+  server_pids=("$!")
+  pids+=("$!")
+  if [[ $1 == fasthttp || $1 == nethttp || $1 == gnet ]]; then
+    until [[ -s $log ]]; do sleep 0.005; done
+    server_port=$(sed -n '1s/.*://p' "$log")
+  fi
+  listening "$server_port"
+  if [[ $1 == nginx ]]; then # what works are its children
+    mapfile -t server_pids < <(pgrep -P "$!")
+  fi
+}
+
+# launch_two starts two nodes of an encrypted cluster.
+launch_two() {
+  local i join=()
+  "$dir/smache" secret >"$dir/secret"
+  chmod 600 "$dir/secret"
+  two_pids=()
+  for i in 6 7; do
+    "$dir/smache" serve --listen "127.0.0.1:$((port + i))" --name "smache@$i" --secret-file "$dir/secret" "${join[@]}" \
+      --memory 512MiB --max-connections $((clients + 200)) 2>"$dir/two$i.log" &
+    two_pids+=("$!")
+    pids+=("$!")
+    join=(--join "127.0.0.1:$((port + 6))")
+    listening $((port + i))
+  done
+  "$dir/smache" status --server "127.0.0.1:$((port + 7))" --wait 60s >/dev/null
+}
+
+# row NAME FLAGS… measures once, as one line of load.csv.
+row() {
+  local name=$1
+  shift
+  [[ $name =~ $only ]] || return 0
+  "$dir/smache" bench "$@" --clients "$clients" --requests "$requests" --label "$name" --quiet --csv >"$dir/row" ||
+    { say "$name failed"; cat "$dir/row" >&2; exit 1; }
+  sed -n 2p "$dir/row" >>"$out/load.csv"
+}
+
+# by PID… prints the flags that have bench read their CPU time.
+by() { printf -- '--server-pid=%s ' "$@"; }
+
+load() {
+  local name round
+  local -A at cpu
+  : >"$out/load.csv"
+  for name in floor gnet nginx memcached redis fasthttp nethttp smache; do
+    say "starting $name"
+    launch "$name"
+    at[$name]=$server_port
+    cpu[$name]=$(by "${server_pids[@]}")
+  done
+  launch_two
+  cpu[two]=$(by "${two_pids[@]}")
+  # What is read is written once before.
+  for name in "127.0.0.1:${at[smache]}" "redis://127.0.0.1:${at[redis]}" "memcached://127.0.0.1:${at[memcached]}"; do
+    "$dir/smache" bench post --url "${name/#127/http://127}" --clients 1 --requests 1 --quiet >/dev/null
+  done
+  for round in $(seq "$rounds"); do
+    say "round $round of $rounds"
+    # shellcheck disable=SC2086 # lists of flags
+    {
+      for name in floor gnet nginx nethttp fasthttp smache; do
+        row "$name, GET" get --written --addr "${at[$name]}" ${cpu[$name]}
+      done
+      row "smache, two nodes, GET" remote --addr $((port + 6)) ${cpu[two]}
+      row "memcached, GET" get --written --url "memcached://127.0.0.1:${at[memcached]}" ${cpu[memcached]}
+      row "redis, GET" get --written --url "redis://127.0.0.1:${at[redis]}" ${cpu[redis]}
+      row "fasthttp, POST" post --addr "${at[fasthttp]}" ${cpu[fasthttp]}
+      row "smache, POST" post --addr "${at[smache]}" ${cpu[smache]}
+      row "smache, two nodes, POST" post --remote --addr $((port + 6)) ${cpu[two]}
+      row "memcached, SET" post --url "memcached://127.0.0.1:${at[memcached]}" ${cpu[memcached]}
+      row "redis, SET" post --url "redis://127.0.0.1:${at[redis]}" ${cpu[redis]}
+    }
+  done
+  kill "${pids[@]}" 2>/dev/null || true
+  wait
+  pids=()
+}
+
+resident() { awk '/^VmRSS/ {print $2 * 1024}' "/proc/$1/status"; }
+
+memory() {
+  local count name url held scenario each
+  : >"$out/memory.csv"
+  for count in $entries; do
+    for name in smache redis memcached; do
+      [[ $name =~ $only ]] || continue
+      say "writing $count entries to $name"
+      # What each needs to hold them all, and no more: Smache touches it at the start.
+      case $name in
+      smache) memory=$((160 + count * 272 / 1048576)) url=http scenario=mset each=100 ;;
+      redis) memory='' url=redis scenario=mset each=100 ;;
+      memcached) memory=$((64 + count * 260 / 1048576)) url=memcached scenario=post each=1 ;;
+      esac
+      launch "$name"
+      "$dir/smache" bench "$scenario" --url "$url://127.0.0.1:$server_port" --clients 50 --requests $((count / each)) --batch 100 \
+        --keys "$count" --order sequential --value-size 100 >/dev/null
+      case $name in
+      smache) held=$(curl -s "http://127.0.0.1:$server_port/metrics" | awk '/^smache_entries /{print $2}') ;;
+      redis) held=$(redis-cli -p "$server_port" dbsize) ;;
+      memcached) held=$(printf 'stats\r\nquit\r\n' | { exec 5<>"/dev/tcp/127.0.0.1/$server_port"; cat >&5; tr -d '\r' <&5; } | awk '/curr_items/{print $3}') ;;
+      esac
+      echo "$name,$count,$held,$(resident "${server_pids[0]}")" >>"$out/memory.csv"
+      kill "${pids[@]}" 2>/dev/null || true
+      wait
+      pids=()
+    done
+  done
+  unset memory
+}
+
+start() {
+  local name round begin
+  : >"$out/start.csv"
+  for round in $(seq "$rounds"); do
+    say "starts, round $round of $rounds"
+    for name in floor gnet nginx nethttp fasthttp memcached redis smache; do
+      [[ $name =~ $only ]] || continue
+      begin=$(date +%s%N)
+      launch "$name"
+      echo "$name,$((($(date +%s%N) - begin) / 1000))" >>"$out/start.csv"
+      kill "${pids[@]}" 2>/dev/null || true
+      wait
+      pids=()
+    done
+  done
+}
+
+case $what in
+all) load; start; memory ;;
+*) "$what" ;;
+esac
+for part in load memory start; do [[ -e $out/$part.csv ]] || : >"$out/$part.csv"; done
+awk -v clients="$clients" -v svg="$out/compare.svg" -f scripts/compare.awk "$out/load.csv" "$out/memory.csv" "$out/start.csv" | tee "$out/table.md"
