@@ -182,16 +182,21 @@ func newScripted(name string, cfg WorkloadConfig, pick func(uint64) (int, uint64
 
 // NewFill makes the workload that writes every key of cfg once, many at a time if
 // there are many and the server has words for that, and says of how many requests
-// that is. The errors wrap ErrConfig.
-func NewFill(cfg WorkloadConfig) (w Workload, requests uint64, err error) {
-	const many, atOnce, largest = 1000, 100, 8 << 10
+// that is. All clients together have no more entries under way than half of a node's
+// --queue, or there is no filling it. The errors wrap ErrConfig.
+func NewFill(cfg WorkloadConfig, clients int) (w Workload, requests uint64, err error) {
+	const many, underWay, most, largest = 1000, 2048, 100, 8 << 10
+	if clients == 0 {
+		clients = DefaultClients
+	}
+	atOnce := uint64(min(max(underWay/max(clients, 1), 1), most))
 	cfg.Keys.Order = OrderSequential
-	cfg.Batch = atOnce
+	cfg.Batch = int(atOnce)
 	keys, err := cfg.Keys.withDefaults()
 	if err != nil {
 		return nil, 0, err
 	}
-	if keys.Count >= many && cfg.ValueSize <= largest {
+	if keys.Count >= many && atOnce > 1 && cfg.ValueSize <= largest {
 		if w, err = NewMset(cfg); err == nil {
 			return w, (keys.Count + atOnce - 1) / atOnce, nil
 		}

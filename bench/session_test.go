@@ -167,7 +167,7 @@ func TestPeerScenarios(t *testing.T) {
 			for _, make := range []func(WorkloadConfig) (Workload, error){NewControl, NewPost, NewGet, mixed} {
 				w := mustWorkload(t, make, cfg)
 				result, err := testRun(t, e, func(c *Config) {
-					fill, requests, err := NewFill(cfg)
+					fill, requests, err := NewFill(cfg, c.Clients)
 					if err != nil {
 						t.Fatal(err)
 					}

@@ -177,7 +177,7 @@ func TestOtherProtocols(t *testing.T) {
 			for i, make := range makers {
 				w := mustWorkload(t, make, cfg)
 				result, err := testRun(t, e, func(c *Config) {
-					fill, requests, err := NewFill(cfg)
+					fill, requests, err := NewFill(cfg, c.Clients)
 					if err != nil {
 						t.Fatal(err)
 					}

@@ -94,7 +94,7 @@ func (c *benchConfig) run(ctx context.Context, name string) (bench.Config, error
 		return run, err
 	}
 	if run.Pacer, err = c.pacer(name, about.Keys.Count); err == nil && maker.reads && !bool(c.written) {
-		run.Prepare, run.PrepareRequests, err = bench.NewFill(about)
+		run.Prepare, run.PrepareRequests, err = bench.NewFill(about, int(c.clients))
 	}
 	return run, err
 }
