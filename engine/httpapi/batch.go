@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"sync/atomic"
+	"time"
 	"unsafe"
 
 	"github.com/valyala/fasthttp"
@@ -113,28 +114,57 @@ func (b *batch) setKey(it *item, raw []byte) {
 	it.op.Slot = proto.SlotOf(it.op.Key)
 }
 
+// A batch whose operations find a queue full tries those again, for a while, before it
+// reports them: a few dozen clients that send batches fill any queue for a moment.
+const (
+	fullPause  = 2 * time.Millisecond
+	fullPauses = 100 // in a row, without an operation of the batch that got through
+)
+
 // submit carries out the operations of items that have one, all at once, and
 // waits until every one is complete.
 func (s *Server) submit(b *batch, items []item) {
+	left := s.submitOnce(b, items, false)
+	for pauses := 0; left > 0 && pauses < fullPauses; pauses++ {
+		time.Sleep(fullPause)
+		before := left
+		if left = s.submitOnce(b, items, true); left < before {
+			pauses = 0
+		}
+	}
+}
+
+// submitOnce is one try of submit: of all operations, or again of those that found a
+// queue full. It gives how many did so.
+func (s *Server) submitOnce(b *batch, items []item, again bool) (full int) {
+	wanted := func(it *item) bool {
+		return !it.why.refused() && (!again || it.op.Status == proto.StatusQueueFull)
+	}
 	if many, ok := s.config.Cache.(Batcher); ok && len(items) >= togetherFrom {
 		for i := range items {
-			if !items[i].why.refused() {
+			if wanted(&items[i]) {
 				b.ops = append(b.ops, &items[i].op)
 			}
 		}
 		b.submitAll(many)
-		return
-	}
-	b.pending.Store(1)
-	for i := range items {
-		if !items[i].why.refused() {
-			b.pending.Add(1)
-			if s.config.Cache.Submit(&items[i].op) {
-				b.pending.Add(-1)
+	} else {
+		b.pending.Store(1)
+		for i := range items {
+			if wanted(&items[i]) {
+				b.pending.Add(1)
+				if s.config.Cache.Submit(&items[i].op) {
+					b.pending.Add(-1)
+				}
 			}
 		}
+		b.await()
 	}
-	b.await()
+	for i := range items {
+		if !items[i].why.refused() && items[i].op.Status == proto.StatusQueueFull {
+			full++
+		}
+	}
+	return full
 }
 
 // submitAll gives what is in b.ops to many, and waits until all of it is complete.

@@ -103,3 +103,41 @@ func TestBatcherAnswerLimit(t *testing.T) {
 		t.Errorf("%d values, %d errors, %d bytes", whole, large, len(got.body))
 	}
 }
+
+// crowded is a Cache whose queue takes a few operations and no more, until they are
+// carried out a moment later.
+type crowded struct {
+	*fake
+	room atomic.Int64
+}
+
+func (c *crowded) Submit(op *proto.Op) bool {
+	if c.room.Add(-1) < 0 {
+		c.room.Add(1)
+		op.Status = proto.StatusQueueFull
+		return true
+	}
+	go func() {
+		c.apply(op)
+		c.room.Add(1)
+		op.Done(op)
+	}()
+	return false
+}
+
+// A batch that is larger than the queue has room for is carried out all the same;
+// where there is no room at all, its operations are refused.
+func TestBatchWaitsForRoom(t *testing.T) {
+	for room, want := range map[int64]string{7: "etag", 0: "queue_full"} {
+		c := &crowded{fake: newFake()}
+		c.room.Store(room)
+		var entries []string
+		for i := range 200 {
+			entries = append(entries, fmt.Sprintf(`{"key":%d,"data":{"n":%d}}`, i, i))
+		}
+		got := dial(t, serve(t, newServer(t, c, nil))).post("/api/mset", `{"entries":[`+strings.Join(entries, ",")+`]}`)
+		if n := strings.Count(got.body, `"`+want+`"`); n != len(entries) {
+			t.Errorf("room for %d: %d of %d say %s: %.200s", room, n, len(entries), want, got.body)
+		}
+	}
+}
