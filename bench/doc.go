@@ -8,6 +8,8 @@
 // answer, and gives a Result, which writes itself as text, JSON, CSV or a page.
 // Compare says which differences between two Results are more than noise.
 // RunEngine does the same to a Target inside the process, without a network.
+// What is spoken is the Endpoint's: HTTP, RESP (redis), memcached's text protocol, or
+// the protocol between Smache's nodes, as a client.
 //
 // What it owns: the requests and their order, which follow from the workload's
 // seed and the request's number alone, so that two runs ask for the same keys

@@ -96,6 +96,7 @@ listening() {
 # launch NAME starts a server, and sets server_pids and server_port.
 launch() {
   local log="$dir/$1.log"
+  : >"$log" # of the start before
   case $1 in
   floor) server_port=$((port + 1)); "$dir/floor" "$server_port" & ;;
   redis) server_port=$((port + 2)); redis-server --port "$server_port" --bind 127.0.0.1 --save '' --appendonly no --maxclients 20000 --tcp-backlog 1024 >"$log" & ;;
