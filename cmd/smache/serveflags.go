@@ -85,7 +85,7 @@ func (c *serveConfig) settings() []setting {
 		{name: "idle-timeout", unit: "DURATION", value: &c.idleTimeout, about: "Longest that a connection may wait for its next request"},
 		{name: "drain-delay", unit: "DURATION", value: &c.drainDelay, about: "How long the node goes on serving after SIGTERM with `/readyz` false, so that load balancers notice"},
 		{name: "stop-timeout", unit: "DURATION", value: &c.stopAfter, about: "Longest that stopping may take after SIGTERM, the drain delay and handing over to other nodes included; then the node ends at once, with exit code 3, and what is left is lost"},
-		{name: "queue", unit: "COUNT", value: &c.queue, about: "Length of each writer queue; a write that finds it full is answered 503"},
+		{name: "queue", unit: "COUNT", value: &c.queue, about: "Length of each writer queue; a write that finds it full is answered 503, one of a batch after 200 ms of trying"},
 		{name: "writers", unit: "COUNT", value: &c.writers, about: "Writer queues, a power of two; 0: derived from the number of cores"},
 		{name: "cors-origin", unit: "ORIGINS", value: &c.corsOrigins, about: "Web origins whose pages may use the API, separated by commas, or `*` for all; none: pages of other origins are refused"},
 		{name: "allowed-host", unit: "NAMES", value: &c.allowedHosts, about: "Names, separated by commas, that requests to a loopback listener may carry as Host, beside localhost and loopback addresses"},

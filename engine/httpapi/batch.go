@@ -36,6 +36,13 @@ type item struct {
 	why    refusal
 	aside  bool // mget: it was read before its turn, into a buffer of its own
 	mark   int  // where its result begins in mget's answer
+
+	overtaken bool // it found a queue full, and must not be tried again
+}
+
+// full says that an item's operation found a queue full, and is to be tried again.
+func (it *item) full() bool {
+	return !it.why.refused() && it.op.Status == proto.StatusQueueFull && !it.overtaken
 }
 
 // itemBytes is what an item of a batch takes in memory, and at most so much is
@@ -114,22 +121,36 @@ func (b *batch) setKey(it *item, raw []byte) {
 	it.op.Slot = proto.SlotOf(it.op.Key)
 }
 
-// A batch whose operations find a queue full tries those again, for a while, before it
-// reports them: a few dozen clients that send batches fill any queue for a moment.
+// A batch whose operations find a queue full tries those again, for at most fullPauses
+// pauses, before it reports them: a few dozen clients that send batches fill any queue
+// for a moment.
 const (
 	fullPause  = 2 * time.Millisecond
-	fullPauses = 100 // in a row, without an operation of the batch that got through
+	fullPauses = 100
 )
 
 // submit carries out the operations of items that have one, all at once, and
 // waits until every one is complete.
 func (s *Server) submit(b *batch, items []item) {
-	left := s.submitOnce(b, items, false)
-	for pauses := 0; left > 0 && pauses < fullPauses; pauses++ {
+	full := s.submitOnce(b, items, false)
+	for pause := 0; full > 0 && pause < fullPauses; pause++ {
+		giveUpOvertaken(items)
 		time.Sleep(fullPause)
-		before := left
-		if left = s.submitOnce(b, items, true); left < before {
-			pauses = 0
+		full = s.submitOnce(b, items, true)
+	}
+}
+
+// giveUpOvertaken marks operations that found a queue full when a later one of the same
+// batch, and slot, has been carried out: of two writes of one key the later must win.
+func giveUpOvertaken(items []item) {
+	for i := range items {
+		it := &items[i]
+		if !it.full() {
+			continue
+		}
+		for j := i + 1; j < len(items) && !it.overtaken; j++ {
+			later := &items[j]
+			it.overtaken = !later.why.refused() && later.op.Slot == it.op.Slot && later.op.Status != proto.StatusQueueFull
 		}
 	}
 }
@@ -138,7 +159,7 @@ func (s *Server) submit(b *batch, items []item) {
 // queue full. It gives how many did so.
 func (s *Server) submitOnce(b *batch, items []item, again bool) (full int) {
 	wanted := func(it *item) bool {
-		return !it.why.refused() && (!again || it.op.Status == proto.StatusQueueFull)
+		return !it.why.refused() && (!again || it.full())
 	}
 	if many, ok := s.config.Cache.(Batcher); ok && len(items) >= togetherFrom {
 		for i := range items {
@@ -160,7 +181,7 @@ func (s *Server) submitOnce(b *batch, items []item, again bool) (full int) {
 		b.await()
 	}
 	for i := range items {
-		if !items[i].why.refused() && items[i].op.Status == proto.StatusQueueFull {
+		if items[i].full() {
 			full++
 		}
 	}

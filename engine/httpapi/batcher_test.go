@@ -141,3 +141,32 @@ func TestBatchWaitsForRoom(t *testing.T) {
 		}
 	}
 }
+
+// alternating is a Cache whose queue is full for every other operation.
+type alternating struct {
+	*fake
+	n atomic.Int64
+}
+
+func (a *alternating) Submit(op *proto.Op) bool {
+	if a.n.Add(1)%2 == 1 {
+		op.Status = proto.StatusQueueFull
+		return true
+	}
+	return a.fake.Submit(op)
+}
+
+// Of two writes of one key in a batch the later wins, although the earlier one found
+// the queue full, and could be carried out by now.
+func TestBatchKeepsItsOrder(t *testing.T) {
+	a := &alternating{fake: newFake()}
+	c := dial(t, serve(t, newServer(t, a, nil)))
+	got := c.post("/api/mset", `{"entries":[{"key":1,"data":{"n":1}},{"key":1,"data":{"n":2}},{"key":2,"data":{"n":3}}]}`)
+	if strings.Count(got.body, `"queue_full"`) != 1 || strings.Count(got.body, `"etag"`) != 2 {
+		t.Errorf("one is overtaken, and two are written: %s", got.body)
+	}
+	a.n.Store(1)
+	if got := c.get("/api?key=1"); !strings.Contains(got.body, `{"n":2}`) {
+		t.Errorf("not the later write: %s", got.body)
+	}
+}

@@ -16,7 +16,7 @@
 // one key, with fasthttp's parser. Any other request, and whatever is odd about one,
 // takes its connection off the loop for as long as it lasts (transport_linux.go):
 // fasthttp's server reads it in a goroutine. So do all connections with TLS, and
-// elsewhere all. Either way Server.run (server.go) carries it out: guard.go judges
+// elsewhere all. Either way Server.perform (server.go) carries it out: guard.go judges
 // where it comes from, routes.go compares its path, and get.go, post.go (which deletes, too) or
 // batch.go with mget.go and mset.go carry it out: the key is made canonical, one
 // proto.Op is submitted and awaited, and the answer is appended straight to the
