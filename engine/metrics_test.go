@@ -151,3 +151,54 @@ func TestLabel(t *testing.T) {
 		t.Errorf("the label is %s", got)
 	}
 }
+
+// TestMetricsCount: what happens to a node shows in its metrics.
+func TestMetricsCount(t *testing.T) {
+	_, url := run(t, small("n"))
+	for _, r := range [][3]string{
+		{"POST", "/api", `{"key":"a","data":{"n":1}}`},
+		{"POST", "/api", `{"key":"a","data":{"n":1}}`}, // equal
+		{"POST", "/api", `{"key":"b","data":{"n":2}}`},
+		{"POST", "/api", `{"key":"brief","data":{},"ttl":0.01}`},
+		{"GET", "/api?key=a", ""},
+		{"GET", "/api?key=b", ""},
+		{"GET", "/api?key=none", ""},
+		{"POST", "/api/mget", `{"keys":["a","none"]}`},
+		{"POST", "/api", `{`},
+	} {
+		ask(t, r[0], url+r[1], r[2], "Content-Type", "application/json")
+	}
+	var samples map[string]float64
+	poll(t, "the brief one expires", func() bool {
+		_, text := ask(t, "GET", url+"/metrics", "")
+		samples = readMetrics(t, text)
+		return samples["smache_expirations_total"] == 1
+	})
+	for name, want := range map[string]float64{
+		`smache_http_requests_total{route="post",status="200"}`:     4,
+		`smache_http_requests_total{route="post",status="400"}`:     1,
+		`smache_http_requests_total{route="get",status="200"}`:      3,
+		`smache_http_request_seconds_count{route="get"}`:            3,
+		`smache_http_request_seconds_bucket{route="get",le="+Inf"}`: 3,
+		`smache_http_request_seconds_count{route="mget"}`:           1,
+		"smache_http_hits_total":                                    3,
+		"smache_http_misses_total":                                  2,
+		"smache_http_panics_total":                                  0,
+		"smache_entries":                                            2,
+		"smache_writes_total":                                       3,
+		"smache_equal_writes_total":                                 1,
+		"smache_evictions_total":                                    0,
+		"smache_queue_refusals_total":                               0,
+		"smache_queue_depth":                                        0,
+		"smache_queue_limit":                                        4096,
+	} {
+		if got, ok := samples[name]; !ok || got != want {
+			t.Errorf("%s is %v (%t), want %v", name, got, ok, want)
+		}
+	}
+	for _, name := range []string{"smache_arena_age_seconds", "smache_arena_live_bytes", "smache_index_bytes", `smache_http_request_seconds_sum{route="get"}`} {
+		if got := samples[name]; got <= 0 {
+			t.Errorf("%s is %v", name, got)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -89,4 +90,32 @@ func TestDevScript(t *testing.T) {
 	}
 	two.stop()
 	one.stop()
+}
+
+// TestBenchScript: the three rows of the documented benchmark, in small, with ab where
+// it is installed, and without.
+func TestBenchScript(t *testing.T) {
+	p := serve(t, nil)
+	_, port, err := net.SplitHostPort(p.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tools := t.TempDir() // all that the script needs, but ab
+	for _, name := range []string{"sh", "dirname", "go"} {
+		path, err := exec.LookPath(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(path, filepath.Join(tools, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	without := []string{"PATH=" + tools}
+	for name, env := range map[string][]string{"installed": nil, "without ab": without} {
+		env = append(env, "CLIENTS=5", "REQUESTS=50")
+		code, stdout, stderr := execute(t, repository(t), "", env, "sh", "scripts/bench.sh", port)
+		if code != 0 || strings.Count(stdout, "Complete requests:      50") != 3 {
+			t.Errorf("%s: exit %d\n%s%s", name, code, stdout, stderr)
+		}
+	}
 }
