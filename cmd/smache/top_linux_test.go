@@ -254,3 +254,26 @@ func TestTopEnds(t *testing.T) {
 	s.press("\x03")
 	s.mustEnd()
 }
+
+// TestLogOnTerminal: on a terminal a node logs text, and elsewhere JSON, as every
+// other test has it.
+func TestLogOnTerminal(t *testing.T) {
+	s := startOn(t, 200, 50, nil, "serve", "--listen", "127.0.0.1:0", "--memory", "160MiB")
+	defer func() { _ = s.cmd.Process.Kill() }()
+	poll(t, "the node serves", func() bool { return strings.Contains(s.all(), "msg=serving") })
+	if text := s.all(); strings.Contains(text, `"msg"`) {
+		t.Errorf("there is JSON in the log: %s", text)
+	}
+	s.press("\x03") // ^C
+	poll(t, "the node ends", func() bool {
+		select {
+		case <-s.ended:
+			return true
+		default:
+			return false
+		}
+	})
+	if code := s.cmd.ProcessState.ExitCode(); code != exitOK {
+		t.Errorf("exit code %d: %s", code, s.all())
+	}
+}
