@@ -21,6 +21,9 @@ type checker struct {
 	// cluster is cut in two and until it has healed.
 	strict  bool
 	lenient bool
+	// sided says that what each side of a cut knows is held against it; forgiving that
+	// what was written may be lost, but not come back as what it was before.
+	sided, forgiving bool
 	// crashes says that nodes which fail are gone for good.
 	crashes bool
 
@@ -46,9 +49,19 @@ type made struct {
 // over reports whether a value may have expired.
 func (w *made) over(now time.Duration) bool { return w != nil && w.soonest != 0 && now >= w.soonest }
 
+// known is what somebody knows of a key: the latest version, and whether that is gone.
+type known struct {
+	version Version
+	deleted bool
+}
+
+// overtakes reports whether whoever knows that may not be given v any more.
+func (o known) overtakes(v Version) bool { return v.Less(o.version) || o.deleted && v == o.version }
+
 type keyState struct {
 	floor   Version
 	deleted bool          // by the floor
+	sides   [3]known      // what each side of a cut was told
 	entry   *made         // that of the floor; nil: none
 	gone    time.Duration // when a floor before it expired
 	at      time.Duration // when the floor was answered
@@ -75,6 +88,7 @@ type asked struct {
 	entry   *made
 	since   time.Duration // when the floor was answered
 	node    string
+	side    known // what the side of node was told
 }
 
 func newChecker(s *sim) *checker {
@@ -149,7 +163,7 @@ func (c *checker) begin(n *simNode, op *clientOp) *asked {
 		k.mortal[op.value] = w
 	}
 	return &asked{key: k, at: c.s.now, floor: k.floor, deleted: k.deleted, excused: k.excused, entry: k.entry,
-		since: k.at, node: n.id.Name}
+		since: k.at, node: n.id.Name, side: c.told(n, k)}
 }
 
 func (c *checker) answered(n *simNode, op *clientOp) {
@@ -194,7 +208,7 @@ func (c *checker) read(n *simNode, op *clientOp, ask *asked, k *keyState) {
 		}
 		expired = expired || k.gone+opTime >= ask.at && k.gone > 0
 		deleting := k.deletes > 0 || k.deleteAt >= ask.at
-		if c.lenient || ask.floor == (Version{}) || ask.deleted || k.deleted || expired || deleting || k.unsure || ask.excused || k.excused || k.faultAt >= ask.at {
+		if c.lenient || c.forgiving || ask.floor == (Version{}) || ask.deleted || k.deleted || expired || deleting || k.unsure || ask.excused || k.excused || k.faultAt >= ask.at {
 			return
 		}
 		c.fail("%q through %v is a miss, and %v was answered: %s", op.key, n.id, ask.floor, c.s.describe(op.slot))
@@ -212,6 +226,10 @@ func (c *checker) read(n *simNode, op *clientOp, ask *asked, k *keyState) {
 		c.fail("%q through %v gives %q, which expired at %v", op.key, n.id, op.entry.value, w.expires)
 	}
 	if c.lenient {
+		if ask.side.overtakes(op.entry.version) {
+			c.fail("%q through %v gives %q of %v, older than %v, which this side was told of: %s",
+				op.key, n.id, op.entry.value, op.entry.version, ask.side, c.s.describe(op.slot))
+		}
 		return
 	}
 	if (ask.excused || k.excused || k.faultAt >= ask.at) && c.crashes && w.at > ask.since {
@@ -235,6 +253,9 @@ func (c *checker) written(n *simNode, op *clientOp, ask *asked, k *keyState) {
 	case v.Less(ask.floor) || v == ask.floor:
 		c.fail("a write of %q through %v got version %v, below %v, which was answered before it began: %s",
 			op.key, n.id, v, ask.floor, c.s.describe(op.slot))
+	}
+	if side := &k.sides[c.s.side[n.id.Name]]; c.s.side != nil && side.version.Less(v) {
+		*side = known{v, op.action == actDelete}
 	}
 	if k.floor.Less(v) {
 		if k.entry.over(c.s.now) {
@@ -295,11 +316,38 @@ func (c *checker) flushed(before map[*keyState]Version) {
 	}
 }
 
+// told gives what the side of a node knows of a key, while there are sides.
+func (c *checker) told(n *simNode, k *keyState) known {
+	if c.sided && c.s.side != nil {
+		return k.sides[c.s.side[n.id.Name]]
+	}
+	return known{}
+}
+
+// cut notes that the cluster is being cut in two.
+func (c *checker) cut(kind int) {
+	c.sided = !c.lenient && kind != crossed // once more, and sides are not what they were
+	c.lenient, c.forgiving = kind != crossed, kind != partition
+	for _, k := range c.keys {
+		k.sides = [3]known{}
+		for i := range k.sides {
+			k.sides[i] = known{k.floor, k.deleted}
+		}
+	}
+}
+
 // healed ends leniency: of what either side was told, the highest version is the
 // floor. What a node had to do with that crashed meanwhile may be anything.
 func (c *checker) healed() {
 	c.lenient = false
 	for name, k := range c.keys {
+		if c.sided && c.forgiving {
+			k.floor, k.deleted = k.sides[1].version, k.sides[1].deleted
+			if k.sides[2].version.Less(k.floor) {
+				k.floor, k.deleted = k.sides[2].version, k.sides[2].deleted
+			}
+			continue
+		}
 		if k.excused {
 			delete(c.keys, name)
 		}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -19,7 +20,11 @@ const (
 	freezes   = 2
 	lossy     = 3 // crashes and joins on a network that loses and doubles
 	partition = 4
-	kinds     = 5
+	kinds     = 5 // those that are tried unless KIND names one
+
+	recut   = 5 // partitions, and another cut while the sides come together
+	torn    = 6 // partitions in which nodes crash
+	crossed = 7 // partitions in which some nodes reach both sides
 )
 
 const (
@@ -68,6 +73,9 @@ func history(seed uint64, off mutant, trace func(string, ...any)) error {
 		}
 	}
 	kind := int(seed % kinds)
+	if named := fromEnv("KIND", 0); named >= kinds {
+		kind = int(named)
+	}
 	nodes := 2 + s.rng.IntN(3)
 	for i := range nodes {
 		s.start(fmt.Sprint("n", i))
@@ -76,8 +84,8 @@ func history(seed uint64, off mutant, trace func(string, ...any)) error {
 	s.run(8 * time.Second)
 	s.client(8 * time.Millisecond)
 	s.run(time.Second)
-	s.check.strict = kind != lossy
-	s.check.crashes = kind == crashes || kind == lossy
+	s.check.strict = kind != lossy && kind != crossed
+	s.check.crashes = kind == crashes || kind == lossy || kind == torn
 	if kind == lossy {
 		s.loss, s.double = 0.05, 0.05
 	}
@@ -95,8 +103,8 @@ func history(seed uint64, off mutant, trace func(string, ...any)) error {
 		s.run(time.Duration(s.rng.IntN(4000)) * time.Millisecond)
 	}
 	s.run(4 * time.Second)
-	if kind == partition {
-		s.heal()
+	if s.side != nil {
+		s.heal(kind)
 	}
 	return s.check.err
 }
@@ -123,7 +131,7 @@ func (s *sim) upset(kind int) {
 		}
 	}
 	any := up[s.rng.IntN(len(up))]
-	if kind != partition && any.m.self.State == StateServing && s.rng.IntN(8) == 0 { // of two sides that differ in flushes, one is emptied
+	if kind < partition && any.m.self.State == StateServing && s.rng.IntN(8) == 0 { // of two sides that differ in flushes, one is emptied
 		any.event(func() { s.flush(any) })
 	}
 	joins := func() { s.start(fmt.Sprint("n", len(s.nodes))) }
@@ -134,7 +142,7 @@ func (s *sim) upset(kind int) {
 		if any.hasHeir() {
 			s.leave(any)
 		}
-	case kind == crashes, kind == lossy:
+	case kind == crashes, kind == lossy, kind == torn && s.side != nil && s.backed(any) && s.rng.IntN(2) == 0:
 		s.lastFault = max(s.lastFault, s.now)
 		s.kill(any)
 		if s.rng.IntN(2) == 0 {
@@ -155,17 +163,25 @@ func (s *sim) upset(kind int) {
 		if s.rng.IntN(3) == 0 { // and again, soon after it has come back
 			s.after(d, func() { s.freezeAgain(any, s.now+time.Second) })
 		}
-	case kind == partition && s.side == nil:
-		s.check.lenient = true
-		s.side = map[string]int{}
-		for i, n := range up {
-			s.side[n.id.Name] = 1 + s.rng.IntN(2)
-			if i < 2 {
-				s.side[n.id.Name] = i + 1
-			}
-		}
-		s.trace("%v cut %v", s.now, s.side)
+	case s.side == nil:
+		s.cut(up, kind)
 	}
+}
+
+// cut keeps the nodes of two sides from each other. Of the kind crossed, some nodes are on
+// neither, and reach all.
+func (s *sim) cut(up []*simNode, kind int) {
+	s.side = map[string]int{}
+	for i, n := range up {
+		s.side[n.id.Name] = 1 + s.rng.IntN(2)
+		if i < 2 {
+			s.side[n.id.Name] = i + 1
+		} else if kind == crossed && (i == 2 || s.rng.IntN(3) == 0) {
+			s.side[n.id.Name] = 0
+		}
+	}
+	s.check.cut(kind)
+	s.trace("%v cut %v", s.now, s.side)
 }
 
 // freezeAgain freezes a node that has come back, as soon as it has asked for slots.
@@ -191,6 +207,14 @@ func (s *sim) well(up []*simNode) bool {
 	return true
 }
 
+// backed reports whether a node's side has another that is of the cluster, too.
+func (s *sim) backed(n *simNode) bool {
+	return slices.ContainsFunc(s.upNames(), func(name string) bool {
+		o := s.nodes[name]
+		return o != n && !s.apart(o, n) && o.m.self.State == StateServing
+	})
+}
+
 // hasHeir reports whether a node knows of another that will take its slots.
 func (n *simNode) hasHeir() bool {
 	for _, o := range n.m.alive {
@@ -203,7 +227,19 @@ func (n *simNode) hasHeir() bool {
 
 // heal ends the cut, and waits until the sides have agreed. Then every node must
 // give what was written under the highest version on either side.
-func (s *sim) heal() {
+func (s *sim) heal(kind int) {
+	if kind == recut {
+		s.trace("%v heal", s.now)
+		s.side = nil
+		s.run(time.Duration(s.rng.IntN(4000)) * time.Millisecond)
+		var up []*simNode
+		for _, name := range s.upNames() {
+			up = append(up, s.nodes[name])
+		}
+		s.rng.Shuffle(len(up), func(i, j int) { up[i], up[j] = up[j], up[i] })
+		s.cut(up, kind)
+		s.run(time.Duration(s.rng.IntN(8000)) * time.Millisecond)
+	}
 	s.quiet = true
 	s.run(time.Second)
 	s.trace("%v heal", s.now)
@@ -215,19 +251,27 @@ func (s *sim) heal() {
 	s.run(3 * time.Second)
 }
 
-// audit reads every key through every node.
+// audit reads every key through every node: all must give the same.
 func (s *sim) audit() {
-	for _, name := range s.names() {
-		n := s.nodes[name]
+	read := map[string][]*clientOp{}
+	for _, name := range s.upNames() {
 		for _, key := range sortedKeys(s.check.keys) {
-			if n.up && !n.leaving {
-				op := &clientOp{action: actGet, key: key, slot: slotOf(key, s.slots)}
-				op.asked = s.check.begin(n, op)
-				n.event(func() { n.do(op) })
-			}
+			n, op := s.nodes[name], &clientOp{action: actGet, key: key, slot: slotOf(key, s.slots)}
+			op.asked = s.check.begin(n, op)
+			read[key] = append(read[key], op)
+			n.event(func() { n.do(op) })
 		}
 	}
 	s.run(time.Second)
+	for _, key := range sortedKeys(read) {
+		first := read[key][0]
+		for _, op := range read[key] {
+			if op.result == resultBusy || op.entry.version != first.entry.version && op.entry.expiry == 0 && first.entry.expiry == 0 {
+				s.check.fail("%q through %s gives %+v (result %d), and through %s %+v: %s",
+					key, op.asked.node, op.entry, op.result, first.asked.node, first.entry, s.describe(op.slot))
+			}
+		}
+	}
 }
 
 // fromEnv gives a number out of the environment.
@@ -239,7 +283,8 @@ func fromEnv(name string, otherwise uint64) uint64 {
 }
 
 // TestHistories runs histories, on all cores. HISTORIES says how many, FROM the first
-// seed, KIND the only kind, FAILURES after how many faults to stop.
+// seed, KIND the only kind, FAILURES after how many faults to stop. Of the kinds recut
+// and crossed faults are known: docs/CLUSTER.md has them among what is open.
 func TestHistories(t *testing.T) {
 	n := fromEnv("HISTORIES", 1000)
 	if raceEnabled {
