@@ -66,7 +66,11 @@ func TestBenchNode(t *testing.T) {
 func TestBenchSeed(t *testing.T) {
 	small := []string{"seed", "--clients", "20", "--requests", "300"}
 	code, stdout, stderr := runBenchTest(t.Context(), small...)
-	if code != exitOK || stderr != "" || strings.Count(stdout, "\n") != 9 {
+	want := 9
+	if strings.Contains(stdout, "\nWARNING: the generator itself was the bottleneck") { // as it may be, on a busy machine
+		want++
+	}
+	if code != exitOK || stderr != "" || strings.Count(stdout, "\n") != want {
 		t.Fatalf("code %d, %s\n%s", code, stderr, stdout)
 	}
 	for i, row := range seedRows {
