@@ -143,14 +143,14 @@ func (s *Server) submit(b *batch, items []item) {
 // giveUpOvertaken marks operations that found a queue full when a later one of the same
 // batch, and slot, has been carried out: of two writes of one key the later must win.
 func giveUpOvertaken(items []item) {
-	for i := range items {
-		it := &items[i]
-		if !it.full() {
-			continue
-		}
-		for j := i + 1; j < len(items) && !it.overtaken; j++ {
-			later := &items[j]
-			it.overtaken = !later.why.refused() && later.op.Slot == it.op.Slot && later.op.Status != proto.StatusQueueFull
+	later := make(map[proto.Slot]bool) // what was carried out, from the end on
+	for i := len(items) - 1; i >= 0; i-- {
+		switch it := &items[i]; {
+		case it.why.refused():
+		case it.op.Status == proto.StatusQueueFull:
+			it.overtaken = it.overtaken || later[it.op.Slot]
+		default:
+			later[it.op.Slot] = true
 		}
 	}
 }

@@ -181,9 +181,8 @@ func TestLoopTimeouts(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "it is under way", func() bool { return s.Counts().InFlight == 1 })
-	for begin := s.registry.tick.Load(); s.registry.tick.Load() < begin+int64(time.Second); {
-		time.Sleep(time.Millisecond)
-	}
+	begin := s.registry.tick.Load()
+	eventually(t, "the time-outs would have acted", func() bool { return s.registry.tick.Load() >= begin+int64(time.Second) })
 	close(cache.hold)
 	if got := c.receive("GET"); got.status != 200 {
 		t.Error(got.body)
@@ -244,12 +243,13 @@ func TestNobodyReads(t *testing.T) {
 			_, err := io.WriteString(c, strings.Repeat(getOne, n))
 			sent <- err
 		}()
-		sc, in := only(t, s), uint64(0)
+		// Nothing tells that a server does not read; but for a while nothing has come.
+		sc, in, since := only(t, s), uint64(0), time.Now()
 		eventually(t, "it has stopped reading", func() bool {
-			time.Sleep(20 * time.Millisecond)
-			before := in
-			in = sc.in.Load()
-			return in > 1000 && in == before
+			if now := sc.in.Load(); now != in {
+				in, since = now, time.Now()
+			}
+			return in > 1000 && time.Since(since) > 50*time.Millisecond
 		})
 		if in >= n*uint64(len(getOne)) {
 			t.Fatal("it has read everything")

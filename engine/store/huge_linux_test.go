@@ -11,8 +11,9 @@ import (
 // TestHugePages: the arena's memory is marked for huge pages. In a process of its own,
 // for fastcache keeps memory that another test's arena has had.
 func TestHugePages(t *testing.T) {
-	if mode, err := os.ReadFile("/sys/kernel/mm/transparent_hugepage/enabled"); err != nil || strings.Contains(string(mode), "[never]") {
-		t.Skip("this kernel gives no huge pages")
+	// Where they are switched off, memory is marked all the same.
+	if _, err := os.Stat("/sys/kernel/mm/transparent_hugepage"); os.IsNotExist(err) {
+		t.Skip("this kernel was built without transparent huge pages, and refuses the mark")
 	}
 	const child = "SMACHE_TEST_HUGE_PAGES"
 	if os.Getenv(child) == "" {
