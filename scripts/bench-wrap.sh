@@ -44,11 +44,14 @@ done
 
 # wear ADDRESS rewrites keys for ever; each round has values of another length.
 wear() {
-  local size=200
+  local size=200 child=
+  trap 'kill -9 "$child"; exit' TERM
   while :; do
     size=$((size < 250 ? size + 1 : 200))
     "$dir/smache" bench post --addr "$1" --clients 1 --requests 30000 --keys 30000 --value-size $size \
-      --order sequential --quiet >/dev/null || return
+      --order sequential --quiet >/dev/null &
+    child=$!
+    wait "$child" || return
   done
 }
 
