@@ -116,10 +116,8 @@ func (r random) message() (m slotMessage) {
 	case SlotPing, SlotPong:
 		m.Slot, m.Term, m.Time = 0, 0, r.Uint64()
 		m.Done = flag && m.Kind == SlotPing
-	case SlotTake:
+	case SlotTake, SlotStale:
 		m.Done = flag
-	case SlotStale:
-		m.Done, m.Empty = flag, r.IntN(2) == 0
 	case SlotGrant:
 		m.Done, m.Empty, m.Elder, m.Clock = r.IntN(2) == 0, flag, r.Uint32(), r.Uint64()
 	case SlotMoved:

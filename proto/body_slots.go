@@ -85,9 +85,10 @@ const (
 	SlotTake SlotKind = 4
 	// SlotGrant hands a slot over, under Term; with Empty, no entry follows; with
 	// Done, the receiver held it before, and gets what the sender was left with. It
-	// is repeated until the first SlotPull, or SlotTaken, of that term.
+	// is repeated until the first SlotPull, or SlotTaken, of that term, and from the
+	// last batch until SlotTaken.
 	SlotGrant SlotKind = 5
-	// SlotTaken acknowledges the grant of an empty slot.
+	// SlotTaken acknowledges the grant of an empty slot, and the last batch.
 	SlotTaken SlotKind = 6
 	// SlotMoved says who holds the slot, as far as the sender knows.
 	SlotMoved SlotKind = 7
@@ -110,8 +111,7 @@ const (
 	// with Done, that it has entries left over and does not hold it.
 	SlotOffer SlotKind = 15
 	// SlotStale says that an import or a source of that term is not open; with
-	// Done, that what the receiver has offered is overtaken; with Empty, that the
-	// source was given to its end.
+	// Done, that what the receiver has offered is overtaken.
 	SlotStale SlotKind = 16
 )
 
@@ -136,7 +136,7 @@ var slotForms = [...]slotForm{
 	SlotClaim: {"claim", 8, 0}, SlotClaimOK: {"claim_ok", 22, 0}, SlotClaimNo: {"claim_no", 8, 0},
 	SlotPull: {"pull", 20, 0}, SlotBatch: {"batch", 24, slotDone},
 	SlotFetch: {"fetch", 18, 0}, SlotFetched: {"fetched", 18, slotFound},
-	SlotOffer: {"offer", 12, slotDone}, SlotStale: {"stale", 8, slotDone | slotEmpty},
+	SlotOffer: {"offer", 12, slotDone}, SlotStale: {"stale", 8, slotDone},
 }
 
 // form gives what is known of k; of an unknown kind, a form without a name.

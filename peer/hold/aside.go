@@ -5,71 +5,95 @@ import (
 	"time"
 )
 
-// This file is what a node sets aside of a slot that it holds: what it is left with from
-// before, and may not serve, since a member that is silent may have overtaken it. Were
-// it dropped, a key that was on its way from here when the network was cut would be lost
-// for good, for its receiver may not have got it (rule 4).
+// This file is what a node sets aside of a slot: what it is left with, and may not serve
+// while it holds the slot, since others may have overtaken it. Were it dropped, a key
+// whose only copy this is would be lost for good (rules 4 and 10).
 
-// maxAside bounds the bytes that a node sets aside, of all slots: enough for one batch
-// of each slot on its way where entries are small. What does not fit is dropped, and
-// counted.
+// maxAside bounds what a node sets aside, of all slots: enough for one batch of each slot
+// on its way where entries are small. What does not fit is dropped, and counted.
 const maxAside = 2 << 20
 
-// aside is what is set aside of a slot. It is not in the store, which would serve it.
+// asideCost is what an entry that is set aside takes besides its key and value.
+const asideCost = 96
+
+// aside is one part of what is set aside of a slot. It is not in the store, which would
+// serve it.
 type aside struct {
 	span
 	by    *node // who may have overtaken it; nil: nobody in particular
+	doubt bool  // see source.doubt
 	items []Entry
 	at    time.Duration // when: their time to live goes on
 	bytes int
+	next  *aside // of the same slot, right up to an earlier term
 }
 
-// setAside takes keys of an import, which came from this node itself, out of the store.
-func (m *Machine) setAside(n Slot, s *slot, im *imported) {
-	keys := sortedKeys(im.settled)
+// setAside takes keys, which are right as far as of says, out of the store. If there are
+// none, that it is so may still be what joins the parts of others.
+func (m *Machine) setAside(n Slot, s *slot, keys []string, of aside) {
 	dropped := len(keys)
-	if m.silent() && s.aside == nil && m.aside < maxAside && len(keys) > 0 {
+	if m.aside < maxAside && m.cfg.off != dropAside {
 		items, took := m.d.Items(n, keys, maxAside-m.aside)
 		dropped -= took
-		a := &aside{span: im.span, by: im.by, at: m.now}
+		a := &of
+		a.at, a.bytes = m.now, asideCost
 		for _, it := range items { // they are the store's
 			it.Key, it.Value = slices.Clone(it.Key), slices.Clone(it.Value)
 			a.items = append(a.items, it)
-			a.bytes += len(it.Key) + len(it.Value)
+			a.bytes += len(it.Key) + len(it.Value) + asideCost
 		}
+		at := &s.aside
+		for *at != nil && (*at).since >= a.since {
+			at = &(*at).next
+		}
+		a.next, *at = *at, a
 		m.aside += a.bytes
-		s.aside = a
+		m.asides++
+		m.mark(n)
 	}
 	m.stats.Dropped.Add(uint64(dropped))
 	m.d.Remove(n, keys)
 }
 
-// putBack puts what was set aside of a slot that is held no more into src, behind what
-// is there. What has become newer since stays as it is.
-func (m *Machine) putBack(n Slot, s *slot, src *source) {
-	a := s.aside
-	if a == nil || a.by != nil && m.gone(a.by) {
-		m.dropAside(s)
-		return
+// tickAside takes back what can be believed by now: a holder serves it, and who does not
+// hold the slot offers it, one part after the other. What never can be is dropped.
+func (m *Machine) tickAside(n Slot, s *slot) {
+	for at := &s.aside; *at != nil; {
+		a := *at
+		joins := s.role == roleHolding && (a.since >= m.completeFrom(n, s) || m.cfg.off == returnKeeps)
+		switch {
+		case a.by != nil && m.gone(a.by), a.doubt && m.disowned(), s.role == roleHolding && !joins && !m.patient(s):
+			m.stats.Dropped.Add(uint64(len(a.items)))
+		case joins && (!a.doubt || m.vouched()):
+			m.putBack(n, a)
+			s.elder = min(s.elder, a.elder)
+		case s.role == roleNone && s.source == nil:
+			m.putBack(n, a)
+			m.setSource(n, s, &source{term: s.term, span: a.span, by: a.by, doubt: a.doubt, handed: map[string]bool{}})
+		default:
+			at = &a.next
+			continue
+		}
+		*at = a.next
+		m.aside -= a.bytes
+		m.asides--
 	}
-	keys := make([]string, len(a.items))
+}
+
+// putBack gives what was set aside back to the store. What is newer there stays as it is.
+func (m *Machine) putBack(n Slot, a *aside) {
 	for i := range a.items {
-		keys[i] = string(a.items[i].Key)
 		age(&a.items[i], m.now-a.at)
 	}
-	keys = slices.DeleteFunc(keys, func(key string) bool { return m.d.Knows(n, key) })
 	m.d.Merge(n, a.items)
-	src.keep(keys, a.span, a.by)
-	m.aside -= a.bytes
-	s.aside = nil
 }
 
 // dropAside drops what was set aside of a slot.
 func (m *Machine) dropAside(s *slot) {
-	if s.aside != nil {
+	for ; s.aside != nil; s.aside = s.aside.next {
 		m.stats.Dropped.Add(uint64(len(s.aside.items)))
 		m.aside -= s.aside.bytes
-		s.aside = nil
+		m.asides--
 	}
 }
 

@@ -327,7 +327,7 @@ func (c *checker) told(n *simNode, k *keyState) known {
 // cut notes that the cluster is being cut in two.
 func (c *checker) cut(kind int) {
 	c.sided = !c.lenient && kind != crossed // once more, and sides are not what they were
-	c.lenient, c.forgiving = kind != crossed, kind != partition
+	c.lenient, c.forgiving = kind != crossed, kind != partition && kind != recut
 	for _, k := range c.keys {
 		k.sides = [3]known{}
 		for i := range k.sides {

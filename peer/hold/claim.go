@@ -35,9 +35,6 @@ func (m *Machine) pressClaim(n Slot, s *slot) {
 		s.term = m.newTerm()
 		s.claim = &claim{term: s.term}
 		m.promise(s, m.me, s.term)
-		if s.source != nil && s.source.doubt && !m.vouched() {
-			m.dropSource(n, s) // it would be served
-		}
 		s.claim.elder = m.elderOf(s)
 		for _, o := range m.alive {
 			s.claim.waiting = append(s.claim.waiting, o.ID)

@@ -28,7 +28,7 @@ func (m *Machine) known(n Slot, s *slot, key string) bool {
 // spoken.
 func (m *Machine) lacks(im *imported, key string) bool {
 	_, spoken := im.settled[key]
-	return !im.done && !spoken && im.from != m.me
+	return !im.done && !spoken && !m.own(im)
 }
 
 // tickFetches asks again for keys, and gives up what has waited for too long.

@@ -20,7 +20,7 @@ const (
 	freezes   = 2
 	lossy     = 3 // crashes and joins on a network that loses and doubles
 	partition = 4
-	kinds     = 5 // those that are tried unless KIND names one
+	kinds     = 5 // those that a seed says which of them it is, if KIND does not
 
 	recut   = 5 // partitions, and another cut while the sides come together
 	torn    = 6 // partitions in which nodes crash
@@ -64,17 +64,13 @@ func (s *sim) client(every time.Duration) {
 }
 
 // history runs one history and gives what it found.
-func history(seed uint64, off mutant, trace func(string, ...any)) error {
+func history(seed uint64, kind int, off mutant, trace func(string, ...any)) error {
 	s := newSim(seed, historySlots, off)
 	if trace != nil {
 		s.trace = trace
 		if v, err := strconv.Atoi(os.Getenv("SLOT")); err == nil {
 			s.watch = v
 		}
-	}
-	kind := int(seed % kinds)
-	if named := fromEnv("KIND", 0); named >= kinds {
-		kind = int(named)
 	}
 	nodes := 2 + s.rng.IntN(3)
 	for i := range nodes {
@@ -282,16 +278,24 @@ func fromEnv(name string, otherwise uint64) uint64 {
 	return otherwise
 }
 
+// kindOf gives the kind of a history: KIND, or else what its seed says.
+func kindOf(seed uint64) int { return int(fromEnv("KIND", seed%kinds)) }
+
 // TestHistories runs histories, on all cores. HISTORIES says how many, FROM the first
-// seed, KIND the only kind, FAILURES after how many faults to stop. Of the kinds recut
-// and crossed faults are known: docs/CLUSTER.md has them among what is open.
+// seed, KIND the only kind, FAILURES after how many faults to stop. Unless KIND is given,
+// there are a tenth more, of the kinds recut and torn. Of the kind crossed faults are
+// known: docs/CLUSTER.md has them among what is open.
 func TestHistories(t *testing.T) {
 	n := fromEnv("HISTORIES", 1000)
 	if raceEnabled {
 		n = fromEnv("HISTORIES", 50)
 	}
 	from, step, tolerated := fromEnv("FROM", 0), uint64(1), fromEnv("FAILURES", 1)
-	if kind := fromEnv("KIND", kinds); kind < kinds {
+	total := n
+	switch kind, err := strconv.ParseUint(os.Getenv("KIND"), 10, 64); {
+	case err != nil:
+		total += n / 10
+	case kind < kinds:
 		from, step = from/kinds*kinds+kind, kinds
 	}
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // what there is at a time is small
@@ -299,14 +303,18 @@ func TestHistories(t *testing.T) {
 	var workers sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
-			for i := next.Add(1) - 1; i < n && failed.Load() < tolerated; i = next.Add(1) - 1 {
+			for i := next.Add(1) - 1; i < total && failed.Load() < tolerated; i = next.Add(1) - 1 {
 				seed := from + i*step
-				if err := history(seed, whole, nil); err != nil {
-					t.Errorf("seed %d (kind %d): %v", seed, seed%kinds, err)
+				kind := kindOf(seed)
+				if i >= n {
+					seed, kind = from+(i-n)/2, recut+int(i%2)
+				}
+				if err := history(seed, kind, whole, nil); err != nil {
+					t.Errorf("seed %d (kind %d): %v", seed, kind, err)
 					failed.Add(1)
 				}
 				if d := done.Add(1); d%5000 == 0 {
-					t.Logf("%d of %d histories", d, n)
+					t.Logf("%d of %d histories", d, total)
 				}
 			}
 		})
@@ -320,7 +328,7 @@ func TestSeed(t *testing.T) {
 	if err != nil {
 		seed = 1
 	}
-	if err := history(seed, whole, t.Logf); err != nil {
+	if err := history(seed, kindOf(seed), whole, t.Logf); err != nil {
 		t.Fatal(err)
 	}
 }

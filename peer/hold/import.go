@@ -25,8 +25,8 @@ func (m *Machine) openImports(n Slot, s *slot, elder uint32, chain []*imported) 
 			if im.done { // there is nothing to it
 				m.complete(s, im)
 			}
-		case im.from == m.me:
-			m.setAside(n, s, im)
+		case m.own(im):
+			m.setAside(n, s, sortedKeys(im.settled), aside{span: im.span, by: im.by, doubt: im.doubt})
 		default:
 			m.send(im.from.ID, Message{Kind: MsgStale, Slot: n, Term: s.term})
 		}
@@ -45,11 +45,11 @@ func (m *Machine) tickImports(n Slot, s *slot) {
 		if im.done {
 			continue
 		}
-		if im.from != m.me && !im.from.alive && !s.lost && m.mayReturn(im.from) {
+		if !m.own(im) && !im.from.alive && !s.lost && m.mayReturn(im.from) {
 			all = false
 			break
 		}
-		if im.from != m.me && (s.lost || !im.from.alive) {
+		if !m.own(im) && (s.lost || !im.from.alive) {
 			// A source that is dead has taken what it had with it.
 			if im.from.alive {
 				m.send(im.from.ID, Message{Kind: MsgStale, Slot: n, Term: s.term})
@@ -57,7 +57,7 @@ func (m *Machine) tickImports(n Slot, s *slot) {
 			m.breakOff(n, s, i)
 			continue
 		}
-		if im.from == m.me {
+		if m.own(im) {
 			m.complete(s, im)
 			continue
 		}
@@ -73,6 +73,9 @@ func (m *Machine) tickImports(n Slot, s *slot) {
 		m.setRole(n, s, roleHolding)
 	}
 }
+
+// own reports whether an import is what this node was left with itself.
+func (m *Machine) own(im *imported) bool { return im.from.Name == m.self.Name }
 
 // mayReturn reports whether a source that has fallen silent is to be waited for. It may
 // only be cut off from here, count this node dead, and take the slot for its own: what
@@ -96,10 +99,14 @@ func (m *Machine) breakOff(n Slot, s *slot, at int) {
 	s.imports[at].done, s.lost = true, true
 	for later := range s.imports[at+1:] {
 		im := s.imports[at+1+later]
-		for _, key := range s.unsupported(at, im) {
-			m.d.Remove(n, []string{key})
+		keys := s.unsupported(at, im)
+		for _, key := range keys {
 			im.settled[key] = false
-			m.stats.Dropped.Add(1)
+		}
+		if m.own(im) {
+			m.setAside(n, s, keys, aside{span: im.span, by: im.by, doubt: im.doubt})
+		} else {
+			m.d.Remove(n, keys) // it has them still
 		}
 	}
 }
@@ -139,6 +146,7 @@ func (m *Machine) onBatch(msg *Message) {
 		im.seq++
 		if msg.Done {
 			m.complete(s, im)
+			m.send(msg.From.ID, Message{Kind: MsgTaken, Slot: msg.Slot, Term: s.term})
 		} else {
 			m.pull(msg.Slot, s, im)
 		}
@@ -183,14 +191,11 @@ func age(it *Entry, d time.Duration) {
 	}
 }
 
-// onImportStale ends an import whose source says that it is not open: it has given all
-// there was, or has lost it.
+// onImportStale ends an import whose source says that it is not open: it has lost it.
 func (m *Machine) onImportStale(msg *Message, s *slot) {
 	for i, im := range s.imports {
 		switch {
 		case im.from.ID != msg.From.ID || im.done || msg.Term != s.term:
-		case msg.Empty:
-			m.complete(s, im)
 		default:
 			m.breakOff(msg.Slot, s, i)
 		}

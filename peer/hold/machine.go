@@ -61,6 +61,7 @@ type Machine struct {
 	claiming int // slots that were claimed since
 	offered  int // slots that were offered since
 	aside    int // bytes that are set aside
+	asides   int // parts that are
 	left     int // sources without an importer, as of the last tick
 	round    time.Duration
 	from     int // the word of active at which the next tick begins
@@ -135,7 +136,11 @@ func (m *Machine) Receive(now time.Duration, msg *Message) {
 	}
 	// A frame from a run that is over, or that is counted dead, is not applied;
 	// its sender is told, so that it can come back as a new one.
-	if from := m.member(msg.From.Name); from.Incarnation != msg.From.Incarnation || !from.Alive() {
+	from := m.member(msg.From.Name)
+	if from == nil { // it has left, before it was known here
+		return
+	}
+	if from.Incarnation != msg.From.Incarnation || !from.Alive() {
 		if msg.Kind == MsgMembers {
 			m.merge(msg.Members)
 		}
@@ -239,10 +244,10 @@ func (m *Machine) Tick(now time.Duration) {
 	if m.self.State == StateJoining && m.readyToServe() {
 		m.setSelf(StateServing)
 	}
-	if m.keepsRecords() {
+	if m.keepsRecords() || m.asides > 0 {
 		m.unheard = now
 	}
-	if m.stats.Sources.Load() == 0 {
+	if m.stats.Sources.Load() == 0 && m.asides == 0 {
 		m.before = nil
 	} else if m.before != nil && now-m.back > healTime {
 		m.undoubt()
@@ -320,7 +325,7 @@ func (m *Machine) Left() bool {
 	if m.self.State != StateLeaving {
 		return false
 	}
-	if m.stats.Held.Load() > 0 || m.stats.Sources.Load() > 0 {
+	if m.stats.Held.Load() > 0 || m.stats.Sources.Load() > 0 || m.asides > 0 {
 		return !slices.ContainsFunc(m.alive, func(o Member) bool { return o.State < StateLeaving })
 	}
 	return true

@@ -180,6 +180,9 @@ func (m *Machine) comeBack(dead uint64) {
 		if m.cfg.off == returnKeeps {
 			continue
 		}
+		for a := s.aside; a != nil; a = a.next {
+			a.doubt = true
+		}
 		if s.source != nil && m.cfg.off == dropDoubt {
 			m.dropSource(Slot(i), s)
 		} else if s.source != nil {
@@ -201,6 +204,7 @@ func (m *Machine) undoubt() {
 		if s := &m.slots[i]; s.source != nil && s.source.doubt {
 			m.dropSource(Slot(i), s)
 		}
+		m.dropAside(&m.slots[i])
 	}
 	m.before = nil
 }
@@ -255,7 +259,7 @@ func (m *Machine) watchPeers() {
 	}
 	m.pinged = m.now
 	for _, o := range m.alive {
-		m.send(o.ID, Message{Kind: MsgPing, Time: m.now, Done: m.before != nil || m.left > 0})
+		m.send(o.ID, Message{Kind: MsgPing, Time: m.now, Done: m.before != nil || m.left > 0 || m.asides > 0})
 	}
 	// Whoever fell silent may be back, and a lost list must get there some time.
 	if m.now-m.spread > 5*pingEvery {

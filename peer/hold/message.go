@@ -28,9 +28,10 @@ const (
 	MsgTake Kind = 4
 	// MsgGrant hands a slot over, under Term; Empty says that no entry follows; Done,
 	// that the receiver has held the slot, and gets what the sender was left with. It
-	// is repeated until the first MsgPull, or MsgTaken, of that term.
+	// is repeated until the first MsgPull, or MsgTaken, of that term, and from the last
+	// batch until MsgTaken.
 	MsgGrant Kind = 5
-	// MsgTaken acknowledges the grant of an empty slot.
+	// MsgTaken acknowledges the grant of an empty slot, and the last batch.
 	MsgTaken Kind = 6
 	// MsgMoved says who holds the slot, as far as the sender knows: Node, Term.
 	MsgMoved Kind = 7
@@ -54,8 +55,7 @@ const (
 	// with Done, that it is left with entries of it.
 	MsgOffer Kind = 15
 	// MsgStale says that an import or a source of that term is not open; with
-	// Done, that what the receiver has offered is overtaken; with Empty, that the
-	// source was given to its end.
+	// Done, that what the receiver has offered is overtaken.
 	MsgStale Kind = 16
 )
 

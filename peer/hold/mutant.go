@@ -27,4 +27,6 @@ const (
 	forgetSoon         mutant = 19 // who is silent is soon forgotten (rule 14)
 	flushOnce          mutant = 20 // who missed a flush does not carry it out (rule 15)
 	breakSoon          mutant = 21 // a source that falls silent is not waited for (rule 3)
+	dropAside          mutant = 22 // what may not be served yet is dropped (rules 4, 10)
+	closeSoon          mutant = 23 // a source is closed when it has sent its last batch (rule 6)
 )

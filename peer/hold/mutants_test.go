@@ -32,6 +32,8 @@ var mutants = []struct {
 	{dropHanded, "dropHanded", []int{partition}, 3000},
 	{anyIncarnation, "anyIncarnation", []int{freezes, partition}, 3000},
 	{breakSoon, "breakSoon", []int{freezes}, 3000},
+	{dropAside, "dropAside", []int{recut}, 400},
+	{closeSoon, "closeSoon", []int{recut}, 3000},
 	{flushOnce, "flushOnce", []int{planned, freezes, lossy}, 1000},
 }
 
@@ -43,7 +45,11 @@ func TestMutantsAreCaught(t *testing.T) {
 			t.Parallel()
 			for n := range c.limit {
 				kind := c.kinds[n%len(c.kinds)]
-				if err := history(uint64(n/len(c.kinds)*kinds+kind), c.off, nil); err != nil {
+				seed := uint64(n / len(c.kinds))
+				if kind < kinds {
+					seed = seed*kinds + uint64(kind)
+				}
+				if err := history(seed, kind, c.off, nil); err != nil {
 					t.Logf("caught after %d histories: %.150v", n+1, err)
 					return
 				}

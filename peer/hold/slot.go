@@ -40,9 +40,8 @@ type slot struct {
 	// right up to that term may be believed; what is older may have been overtaken by
 	// something that is not here, and must not come back (rule 10).
 	elder uint32
-	// gave is the term under which the last source was given to its end; wanted is
-	// the one under which leftovers were asked for last.
-	gave, wanted uint32
+	// wanted is the term under which leftovers were asked for last.
+	wanted uint32
 
 	claim *claim
 	// imports are what is imported, and what of it was here all along, the latest
@@ -52,7 +51,7 @@ type slot struct {
 	ahead   bool
 	lost    bool
 	source  *source
-	aside   *aside // while it is held
+	aside   *aside
 	fetches map[string]*fetching
 	next    time.Duration // when to ask again
 	settled time.Duration // when the last import was complete
@@ -60,8 +59,9 @@ type slot struct {
 
 // imported is one source of an import, at the importer: see span.
 type imported struct {
-	from *node // this node itself: what it was left with, see leftovers
-	by   *node // then: see source.by
+	from  *node // this node itself: what it was left with, see leftovers
+	by    *node // then: see source.by, source.doubt
+	doubt bool
 	span
 	seq   uint32 // the batch that is asked for
 	asked time.Duration
@@ -91,6 +91,7 @@ type source struct {
 	left    bool            // the importer held the slot before it asked for this
 	offers  int             // how often it was offered since to is nil
 	listed  bool            // queue was filled
+	over    bool            // the last batch was sent: what is left is for the importer to say so
 	queue   []string        // keys that were not sent yet
 	seq     uint32          // the batch that was sent last
 	sent    []string        // the keys in it
@@ -159,7 +160,7 @@ func (m *Machine) setSource(n Slot, s *slot, src *source) {
 // remember reports whether records of a slot have to be kept (rule 5).
 func (m *Machine) remember(s *slot) bool {
 	switch {
-	case s.role == roleImporting || s.source != nil:
+	case s.role == roleImporting || s.source != nil || s.aside != nil:
 		return true
 	case s.role == roleHolding:
 		return m.recording || s.settled > 0 && m.now-s.settled < recordTime
@@ -234,12 +235,10 @@ func (m *Machine) tickSlot(n Slot, s *slot) (more, placed bool) {
 		s.remembers = false
 		m.d.Remember(n, false)
 	}
-	if s.aside != nil && s.aside.by != nil && m.gone(s.aside.by) {
-		m.dropAside(s)
-	}
 	if s.role == roleImporting {
 		m.tickImports(n, s)
 	}
+	m.tickAside(n, s)
 	owner := m.owner(n)
 	wanted := s.role == roleNone && owner == m.me
 	unwanted := s.role == roleHolding && owner != nil && owner != m.me
@@ -257,7 +256,7 @@ func (m *Machine) tickSlot(n Slot, s *slot) (more, placed bool) {
 		}
 	}
 	placed = !wanted && !unwanted && s.role != roleImporting && s.source == nil
-	return !placed || s.remembers, placed
+	return !placed || s.remembers || s.aside != nil, placed
 }
 
 // acquire is the next step of an owner towards holding its slot: take it from
@@ -325,9 +324,8 @@ func (m *Machine) onTake(msg *Message) {
 	if src := s.source; src != nil && src.to == nil && msg.Done && (!src.doubt || m.vouched()) {
 		// Leftovers go to a holder that wants them, and to no other: whoever does
 		// not hold the slot must claim it, and hear what others know of it.
-		src.left = true
 		m.rebind(msg.Slot, s, from, m.newTerm())
-		s.term = src.term
+		s.term, src.left = src.term, true
 		m.tickSource(msg.Slot, s)
 		return
 	}
@@ -354,7 +352,6 @@ func (m *Machine) onTake(msg *Message) {
 		to: from, term: term, span: span{since: term, elder: m.completeFrom(msg.Slot, s)}, handed: map[string]bool{},
 	})
 	m.stats.Granted.Add(1)
-	m.putBack(msg.Slot, s, s.source)
 	s.term, s.holder, s.holderTerm, s.seen = term, from, term, max(s.seen, term)
 	m.refuseWaiting(s)
 	m.tickSource(msg.Slot, s)
@@ -370,9 +367,10 @@ func (m *Machine) onGrant(msg *Message) {
 			// Its sender has agreed to this claim, which may still come about.
 		case s.role == roleNone || s.holderTerm != msg.Term:
 			m.send(msg.From.ID, Message{Kind: MsgStale, Slot: msg.Slot, Term: msg.Term})
-		case msg.Empty:
+		case slices.ContainsFunc(s.imports, func(im *imported) bool { return im.from == from && !im.done }):
+		case s.elder <= msg.Elder: // it has all of that
 			m.send(msg.From.ID, Message{Kind: MsgTaken, Slot: msg.Slot, Term: msg.Term})
-		case !slices.ContainsFunc(s.imports, func(im *imported) bool { return im.from == from && !im.done }):
+		default:
 			m.send(msg.From.ID, Message{Kind: MsgStale, Slot: msg.Slot, Term: msg.Term, Done: true})
 		}
 		return

@@ -24,7 +24,7 @@ func (m *Machine) tickSource(n Slot, s *slot) {
 		m.dropSource(n, s) // nobody wants it
 	case src.to == nil:
 		m.offerLeft(n, s)
-	case !src.started && src.to.alive:
+	case (!src.started || src.over) && src.to.alive:
 		m.send(src.to.ID, Message{
 			Kind: MsgGrant, Slot: n, Term: src.term, Elder: src.elder, Done: src.left,
 		})
@@ -66,12 +66,12 @@ func (m *Machine) doubt(n Slot, s *slot) {
 		term: s.term, span: span{since: s.holderTerm + 1, elder: m.completeFrom(n, s)}, doubt: true, handed: map[string]bool{},
 	}
 	for at, im := range s.imports {
-		if im.done || im.from == m.me {
+		if im.done || m.own(im) {
 			continue
 		}
 		for _, later := range s.imports[at+1:] {
 			keys := s.unsupported(at, later)
-			if later.from != m.me {
+			if !m.own(later) {
 				m.d.Remove(n, keys) // it has them still
 			} else if len(keys) > 0 {
 				src.keep(keys, later.span, nil)
@@ -80,7 +80,6 @@ func (m *Machine) doubt(n Slot, s *slot) {
 	}
 	m.setRole(n, s, roleNone)
 	m.setSource(n, s, src)
-	m.putBack(n, s, src)
 	s.imports, s.ahead, s.lost, s.holder, s.holderTerm = nil, false, false, nil, 0
 	m.refuseWaiting(s)
 }
@@ -99,7 +98,7 @@ func (m *Machine) doubtSource(src *source) {
 func (src *source) bind(to *node, term uint32) {
 	src.to, src.term, src.started, src.left = to, term, false, false
 	src.seq, src.sent, src.entries = 0, nil, 0
-	src.listed, src.queue, src.offers = false, nil, 0
+	src.listed, src.over, src.queue, src.offers = false, false, nil, 0
 }
 
 // rebind makes a source that of another importer.
@@ -123,11 +122,15 @@ func (m *Machine) unbind(n Slot, src *source) {
 	}
 	if len(src.handed) > 0 && m.cfg.off != keepHanded {
 		keys := sortedKeys(src.handed)
-		if m.gone(src.to) || m.cfg.off == dropHanded || src.kept != nil && src.kept.by != src.to {
+		of := span{since: min(src.since, src.term), elder: src.elder}
+		switch {
+		case m.gone(src.to) || m.cfg.off == dropHanded:
 			m.d.Remove(n, keys)
 			m.stats.Dropped.Add(uint64(len(keys)))
-		} else {
-			src.keep(keys, span{since: min(src.since, src.term), elder: src.elder}, src.to)
+		case src.kept != nil && src.kept.by != src.to:
+			m.setAside(n, &m.slots[n], keys, aside{span: of, by: src.to, doubt: src.doubt})
+		default:
+			src.keep(keys, of, src.to)
 		}
 		src.elder = max(src.elder, src.term+1)
 	}
@@ -167,15 +170,15 @@ func (m *Machine) leftovers(n Slot, s *slot) (own []*imported) {
 	}
 	m.unbind(n, src)
 	m.setSource(n, s, nil)
-	if src.doubt && !m.vouched() || src.by != nil && m.gone(src.by) {
+	if src.by != nil && m.gone(src.by) {
 		m.stats.Dropped.Add(uint64(m.d.Drop(n)))
 		return nil
 	}
-	first := &imported{from: m.me, by: src.by, span: src.span, settled: map[string]bool{}}
+	first := &imported{from: m.me, by: src.by, doubt: src.doubt, span: src.span, settled: map[string]bool{}}
 	own = append(own, first)
 	var last *imported
 	if src.kept != nil {
-		last = &imported{from: m.me, by: src.kept.by, span: src.kept.span, settled: map[string]bool{}}
+		last = &imported{from: m.me, by: src.kept.by, doubt: src.doubt, span: src.kept.span, settled: map[string]bool{}}
 		own = append(own, last)
 	}
 	for _, key := range m.d.Keys(n) {
@@ -184,6 +187,12 @@ func (m *Machine) leftovers(n Slot, s *slot) (own []*imported) {
 		} else {
 			first.settled[key] = true
 		}
+	}
+	if src.doubt && !m.vouched() { // it would be served
+		for _, im := range own {
+			m.setAside(n, s, sortedKeys(im.settled), aside{span: im.span, by: im.by, doubt: true})
+		}
+		return nil
 	}
 	return own
 }
@@ -196,10 +205,16 @@ func (m *Machine) dropSource(n Slot, s *slot) {
 
 func (m *Machine) onTaken(msg *Message) {
 	s := &m.slots[msg.Slot]
-	if src := s.source; src != nil && src.to == m.node(msg.From.ID) && src.term == msg.Term {
-		s.gave = src.term
-		m.setSource(msg.Slot, s, nil) // there was nothing, and nothing has come since
+	src := s.source
+	if src == nil || src.to != m.node(msg.From.ID) || src.term != msg.Term {
+		return
 	}
+	if k := src.kept; k != nil {
+		m.setSource(msg.Slot, s, &source{term: src.term, span: k.span, by: k.by, doubt: src.doubt, handed: map[string]bool{}})
+		return
+	}
+	m.setSource(msg.Slot, s, nil)
+	m.d.Drop(msg.Slot) // what has become records since
 }
 
 // open gives the source that msg, from its importer, is for.
@@ -209,14 +224,12 @@ func (m *Machine) open(msg *Message) *source {
 		src.started = true
 		return src
 	}
-	given := msg.Term == m.slots[msg.Slot].gave // what there may be now was kept aside from it
-	m.send(msg.From.ID, Message{Kind: MsgStale, Slot: msg.Slot, Term: msg.Term, Empty: given})
+	m.send(msg.From.ID, Message{Kind: MsgStale, Slot: msg.Slot, Term: msg.Term})
 	return nil
 }
 
 // onPull drops what was acknowledged, and sends the next batch (rule 6).
 func (m *Machine) onPull(msg *Message) {
-	s := &m.slots[msg.Slot]
 	src := m.open(msg)
 	if src == nil {
 		return
@@ -250,21 +263,15 @@ func (m *Machine) onPull(msg *Message) {
 	for _, key := range src.sent {
 		src.handed[key] = true
 	}
-	last := len(src.sent) == 0
+	if m.cfg.off == closeSoon && len(src.sent) == 0 {
+		defer m.setSource(msg.Slot, &m.slots[msg.Slot], nil)
+	}
+	src.over = len(src.sent) == 0
 	m.send(msg.From.ID, Message{
-		Kind: MsgBatch, Slot: msg.Slot, Term: msg.Term, Time: msg.Time, Seq: src.seq, Items: items, Done: last,
+		Kind: MsgBatch, Slot: msg.Slot, Term: msg.Term, Time: msg.Time, Seq: src.seq, Items: items, Done: src.over,
 	})
 	if m.cfg.off == dropUnacknowledged {
 		m.d.Remove(msg.Slot, src.sent)
-	}
-	if last { // if the answer is lost, the importer is told that the source is closed
-		s.gave = msg.Term
-		if k := src.kept; k != nil {
-			m.setSource(msg.Slot, s, &source{term: src.term, span: k.span, by: k.by, doubt: src.doubt, handed: map[string]bool{}})
-			return
-		}
-		m.setSource(msg.Slot, s, nil)
-		m.d.Drop(msg.Slot)
 	}
 }
 
