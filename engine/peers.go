@@ -46,7 +46,13 @@ type ClusterConfig struct {
 	// MoveRate bounds the bytes of entries that the node takes over from others in
 	// a second. Default: the cluster's, 64 MiB.
 	MoveRate int
+	// Wait is how long a request waits for another node that does not answer. Default
+	// and least: DefaultWait.
+	Wait time.Duration
 }
+
+// DefaultWait is how long a request waits for another node that does not answer.
+const DefaultWait = peer.DefaultWait
 
 // DefaultCluster is the name of a cluster that was given none, and DefaultWeight
 // the usual weight of a node.
@@ -154,6 +160,7 @@ func newMembers(cfg *Config, s *store.Store, tell told, version string) (members
 		Join:            c.Join,
 		Weight:          c.Weight,
 		MoveRate:        c.MoveRate,
+		Wait:            c.Wait,
 		Stats:           tell.stats,
 		Traced:          tell.traced,
 		Store:           s,

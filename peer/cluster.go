@@ -51,6 +51,9 @@ type ClusterConfig struct {
 	// MoveRate bounds the bytes of entries that this node takes over in a second.
 	// Default 64 MiB.
 	MoveRate int
+	// Wait is how long an operation waits for a node that does not answer. Nodes of one
+	// cluster should agree on it. Default and least: DefaultWait.
+	Wait time.Duration
 	// Stats gives the last samples of this node's figures, for others to show. It is
 	// called on an event loop and must not block. Nil: they are told to come again.
 	Stats func(last int) proto.Stats
@@ -126,6 +129,7 @@ func NewCluster(cfg ClusterConfig) (*Cluster, error) {
 	if cfg.MoveRate == 0 {
 		cfg.MoveRate = defaultMoveRate
 	}
+	cfg.Wait = max(cfg.Wait, DefaultWait)
 	var keys *secure.Keys
 	switch {
 	case len(cfg.Secrets) > 0:
@@ -143,6 +147,7 @@ func NewCluster(cfg ClusterConfig) (*Cluster, error) {
 	c.keeper = newKeeper(&cfg, incarnation)
 	c.forwarder = newForwarder(cfg.Store, c.keeper)
 	c.forwarder.traced = cfg.Traced
+	c.forwarder.waitFor(cfg.Wait)
 	c.keeper.forwarder = c.forwarder
 	var err error
 	c.links, err = NewLinks(Config{

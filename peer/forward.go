@@ -49,11 +49,16 @@ type directory interface {
 	epoch() uint64
 }
 
-// The times of forwarding. An operation is answered within answerWithin of the
-// moment at which this node's store had refused it: P5 allows 250 ms.
+// The times of forwarding.
 const (
-	answerWithin = 240 * time.Millisecond
-	// patience is how long an operation may take instead while all members are heard
+	// DefaultWait is ClusterConfig.Wait where it says nothing: P5 allows 250 ms.
+	DefaultWait = 250 * time.Millisecond
+	// waitSlack is by how much earlier an operation is answered than Wait says.
+	waitSlack = 10 * time.Millisecond
+	// answerWithin is what that leaves by default, from the moment at which this node's
+	// store has refused the operation.
+	answerWithin = DefaultWait - waitSlack
+	// patience is how long an operation may take at least while all members are heard
 	// from, and none was lost of late: then it waits for a slot that changes hands
 	// or a node that is slow, and P4 allows no refusal.
 	patience = 2 * time.Second
@@ -61,9 +66,9 @@ const (
 	patientBeat = 100 * time.Millisecond
 	// callSlack is how late a Call's deadline may act.
 	callSlack = 2 * tickEvery
-	// serveWithin is for operations that another node waits for: its deadline is
-	// answerWithin, less what the way has cost and what it still costs.
-	serveWithin = 180 * time.Millisecond
+	// wayCost is what an operation that another node waits for has less: for the way
+	// here, and back.
+	wayCost = 60 * time.Millisecond
 	// retryAfter is the pause before another try, when nobody names one; the
 	// rounding to beats adds up to one of them.
 	retryAfter = 5 * time.Millisecond
@@ -95,8 +100,7 @@ type forwarder struct {
 	// traced, if set, is told of each traced request that came by a link, once it is
 	// answered. It is called on any goroutine, and must not block.
 	traced func(*Traced)
-	// within is answerWithin, patience is patience; tests that are about something else
-	// have more time.
+	// within and patience are answerWithin and patience, or more, see waitFor.
 	within, patience time.Duration
 
 	trips, serves, groups, bundles, plans sync.Pool
@@ -133,6 +137,13 @@ func newQuietForwarder(store slotStore, dir directory, now func() int64) *forwar
 	f.bundles.New = f.makeBundle
 	f.plans.New = func() any { return &plan{} }
 	return f
+}
+
+// waitFor sets how long an operation waits for a node that does not answer. Before
+// the first operation.
+func (f *forwarder) waitFor(wait time.Duration) {
+	f.within = wait - waitSlack
+	f.patience = max(patience, f.within)
 }
 
 // close answers the operations that wait with StatusClosed, and ends the

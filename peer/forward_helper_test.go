@@ -230,7 +230,7 @@ func (d *fakeDirectory) calm() bool {
 func (d *fakeDirectory) epoch() uint64 { return 77 }
 
 func (d *fakeDirectory) importing(op *proto.Op, within time.Duration) {
-	if within <= 0 || within > max(d.n.f.within, serveWithin) {
+	if within <= 0 || within > d.n.f.within {
 		panic(fmt.Sprint("within ", within))
 	}
 	d.mu.Lock()

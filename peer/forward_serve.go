@@ -184,7 +184,7 @@ func (s *served) handOn() bool {
 		s.op.Await() // whoever completes it calls Done
 		s.f.newTrip(&s.op).refused(status)
 	} else {
-		s.f.dir.importing(&s.op, serveWithin)
+		s.f.dir.importing(&s.op, s.f.within-wayCost)
 	}
 	return true
 }

@@ -11,7 +11,7 @@ import (
 const (
 	// beatEvery is how often it is looked whether a parked operation is due.
 	beatEvery = 5 * time.Millisecond
-	// beats is the length of the wheel: more than answerWithin.
+	// beats is the length of the wheel. What is due later is tried earlier.
 	beats = 64
 )
 

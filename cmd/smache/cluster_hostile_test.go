@@ -37,7 +37,7 @@ func TestOtherCluster(t *testing.T) {
 func TestNoiseOnAllPorts(t *testing.T) {
 	t.Parallel()
 	const memory = 160 << 20 // of serveOn
-	f := newFleet(t, 2)
+	f := newFleet(t, 2, unhurried...)
 	f.begin(0, 1)
 	f.settle()
 	l := newLoad(t, "noise", &f.lb, 500, 20)

@@ -112,7 +112,7 @@ func (l *lab) launch(place int) {
 	p := launch(l.t, exec.Command("ip", "netns", "exec", l.space(place), binary, "serve",
 		"--name", l.name(place), "--listen", l.address(1, place)+":4000", "--memory", "160MiB",
 		"--peer-listen", l.address(0, place)+":14000", "--gossip-listen", l.address(0, place)+":24000",
-		"--join", strings.Join(join, ",")), "SMACHE_SECRET="+aSecret)
+		"--join", strings.Join(join, ","), "--peer-wait", "1s"), "SMACHE_SECRET="+aSecret)
 	l.nodes[place], l.up[place] = p, true
 	l.describeAtEnd()
 	address, ok := p.await("serving")["address"].(string)

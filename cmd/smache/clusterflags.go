@@ -8,6 +8,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/smache/smache/engine"
 	"github.com/smache/smache/peer/secure"
@@ -23,10 +24,11 @@ type clusterFlags struct {
 	advertise                stringValue
 	weight                   intValue
 	moveRate                 sizeValue
+	wait                     durationValue
 	insecure                 boolValue
 
 	// These were told, if only to be what they are by default.
-	nameGiven, weightGiven, moveRateGiven bool
+	nameGiven, weightGiven, moveRateGiven, waitGiven bool
 
 	// secrets are what the flag, the file or the variable says, and secretsFrom
 	// is which of them. fileOpen says that other users of the machine may read it.
@@ -36,7 +38,7 @@ type clusterFlags struct {
 }
 
 func newClusterFlags() clusterFlags {
-	return clusterFlags{name: engine.DefaultCluster, weight: engine.DefaultWeight, moveRate: 64 << 20}
+	return clusterFlags{name: engine.DefaultCluster, weight: engine.DefaultWeight, moveRate: 64 << 20, wait: durationValue(engine.DefaultWait)}
 }
 
 // settings are the rows of the cluster in the table of smache serve.
@@ -51,6 +53,7 @@ func (c *clusterFlags) settings() []setting {
 		{name: "advertise", unit: "HOST", value: &c.advertise, about: "The address or DNS name at which others reach this node. Default: the one that it listens on, or the machine's first that is not a loopback one"},
 		{name: "weight", unit: "NUMBER", value: &c.weight, given: &c.weightGiven, about: "This node's share of the keys, in comparison with the weights of the others; 0: none, it only answers for them"},
 		{name: "move-rate", unit: "SIZE", value: &c.moveRate, given: &c.moveRateGiven, about: "Most bytes of entries that the node takes over from others in a second, when it joins or they leave"},
+		{name: "peer-wait", unit: "DURATION", value: &c.wait, given: &c.waitGiven, about: "How long a request waits for another node that does not answer, before it is answered 503; 250ms to 30s, the same on all nodes. More where the machines have more to do than processors for it: a node that gets none for that long looks like one that is frozen"},
 		{name: "insecure-cluster", value: &c.insecure, about: "Allow other machines to join without a secret, in plain text: whoever reaches the ports then reads and writes everything"},
 	}
 }
@@ -78,6 +81,9 @@ func (c *clusterFlags) resolve(env environment, listen string) error {
 	if c.moveRate < 1<<20 || c.moveRate > 4<<30 {
 		return fmt.Errorf("--move-rate %s: must be 1MiB to 4GiB", c.moveRate.String())
 	}
+	if wait := time.Duration(c.wait); wait < engine.DefaultWait || wait > maxWait {
+		return fmt.Errorf("--peer-wait %s: must be 250ms to 30s", c.wait.String())
+	}
 	if host := string(c.advertise); host != "" {
 		ip := net.ParseIP(host)
 		if ip == nil && strings.ContainsAny(host, ":/[] ") || ip != nil && ip.IsUnspecified() {
@@ -85,7 +91,7 @@ func (c *clusterFlags) resolve(env environment, listen string) error {
 		}
 	}
 	if !c.wanted() {
-		for flag, given := range map[string]bool{"cluster": c.nameGiven, "weight": c.weightGiven, "move-rate": c.moveRateGiven} {
+		for flag, given := range map[string]bool{"cluster": c.nameGiven, "weight": c.weightGiven, "move-rate": c.moveRateGiven, "peer-wait": c.waitGiven} {
 			if given {
 				return fmt.Errorf("--%s has no meaning for a node that is alone: give --join, or a secret", flag)
 			}
@@ -94,6 +100,9 @@ func (c *clusterFlags) resolve(env environment, listen string) error {
 	}
 	return c.resolveAddresses(listen)
 }
+
+// maxWait is about as long as clients wait.
+const maxWait = 30 * time.Second
 
 // maxWeight is far above what is of use, and far below what overflows.
 const maxWeight = 1_000_000
@@ -185,6 +194,7 @@ func (c *clusterFlags) engineConfig(http net.Addr) *engine.ClusterConfig {
 		Join:         c.join.items,
 		Weight:       uint32(c.weight),
 		MoveRate:     int(c.moveRate),
+		Wait:         time.Duration(c.wait),
 	}
 }
 

@@ -55,7 +55,7 @@ const (
 	frozen = 500 * time.Millisecond
 	// retry is how often what was not answered is asked again.
 	retry = 100 * time.Millisecond
-	// opTime is how long an operation waits for its key, at the most.
+	// opTime is how long an operation waits for its key, unless Op.Within says.
 	opTime = 240 * time.Millisecond
 	// recordTime is how long the record of a key that went is kept at least: more
 	// than it takes to find out that a peer is cut off.

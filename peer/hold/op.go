@@ -19,7 +19,7 @@ const Forever = proto.Forever
 type Op struct {
 	Slot Slot
 	Key  string // canonical
-	// Within is how long it may wait for its key, at most and by default 240 ms.
+	// Within is how long it may wait for its key; 0: 240 ms.
 	Within time.Duration
 	// Ref is the caller's own.
 	Ref any
@@ -34,7 +34,7 @@ func (m *Machine) Do(now time.Duration, op *Op) {
 	m.now = now
 	defer m.settleUp()
 	op.deadline = now + opTime
-	if op.Within > 0 && op.Within < opTime {
+	if op.Within > 0 {
 		op.deadline = now + op.Within
 	}
 	m.serve(op)
