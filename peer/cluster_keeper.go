@@ -73,6 +73,7 @@ type keeper struct {
 	dropped atomic.Uint64 // frames that there was no room for
 	unsent  atomic.Uint64 // messages that no link took
 	bad     atomic.Uint64 // frames that could not be read
+	warned  bool          // of terms that are used up
 }
 
 // event is something for the machine: a frame, or something to do.
@@ -256,6 +257,10 @@ func (k *keeper) run() {
 func (k *keeper) tick() {
 	k.ticks = k.store.Now()
 	k.m.Tick(k.ticks)
+	if terms := k.m.Stats().Terms.Load(); terms > hold.MaxTerm/4*3 && !k.warned {
+		k.warned = true
+		k.log.Warn("cluster: three quarters of the terms are used up, see smache_slots_terms_left; stop all nodes at the same time, some time, to begin anew")
+	}
 }
 
 // handle carries the events out that wait. Time goes on meanwhile: a long line of

@@ -99,6 +99,7 @@ func (c *Cluster) AppendMetrics(dst []byte) []byte {
 		dst = append(strconv.AppendInt(dst, int64(states[state]), 10), '\n')
 	}
 	line("smache_slots_held", "gauge", "Slots that this node holds.", uint64(s.Held.Load()))
+	line("smache_slots_terms_left", "gauge", "Terms that are left: the cluster's slots share them, and a node that dies costs 4,096. At 0 slots change hands no longer, until all nodes are stopped at the same time.", uint64(hold.MaxTerm-s.Terms.Load()))
 	line("smache_slots_misplaced", "gauge", "Slots that this node has yet to take over or to give away.", uint64(s.Misplaced.Load()))
 	line("smache_slots_importing", "gauge", "Slots that this node holds and still imports.", uint64(s.Importing.Load()))
 	line("smache_slots_source", "gauge", "Slots that others still import from this node.", uint64(s.Sources.Load()))

@@ -84,3 +84,33 @@ func BenchmarkMemberChange(b *testing.B) {
 		m.Receive(m.now, &Message{Kind: MsgPing, From: Member{ID: ID{"b", incarnation}, State: StateJoining, Weight: 1}})
 	}
 }
+
+// Slots that change hands together use up one term; when there are no more, they stay
+// where they are.
+func TestTermsAreShared(t *testing.T) {
+	m := whole65536(&deaf{})
+	if m.terms > 2 {
+		t.Errorf("claiming all slots has used %d terms", m.terms)
+	}
+	now := 2 * time.Second
+	b := Member{ID: ID{"b", RunStep}, State: StateServing, Weight: 1}
+	take := func(n Slot) {
+		m.Receive(now, &Message{Kind: MsgTake, From: b, To: m.self.ID, Epoch: m.epoch, Slot: n, Terms: m.terms})
+	}
+	m.Receive(now, &Message{Kind: MsgMembers, From: b, To: m.self.ID, Members: []Member{b}})
+	before := m.terms
+	for n := range 1000 {
+		take(Slot(n)*2 + 1)
+	}
+	if held := m.Stats().Held.Load(); held != proto.Slots-1000 || m.terms > before+1 {
+		t.Errorf("it holds %d slots, and terms went from %d to %d", held, before, m.terms)
+	}
+	m.terms = MaxTerm
+	take(3001)
+	if held := m.Stats().Held.Load(); held != proto.Slots-1000 {
+		t.Errorf("it holds %d slots, with no terms left", held)
+	}
+	if s := &m.slots[3001]; s.role != roleHolding {
+		t.Error("it does not serve what it could not give away")
+	}
+}

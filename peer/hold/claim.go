@@ -32,9 +32,12 @@ const claimFactor = 8
 // pressClaim asks every live member that has not agreed yet (rule 8).
 func (m *Machine) pressClaim(n Slot, s *slot) {
 	if s.claim == nil {
-		s.term = m.newTerm()
-		s.claim = &claim{term: s.term}
-		m.promise(s, m.me, s.term)
+		term := m.newTerm(s)
+		if term == 0 {
+			return
+		}
+		s.claim = &claim{term: term}
+		m.promise(s, m.me, term)
 		s.claim.elder = m.elderOf(s)
 		for _, o := range m.alive {
 			s.claim.waiting = append(s.claim.waiting, o.ID)

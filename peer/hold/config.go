@@ -1,6 +1,7 @@
 package hold
 
 import (
+	"math"
 	"sync/atomic"
 	"time"
 )
@@ -72,6 +73,10 @@ const (
 // have grown since it was heard of last: its successors' are above them.
 const unheardTerms = 1 << 12
 
+// MaxTerm is the highest term there is. When it is used up, slots change hands no
+// longer.
+const MaxTerm = math.MaxUint32
+
 // TickEvery is how often Tick is to be called.
 const TickEvery = 50 * time.Millisecond
 
@@ -84,6 +89,8 @@ type Stats struct {
 	// Misplaced is how many slots this node has yet to take, or to give away, as of
 	// the last tick, and at least one since the member list has changed; those that it imports and that others import from it included.
 	Misplaced atomic.Int64
+	// Terms is the highest term known, of MaxTerm, as of the last tick.
+	Terms atomic.Int64
 	// Entries that were sent and acknowledged; received; and of these, taken in,
 	// refused because what is here is as new, or the memory full of younger ones,
 	// refused for another reason, expired on the way.

@@ -37,6 +37,8 @@ type Machine struct {
 	// all that were in use anywhere a moment ago, that of a holder who has just
 	// died included.
 	terms uint32
+	// made is the term that this node made last, under this member list.
+	made uint32
 	// died is terms as it was when a member was last counted dead.
 	died uint32
 	// flushes is the number of the latest flush that this node has carried out.
@@ -275,6 +277,7 @@ func (m *Machine) Tick(now time.Duration) {
 		}
 	}
 	m.left = left
+	m.stats.Terms.Store(int64(m.terms))
 	m.stats.Misplaced.Store(int64(misplaced))
 }
 
@@ -450,8 +453,18 @@ func (m *Machine) send(to ID, msg Message) {
 	m.d.Send(to, &m.out)
 }
 
-// newTerm gives a term above all that this node has heard of.
-func (m *Machine) newTerm() uint32 {
+// newTerm gives a term for a slot, above all that anybody has used for that slot: the
+// one that this node made last, if it has heard of none since and the slot has not had
+// it, or one above all that it has heard of. So slots that change hands together use up
+// one term, not one each. There is none, 0, when all are used up.
+func (m *Machine) newTerm(s *slot) uint32 {
+	if m.made == m.terms && m.made > max(s.term, s.seen, s.holderTerm) {
+		return m.made
+	}
+	if m.terms == MaxTerm {
+		return 0
+	}
 	m.terms++
-	return m.terms
+	m.made = m.terms
+	return m.made
 }

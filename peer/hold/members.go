@@ -50,7 +50,7 @@ func (m *Machine) setList(list []Member) {
 		return
 	}
 	served := m.mayServe()
-	m.list = list
+	m.list, m.made = list, 0
 	m.epoch = epochOf(list)
 	for _, o := range list {
 		if o.Name == m.self.Name {

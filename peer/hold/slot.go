@@ -324,7 +324,11 @@ func (m *Machine) onTake(msg *Message) {
 	if src := s.source; src != nil && src.to == nil && msg.Done && (!src.doubt || m.vouched()) {
 		// Leftovers go to a holder that wants them, and to no other: whoever does
 		// not hold the slot must claim it, and hear what others know of it.
-		m.rebind(msg.Slot, s, from, m.newTerm())
+		term := m.newTerm(s)
+		if term == 0 {
+			return
+		}
+		m.rebind(msg.Slot, s, from, term)
 		s.term, src.left = src.term, true
 		m.tickSource(msg.Slot, s)
 		return
@@ -343,7 +347,10 @@ func (m *Machine) onTake(msg *Message) {
 	if !m.mayServe() {
 		return
 	}
-	term := m.newTerm()
+	term := m.newTerm(s)
+	if term == 0 {
+		return
+	}
 	s.imports, s.ahead, s.lost = nil, false, false
 	if m.cfg.off != grantKeeps {
 		m.setRole(msg.Slot, s, roleNone)
