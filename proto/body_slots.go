@@ -85,8 +85,7 @@ const (
 	SlotTake SlotKind = 4
 	// SlotGrant hands a slot over, under Term; with Empty, no entry follows; with
 	// Done, the receiver held it before, and gets what the sender was left with. It
-	// is repeated until the first SlotPull, or SlotTaken, of that term, and from the
-	// last batch until SlotTaken.
+	// is repeated until the first SlotPull, or SlotTaken, of that term.
 	SlotGrant SlotKind = 5
 	// SlotTaken acknowledges the grant of an empty slot, and the last batch.
 	SlotTaken SlotKind = 6

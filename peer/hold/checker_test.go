@@ -27,12 +27,16 @@ type checker struct {
 	// crashes says that nodes which fail are gone for good.
 	crashes bool
 
+	// lost is the highest version of each key that some node had no room for.
+	lost map[string]Version
+
 	busyUntil map[Slot]time.Duration
 	busyNode  map[string]time.Duration
 	answers   int
 	busy      int
 	misses    int
 	flushes   int
+	evictions int
 	flushing  time.Duration // a flush may take effect until then
 }
 
@@ -93,7 +97,7 @@ type asked struct {
 
 func newChecker(s *sim) *checker {
 	return &checker{
-		s: s, keys: map[string]*keyState{}, made: map[string]*made{},
+		s: s, keys: map[string]*keyState{}, made: map[string]*made{}, lost: map[string]Version{},
 		busyUntil: map[Slot]time.Duration{}, busyNode: map[string]time.Duration{},
 	}
 }
@@ -208,6 +212,9 @@ func (c *checker) read(n *simNode, op *clientOp, ask *asked, k *keyState) {
 		}
 		expired = expired || k.gone+opTime >= ask.at && k.gone > 0
 		deleting := k.deletes > 0 || k.deleteAt >= ask.at
+		if evicted := c.lost[op.key]; evicted == ask.floor || ask.floor.Less(evicted) {
+			return
+		}
 		if c.lenient || c.forgiving || ask.floor == (Version{}) || ask.deleted || k.deleted || expired || deleting || k.unsure || ask.excused || k.excused || k.faultAt >= ask.at {
 			return
 		}
@@ -280,11 +287,25 @@ func (c *checker) stored(op *clientOp) {
 	}
 }
 
+// evicted notes that a node has, or had, no room for a version of a key.
+func (c *checker) evicted(key string, v Version) {
+	if c.evictions++; c.lost[key].Less(v) {
+		c.lost[key] = v
+	}
+}
+
 // moved notes that a node takes in an item of an event's message, and what it takes to
 // be left of its time. The entry may not live longer than where it comes from, and
 // shorter only by as long as it took to ask for it.
-func (c *checker) moved(e *event, it *Entry, remaining time.Duration) {
-	if it.Gone || it.Meta.Remaining == Forever {
+func (c *checker) moved(e *event, it, taken *Entry) {
+	if it.Gone {
+		return
+	}
+	if old := it.Meta.Age + c.s.now - e.sent; taken.Meta.Age < old && !taken.Gone {
+		c.fail("%q comes to %v, %v old, and is taken to be %v", it.Value, e.to.id, old, taken.Meta.Age)
+	}
+	remaining := taken.Meta.Remaining
+	if remaining == Forever {
 		return
 	}
 	w, left := c.made[string(it.Value)], it.Meta.Remaining-(c.s.now-e.sent)

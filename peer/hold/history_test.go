@@ -30,6 +30,8 @@ const (
 const (
 	historySlots = 4
 	keysOfSlot   = 6
+
+	crampedEvery = 16 // of so many histories one has nodes with too little memory
 )
 
 // client sends random operations to random nodes.
@@ -72,6 +74,7 @@ func history(seed uint64, kind int, off mutant, trace func(string, ...any)) erro
 			s.watch = v
 		}
 	}
+	s.cramped = seed%crampedEvery == crampedEvery-1
 	nodes := 2 + s.rng.IntN(3)
 	for i := range nodes {
 		s.start(fmt.Sprint("n", i))

@@ -153,6 +153,14 @@ func (m *Machine) onBatch(msg *Message) {
 		m.tickImports(msg.Slot, s)
 		return
 	}
+	open := slices.ContainsFunc(s.imports, func(im *imported) bool { return im.from.ID == msg.From.ID && !im.done })
+	switch {
+	case !msg.Done || open:
+	case s.role == roleNone || msg.Term != s.term || s.lost:
+		m.send(msg.From.ID, Message{Kind: MsgStale, Slot: msg.Slot, Term: msg.Term})
+	default: // it was not heard
+		m.send(msg.From.ID, Message{Kind: MsgTaken, Slot: msg.Slot, Term: msg.Term})
+	}
 }
 
 // take puts the items of a message in. What they have left to live counts from when
@@ -183,7 +191,10 @@ func (m *Machine) take(msg *Message) {
 
 // age lets d pass for an entry from elsewhere. If its time is up, it becomes a record.
 func age(it *Entry, d time.Duration) {
-	if it.Gone || it.Meta.Remaining == Forever {
+	if it.Gone {
+		return
+	}
+	if it.Meta.Age += d; it.Meta.Remaining == Forever {
 		return
 	}
 	if it.Meta.Remaining -= d; it.Meta.Remaining <= 0 {

@@ -28,8 +28,7 @@ const (
 	MsgTake Kind = 4
 	// MsgGrant hands a slot over, under Term; Empty says that no entry follows; Done,
 	// that the receiver has held the slot, and gets what the sender was left with. It
-	// is repeated until the first MsgPull, or MsgTaken, of that term, and from the last
-	// batch until MsgTaken.
+	// is repeated until the first MsgPull, or MsgTaken, of that term.
 	MsgGrant Kind = 5
 	// MsgTaken acknowledges the grant of an empty slot, and the last batch.
 	MsgTaken Kind = 6
@@ -45,7 +44,8 @@ const (
 	// MsgPull asks the source of an import for batch Seq, and acknowledges those
 	// before it.
 	MsgPull Kind = 11
-	// MsgBatch is that batch; Done says that it is the last.
+	// MsgBatch is that batch; Done says that it is the last, and nothing is in it. That
+	// one is repeated until MsgTaken.
 	MsgBatch Kind = 12
 	// MsgFetch asks the source of an import for one key.
 	MsgFetch Kind = 13

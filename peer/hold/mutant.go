@@ -28,5 +28,7 @@ const (
 	flushOnce          mutant = 20 // who missed a flush does not carry it out (rule 15)
 	breakSoon          mutant = 21 // a source that falls silent is not waited for (rule 3)
 	dropAside          mutant = 22 // what may not be served yet is dropped (rules 4, 10)
+	forgetEvicted      mutant = 24 // what is evicted leaves no record (rule 5)
+	takeOld            mutant = 25 // what is older than all that memory suffices for pushes out what is younger (rule 6)
 	closeSoon          mutant = 23 // a source is closed when it has sent its last batch (rule 6)
 )

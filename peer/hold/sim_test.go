@@ -25,6 +25,7 @@ type sim struct {
 	handled      time.Duration // when the message was sent that is being handled
 	loss, double float64
 	quiet        bool           // clients do nothing
+	cramped      bool           // some nodes have too little memory
 	cold         int            // a bit for each last digit of the keys that are only read
 	side         map[string]int // of a cut; names that are not in it reach everybody
 	fading       *simNode
@@ -54,6 +55,7 @@ type simNode struct {
 	frozen     time.Duration // until then; 0: not
 	held       []func()      // what arrives while it is frozen
 	arriving   *event        // the message that is being handled
+	room       int           // how many entries fit; 0: all
 }
 
 // event is something that happens at a time: do, or that msg arrives.
@@ -149,6 +151,9 @@ func (s *sim) start(name string) *simNode {
 		sim: s, id: ID{name, incarnation}, data: newShelves(s.slots), up: true, started: s.now,
 		routes: make([]ID, s.slots), routeTerms: make([]uint32, s.slots),
 		skew: time.Duration(s.rng.Int64N(int64(60*time.Second))) - 30*time.Second,
+	}
+	if s.cramped && s.rng.IntN(2) == 0 {
+		n.room = s.slots*keysOfSlot/4 + s.rng.IntN(s.slots*keysOfSlot/2)
 	}
 	cfg := Config{
 		Self: n.id, Weight: uint32(s.rng.IntN(3) + 1), Slots: s.slots, Place: place, Batch: 1 + s.rng.IntN(2), Window: 1 + s.rng.IntN(s.slots),

@@ -359,7 +359,8 @@ func (m *Machine) onTake(msg *Message) {
 		to: from, term: term, span: span{since: term, elder: m.completeFrom(msg.Slot, s)}, handed: map[string]bool{},
 	})
 	m.stats.Granted.Add(1)
-	s.term, s.holder, s.holderTerm, s.seen = term, from, term, max(s.seen, term)
+	m.promise(s, from, term) // that it has arrived, it says itself
+	s.holder, s.holderTerm = from, term
 	m.refuseWaiting(s)
 	m.tickSource(msg.Slot, s)
 }
@@ -375,10 +376,13 @@ func (m *Machine) onGrant(msg *Message) {
 		case s.role == roleNone || s.holderTerm != msg.Term:
 			m.send(msg.From.ID, Message{Kind: MsgStale, Slot: msg.Slot, Term: msg.Term})
 		case slices.ContainsFunc(s.imports, func(im *imported) bool { return im.from == from && !im.done }):
-		case s.elder <= msg.Elder: // it has all of that
+			// It is asked already.
+		case msg.Empty && !msg.Done:
 			m.send(msg.From.ID, Message{Kind: MsgTaken, Slot: msg.Slot, Term: msg.Term})
 		default:
-			m.send(msg.From.ID, Message{Kind: MsgStale, Slot: msg.Slot, Term: msg.Term, Done: true})
+			// Of two that were asked for what they are left with, both may have chosen this
+			// term, and the other was first.
+			m.send(msg.From.ID, Message{Kind: MsgStale, Slot: msg.Slot, Term: msg.Term, Done: !msg.Done})
 		}
 		return
 	}

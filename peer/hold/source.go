@@ -24,7 +24,9 @@ func (m *Machine) tickSource(n Slot, s *slot) {
 		m.dropSource(n, s) // nobody wants it
 	case src.to == nil:
 		m.offerLeft(n, s)
-	case (!src.started || src.over) && src.to.alive:
+	case src.over && src.to.alive:
+		m.send(src.to.ID, Message{Kind: MsgBatch, Slot: n, Term: src.term, Seq: src.seq, Done: true})
+	case !src.started && src.to.alive:
 		m.send(src.to.ID, Message{
 			Kind: MsgGrant, Slot: n, Term: src.term, Elder: src.elder, Done: src.left,
 		})

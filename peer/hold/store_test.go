@@ -12,6 +12,8 @@ type stored struct {
 	value   string
 	version Version
 	expiry  time.Duration // 0: never
+	written time.Duration // when it was, wherever that was
+	turn    uint64        // its place in the ring of this store
 }
 
 // shelf is a slot of a simulated store.
@@ -63,6 +65,60 @@ func (n *simNode) lookup(slot Slot, key string) (stored, bool) {
 	return e, ok
 }
 
+// makeRoom evicts the entries that were stored first, until e fits.
+func (n *simNode) makeRoom(e stored) {
+	for oldest := n.oldest(e.written); n.room > 0; {
+		count, slot, first := 0, Slot(0), ""
+		for i := range n.data {
+			for key, e := range n.data[i].entries {
+				if count++; first == "" || e.turn < n.data[slot].entries[first].turn {
+					slot, first = Slot(i), key
+				}
+			}
+		}
+		if count < n.room {
+			return
+		}
+		if oldest {
+			n.sim.check.fail("%v evicts %q for %q, which is older than all that is there", n.id, n.data[slot].entries[first].value, e.value)
+		}
+		n.evict(slot, first, n.data[slot].entries[first].version)
+		delete(n.data[slot].entries, first)
+	}
+}
+
+// evict notes that a key does not fit.
+func (n *simNode) evict(slot Slot, key string, v Version) {
+	if n.sim.off != forgetEvicted {
+		n.data[slot].bury(key, v)
+	}
+	n.sim.check.evicted(key, v)
+}
+
+// oldest reports whether all room is taken by entries that are younger than one.
+func (n *simNode) oldest(written time.Duration) bool {
+	count := 0
+	for i := range n.data {
+		for _, e := range n.data[i].entries {
+			if count++; e.written <= written {
+				return false
+			}
+		}
+	}
+	return n.room > 0 && count >= n.room
+}
+
+// put stores an entry.
+func (n *simNode) put(slot Slot, key string, e stored) {
+	s := &n.data[slot]
+	delete(s.records, key)
+	delete(s.entries, key)
+	n.makeRoom(e)
+	n.sim.serial++
+	e.turn = n.sim.serial
+	s.entries[key] = e
+}
+
 // bury records that a key is gone, if records are kept.
 func (s *shelf) bury(key string, v Version) {
 	if s.remember && s.records[key].Less(v) {
@@ -107,7 +163,8 @@ func (n *simNode) Items(slot Slot, keys []string, limit int) (items []Entry, too
 				left = e.expiry - n.sim.now
 			}
 			items = append(items, Entry{
-				Key: []byte(key), Value: []byte(e.value), Meta: Meta{Version: e.version, Remaining: left},
+				Key: []byte(key), Value: []byte(e.value),
+				Meta: Meta{Version: e.version, Remaining: left, Age: n.sim.now - e.written},
 			})
 		} else if v, ok := n.data[slot].records[key]; ok {
 			items = append(items, Entry{Key: []byte(key), Meta: Meta{Version: v}, Gone: true})
@@ -121,7 +178,7 @@ func (n *simNode) Items(slot Slot, keys []string, limit int) (items []Entry, too
 func (n *simNode) Merge(slot Slot, items []Entry) (got Merged) {
 	for i := range items {
 		if n.arriving != nil && len(n.arriving.items) == len(items) {
-			n.sim.check.moved(n.arriving, &n.arriving.items[i], items[i].Meta.Remaining)
+			n.sim.check.moved(n.arriving, &n.arriving.items[i], &items[i])
 		}
 		applied := n.merge(slot, &items[i])
 		switch {
@@ -150,12 +207,16 @@ func (n *simNode) merge(slot Slot, it *Entry) bool {
 		s.bury(key, v)
 		return true
 	}
-	e := stored{value: string(it.Value), version: v}
+	e := stored{value: string(it.Value), version: v, written: n.sim.now - it.Meta.Age}
 	if it.Meta.Remaining != Forever {
 		e.expiry = n.sim.now + it.Meta.Remaining
 	}
-	delete(s.records, key)
-	s.entries[key] = e
+	delete(s.entries, key)
+	if n.oldest(e.written) && n.sim.off != takeOld { // it would push out a younger one
+		n.evict(slot, key, v)
+		return false
+	}
+	n.put(slot, key, e)
 	return true
 }
 
@@ -231,11 +292,10 @@ func (n *simNode) carryOut(op *clientOp) {
 		return
 	case actSet:
 	}
-	op.entry = stored{value: op.value, version: n.version(op.slot)}
+	op.entry = stored{value: op.value, version: n.version(op.slot), written: n.sim.now}
 	if op.ttl != 0 {
 		op.entry.expiry = n.sim.now + op.ttl
 	}
-	delete(s.records, op.key)
-	s.entries[op.key] = op.entry
+	n.put(op.slot, op.key, op.entry)
 	n.sim.check.stored(op)
 }
