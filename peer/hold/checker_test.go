@@ -123,7 +123,7 @@ func (c *checker) fault(n *simNode) {
 	limit := 5 * time.Second
 	well := 0
 	for _, o := range c.s.nodes {
-		if o.up && c.s.now >= o.frozen && o != n {
+		if o.up && c.s.now >= o.frozen && o != n && o.m.self.State != StateJoining { // who joins may have met nobody yet
 			well++
 		}
 	}

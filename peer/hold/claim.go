@@ -87,7 +87,9 @@ func (m *Machine) onClaim(msg *Message) {
 	s.holder, s.holderTerm = from, 0 // promised, not known to hold
 	s.claim = nil
 	if src := s.source; src != nil && (!src.doubt || m.vouched()) {
-		m.rebind(msg.Slot, s, from, msg.Term)
+		if src.to != from || src.term != msg.Term { // else it was given to this claim: the claimer may be importing it
+			m.rebind(msg.Slot, s, from, msg.Term)
+		}
 		answer.Sources = []Source{{m.self.ID, src.since, src.elder}}
 	} // else it waits until somebody can vouch for it
 	m.send(msg.From.ID, answer)
