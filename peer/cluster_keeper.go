@@ -30,8 +30,7 @@ type keeper struct {
 	m        *hold.Machine // of the goroutine, as is what follows
 	book     map[string]*contact
 	mail     map[mailTo]*outbox
-	next     []event // the events that are being handled
-	ticks    time.Duration
+	next     []event        // the events that are being handled
 	adopted  uint64         // the highest clock that the store was told of
 	shown    []hold.Member  // what was published last
 	item     []byte         // of Items
@@ -236,16 +235,22 @@ func (k *keeper) wait(f func(now time.Duration)) bool {
 // run is the goroutine of the machine.
 func (k *keeper) run() {
 	defer k.done.Done()
-	ticker := time.NewTicker(hold.TickEvery)
-	defer ticker.Stop()
-	k.tick()
-	for {
+	k.m.Tick(k.store.Now())
+	timer := time.NewTimer(hold.TickEvery)
+	defer timer.Stop()
+	for due := time.Duration(0); ; {
 		k.settle()
+		if next := k.m.Next(); next != due {
+			due = next
+			timer.Reset(due - k.store.Now())
+		}
 		select {
 		case <-k.wake:
 			k.handle()
-		case <-ticker.C:
-			k.tick()
+			k.tickIfDue(k.store.Now())
+		case <-timer.C:
+			k.tickIfDue(k.store.Now())
+			due = 0
 		case <-k.stop:
 			k.handle() // farewells that were begun
 			k.settle()
@@ -254,13 +259,17 @@ func (k *keeper) run() {
 	}
 }
 
-func (k *keeper) tick() {
-	k.ticks = k.store.Now()
-	k.m.Tick(k.ticks)
+// tickIfDue lets time pass in the machine, and reports whether it had to.
+func (k *keeper) tickIfDue(now time.Duration) bool {
+	if now < k.m.Next() {
+		return false
+	}
+	k.m.Tick(now)
 	if terms := k.m.Stats().Terms.Load(); terms > hold.MaxTerm/4*3 && !k.warned {
 		k.warned = true
 		k.log.Warn("cluster: three quarters of the terms are used up, see smache_slots_terms_left; stop all nodes at the same time, some time, to begin anew")
 	}
+	return true
 }
 
 // handle carries the events out that wait. Time goes on meanwhile: a long line of
@@ -276,8 +285,7 @@ func (k *keeper) handle() {
 	for i := range k.next {
 		k.handleUrgent()
 		now := k.store.Now()
-		if now-k.ticks >= hold.TickEvery {
-			k.tick()
+		if k.tickIfDue(now) {
 			k.settle()
 		}
 		k.handleOne(now, &k.next[i])

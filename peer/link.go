@@ -21,10 +21,14 @@ type Links struct {
 	base   time.Time
 	awake  atomic.Int64 // the time that this node was awake, see look
 	looked int64        // of the goroutine that ticks
-	engine *gnet.Client
-	ctx    context.Context // of dials
-	cancel context.CancelFunc
-	stop   chan struct{} // ends the ticker
+	timer  *time.Timer  // when it looks next; pausing guards its Reset
+	// resting says that nothing is under way: who begins something calls rouse.
+	resting atomic.Bool
+	pausing sync.Mutex
+	engine  *gnet.Client
+	ctx     context.Context // of dials
+	cancel  context.CancelFunc
+	stop    chan struct{} // ends the ticker
 
 	incarnation atomic.Uint64
 
@@ -105,6 +109,7 @@ func (l *Links) Start() error {
 	l.started = true
 	l.working.Add(1)
 	go l.accept()
+	l.timer = time.NewTimer(tickEvery)
 	l.ticking.Add(1)
 	go l.tick()
 	return nil
@@ -168,6 +173,7 @@ func (l *Links) Connect(name, address string) *Link {
 		p.wanted, p.address, p.failures, p.dialAt = true, address, 0, 0
 	}
 	l.dialIfDue(p, l.now())
+	l.rouse()
 	return p
 }
 
@@ -237,6 +243,7 @@ func (l *Links) register(k *conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.conns[k] = struct{}{}
+	l.rouse()
 }
 
 // retire is the last that is done about a connection.
@@ -289,7 +296,8 @@ func (l *Links) unregister(k *conn) (notify func()) {
 	if p.failures++; now-p.upAt > int64(time.Second) {
 		p.failures = 0
 	}
-	p.dialAt = now + l.pause(p.failures, k.why)
+	p.dialAt = now + l.backoff(p.failures, k.why)
+	l.rouse()
 	name, by := reasonOf(k.why)
 	l.cfg.Logger.Info("peer: link down", "peer", p.name, "reason", name, "by", by)
 	l.dropIfIdle(p)
@@ -313,9 +321,9 @@ func (l *Links) event(kind EventKind, p *Link, err error) (notify func()) {
 	}
 }
 
-// pause gives the time until the next dial: doubled with each failure, half of it
+// backoff gives the time until the next dial: doubled with each failure, half of it
 // random, so that nodes that failed together do not come back together.
-func (l *Links) pause(failures int, why error) int64 {
+func (l *Links) backoff(failures int, why error) int64 {
 	d := l.cfg.MaxBackoff
 	if failures < 20 && !lasting(why) {
 		d = min(d, l.cfg.MinBackoff<<max(failures-1, 0))

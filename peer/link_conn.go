@@ -267,6 +267,9 @@ func (k *conn) answered(h *proto.Header, body []byte, now int64) error {
 	last := h.Flags&proto.FlagMore == 0
 	k.mu.Lock()
 	call, ok := k.flight.find(h.ID, last)
+	if k.flight.used == 0 {
+		k.sweepAt.Store(never)
+	}
 	k.mu.Unlock()
 	switch {
 	case !ok:

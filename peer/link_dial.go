@@ -74,7 +74,8 @@ func (l *Links) dialOver(p *Link, why error) (notify func()) {
 	p.dialling = nil
 	p.count(why)
 	p.failures++
-	p.dialAt = l.now() + l.pause(p.failures, why)
+	p.dialAt = l.now() + l.backoff(p.failures, why)
+	l.rouse()
 	if l.closing || errors.Is(why, ErrForgotten) {
 		l.dropIfIdle(p)
 		return func() {}

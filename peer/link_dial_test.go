@@ -176,7 +176,7 @@ func TestPause(t *testing.T) {
 	for failures, want := range map[int]time.Duration{0: 10, 1: 10, 2: 20, 3: 40, 7: 640, 8: 1000, 50: 1000, 1 << 30: 1000} {
 		seen := map[int64]bool{}
 		for range 50 {
-			d := l.pause(failures, ErrUnreachable)
+			d := l.backoff(failures, ErrUnreachable)
 			if d < int64(want*time.Millisecond/2) || d > int64(want*time.Millisecond) {
 				t.Errorf("%d failures: %v", failures, time.Duration(d))
 			}
@@ -186,7 +186,7 @@ func TestPause(t *testing.T) {
 			t.Errorf("%d failures: %d different pauses", failures, len(seen))
 		}
 	}
-	if d := l.pause(1, secure.ErrSecret); d < int64(time.Second/2) {
+	if d := l.backoff(1, secure.ErrSecret); d < int64(time.Second/2) {
 		t.Errorf("after a wrong secret: %v", time.Duration(d))
 	}
 }

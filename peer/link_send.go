@@ -89,6 +89,9 @@ func (k *conn) request(call *Call, body [][]byte) error {
 	}
 	k.append(&call.Header, body)
 	k.mu.Unlock()
+	if int64(call.Timeout) < shortly {
+		k.links.rouse()
+	}
 	k.wake()
 	return nil
 }

@@ -206,7 +206,11 @@ func (k *conn) write(b []byte, rest int) bool {
 	}
 	s.bytesOut.Add(uint64(len(b)))
 	k.written += uint64(len(b))
-	k.unsent.Store(int64(k.gnet.OutboundBuffered() + rest))
+	left := k.gnet.OutboundBuffered() + rest
+	k.unsent.Store(int64(left))
+	if left > 0 {
+		k.links.rouse()
+	}
 	return true
 }
 
@@ -322,6 +326,7 @@ func (k *conn) leave(why error) gnet.Action {
 	if linger {
 		k.leaving.Store(k.links.now() + int64(lingerFor))
 		k.phase = phaseLeaving
+		k.links.rouse()
 	}
 	k.finish()
 	if linger {

@@ -11,7 +11,11 @@ import (
 // the counts go only when the sweeper, a write or the ring comes by. On its way
 // it learns the age of the oldest entry.
 const (
+	// A step of it is due every sweepTick, or less often, up to sweepRest, while it would
+	// be fewer entries than sweepStep: each step wakes an idle process.
 	sweepTick = 100 * time.Millisecond
+	sweepRest = time.Second
+	sweepStep = 4096
 	// sweepRound is how long one walk through all entries should take.
 	sweepRound = 60 * time.Second
 	// sweepMost bounds the entries looked at in one tick, and so the share of a
@@ -21,9 +25,9 @@ const (
 	// that writes wait for the sweeper.
 	sweepBatch = 256
 	// When live bytes are near the limit and some of them may have expired, each
-	// write looks at sweepPace entries, and at up to sweepBurst as long as that
+	// write looks at sweepLooks entries, and at up to sweepBurst as long as that
 	// pays: one in sweepYield found expired earns the next look.
-	sweepPace  = 2
+	sweepLooks = 2
 	sweepBurst = 16
 	sweepYield = 8
 )
@@ -37,14 +41,20 @@ type sweeper struct {
 	credit       int    // looks that the expired entries found lately have earned
 }
 
-// sweepShare gives the number of entries to look at in one tick.
-func (w *writer) sweepShare() int {
-	return min(w.entries/int(sweepRound/sweepTick)+64, sweepMost)
+// sweepPace gives the time between two steps while there are so many entries, and how
+// many of them to look at in each.
+func sweepPace(entries int) (pause time.Duration, share int) {
+	pause = sweepRest
+	if entries > 0 {
+		pause = min(max(sweepRound*sweepStep/time.Duration(entries), sweepTick), sweepRest)
+	}
+	ticks := int(pause / sweepTick)
+	return pause, min(entries/int(sweepRound/sweepTick)+sweepBatch, sweepMost) * ticks
 }
 
 // sweepUnderPressure is the share of sweeping that falls to one write.
 func (w *writer) sweepUnderPressure() {
-	looks := min(max(w.sweep.credit, sweepPace), sweepBurst)
+	looks := min(max(w.sweep.credit, sweepLooks), sweepBurst)
 	before := w.counters.expired.Load()
 	w.sweepSome(looks)
 	earned := int(w.counters.expired.Load()-before) * sweepYield

@@ -180,29 +180,30 @@ func (w *writer) wake() bool {
 // has done its share.
 func (w *writer) run() {
 	defer close(w.stopped)
-	tick := time.NewTicker(sweepTick)
-	defer tick.Stop()
+	step := time.NewTimer(sweepTick)
+	defer step.Stop()
 	for {
 		select {
 		case <-w.kick:
 			w.combine()
-		case <-tick.C:
-			w.tick()
+		case <-step.C:
+			step.Reset(w.sweepOn())
 		case <-w.stop:
 			return
 		}
 	}
 }
 
-// tick does what is due every sweepTick, in turns so short that no write waits
-// long for them.
-func (w *writer) tick() {
+// sweepOn takes a step of the sweeper's walk, in turns so short that no write waits
+// long for them, and gives the time until the next. Clocks are compared on the way.
+func (w *writer) sweepOn() (pause time.Duration) {
 	left := 0
 	w.exclusive(func() {
 		w.hlc.sync(w.clock)
-		left = w.sweepShare()
+		pause, left = sweepPace(w.entries)
 	})
 	for ; left > 0; left -= sweepBatch {
 		w.exclusive(func() { w.sweepSome(min(left, sweepBatch)) })
 	}
+	return pause
 }

@@ -220,6 +220,8 @@ func (g *Gossip) library(local bool) (*memberlist.Config, error) {
 	c.Keyring = ring
 	c.GossipVerifyIncoming, c.GossipVerifyOutgoing = true, true
 	c.EnableCompression = false // there is little to gain, and a bomb to lose
+	// Who is alive is the links' business. What gossip finds out of it may take longer.
+	c.ProbeInterval = 2 * time.Second
 	// News are sent to few nodes at random, and in a small cluster a node is easily
 	// missed. It would find out by the next exchange of states. Both cost little.
 	c.RetransmitMult, c.PushPullInterval = 8, 10*time.Second

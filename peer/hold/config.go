@@ -39,8 +39,9 @@ const (
 	// silence is how long a peer may leave pings unanswered before it is counted
 	// dead. Only time that this node was awake for counts, see blame.
 	silence = 2500 * time.Millisecond
-	// blame is the most that the time between two ticks counts as a peer's silence:
-	// where this node gets little of its processor, so may its peers.
+	// blame is the most that the time between two ticks counts as a peer's silence
+	// where Next asked for TickEvery: where this node gets little of its processor, so
+	// may its peers.
 	blame = 2 * TickEvery
 	// lease is how long after a ping was sent its answer lets a node serve.
 	lease = 2 * time.Second
@@ -51,7 +52,7 @@ const (
 	// breakAfter is how long a silent source of an import is waited for: the fence, and
 	// the time in which both ends find out that they do not hear each other.
 	breakAfter = fence + 300*time.Millisecond
-	// frozen is a gap between two ticks after which this node, not its peers,
+	// frozen is a gap between two such ticks after which this node, not its peers,
 	// must have been the silent one.
 	frozen = 500 * time.Millisecond
 	// retry is how often what was not answered is asked again.
@@ -77,7 +78,7 @@ const unheardTerms = 1 << 12
 // longer.
 const MaxTerm = math.MaxUint32
 
-// TickEvery is how often Tick is to be called.
+// TickEvery is how often Tick is to be called while there is something to do.
 const TickEvery = 50 * time.Millisecond
 
 // Stats are counts of a machine. Any goroutine may read them.

@@ -57,7 +57,10 @@ type Machine struct {
 	unheard   time.Duration
 	recording bool
 	pinged    time.Duration
+	asked     int  // peers that have not answered the pings of pinged
+	early     bool // it is time to ping, for somebody else did
 	spread    time.Duration
+	busy      bool // slots are active, or may be: see Next
 
 	taking   int // slots that were asked for since round began
 	claiming int // slots that were claimed since
@@ -91,7 +94,7 @@ type peer struct {
 // New makes a machine. It does nothing before the first Tick.
 func New(cfg Config, d Driver, now time.Duration) *Machine {
 	m := &Machine{
-		cfg: cfg, d: d, now: now, start: now, last: now, round: now,
+		cfg: cfg, d: d, now: now, start: now, last: now - TickEvery, round: now,
 		nodes: map[ID]*node{}, peers: map[string]*peer{},
 		slots: make([]slot, cfg.Slots), active: make([]uint64, (cfg.Slots+63)/64),
 		self: Member{ID: cfg.Self, State: StateJoining, Weight: cfg.Weight},
@@ -164,12 +167,18 @@ func (m *Machine) receive(msg *Message) {
 			m.unheard = m.now
 		}
 		m.send(msg.From.ID, Message{Kind: MsgPong, Time: msg.Time})
+		if m.now-m.pinged >= pingEvery/2 {
+			m.early = true // nodes come to ping together, and wake each other less often
+		}
 	case MsgPong:
 		p := m.peers[msg.From.Name]
 		if msg.Time > m.now || msg.To != m.self.ID {
 			return // not what this node has sent, as what it is now
 		}
 		p.quiet = min(p.quiet, m.now-msg.Time)
+		if msg.Time == m.pinged && m.asked > 0 {
+			m.asked--
+		}
 		m.lease = max(m.lease, msg.Time+lease)
 	case MsgMembers:
 		m.merge(msg.Members)
@@ -219,11 +228,25 @@ func (m *Machine) receiveSlot(msg *Message) {
 	}
 }
 
-// Tick lets time pass; it is to be called every TickEvery.
+// Next is when Tick is to be called again, as of the last event: every TickEvery, but
+// while there is nothing to do only as often as peers are pinged.
+func (m *Machine) Next() time.Duration {
+	switch {
+	case m.busy || m.early || m.recording || m.asked > 0 || m.before != nil || m.self.State != StateServing:
+		return m.last + TickEvery
+	case len(m.list) == 1:
+		return m.last + 5*pingEvery
+	default:
+		return max(m.pinged+pingEvery, m.last+TickEvery)
+	}
+}
+
+// Tick lets time pass; Next says when it is to be called.
 func (m *Machine) Tick(now time.Duration) {
 	m.now = now
 	defer m.settleUp()
-	if now-m.last > frozen {
+	planned := m.Next() - m.last
+	if now-m.last > planned-TickEvery+frozen {
 		// It was this node that stood still. Nobody is to be blamed for that.
 		for _, p := range m.peers {
 			p.quiet = 0
@@ -234,7 +257,7 @@ func (m *Machine) Tick(now time.Duration) {
 		}
 	}
 	for _, p := range m.peers {
-		p.quiet += min(now-m.last, blame)
+		p.quiet += min(now-m.last, planned-TickEvery+blame)
 	}
 	m.budget = min(m.budget+int(float64(m.cfg.Rate)*(now-m.last).Seconds()), m.cfg.Rate/8)
 	m.last = now
@@ -259,7 +282,7 @@ func (m *Machine) Tick(now time.Duration) {
 		m.markAll()
 	}
 	misplaced, left, from := 0, 0, m.from
-	m.postponed = false
+	m.postponed, m.busy = false, false
 	for i := range m.active {
 		i = (i + from) % len(m.active)
 		for word := m.active[i]; word != 0; word &= word - 1 {
@@ -275,6 +298,7 @@ func (m *Machine) Tick(now time.Duration) {
 				left++
 			}
 		}
+		m.busy = m.busy || m.active[i] != 0
 	}
 	m.left = left
 	m.stats.Terms.Store(int64(m.terms))
@@ -403,6 +427,7 @@ func (m *Machine) settleUp() {
 // mark notes that a slot may have changed, for the driver and for the next tick.
 func (m *Machine) mark(n Slot) {
 	m.active[n/64] |= 1 << (n % 64)
+	m.busy = true
 	if s := &m.slots[n]; !s.dirty {
 		s.dirty = true
 		m.dirty = append(m.dirty, n)

@@ -254,10 +254,10 @@ func (m *Machine) watchPeers() {
 			m.merge([]Member{o})
 		}
 	}
-	if m.now-m.pinged < pingEvery {
+	if m.now-m.pinged < pingEvery && !m.early {
 		return
 	}
-	m.pinged = m.now
+	m.pinged, m.asked, m.early = m.now, len(m.alive), false
 	for _, o := range m.alive {
 		m.send(o.ID, Message{Kind: MsgPing, Time: m.now, Done: m.before != nil || m.left > 0 || m.asides > 0})
 	}

@@ -212,7 +212,9 @@ func (s *sim) tick(n *simNode) {
 		return
 	}
 	n.event(func() {
-		n.m.Tick(s.now)
+		if s.now >= n.m.Next() {
+			n.m.Tick(s.now)
+		}
 		if n.leaving && n.m.Left() {
 			if n.emptied == 0 {
 				n.emptied = s.now
