@@ -41,7 +41,7 @@ type MemoryPlan struct {
 // The costs that the plan counts on; docs/BENCHMARKS.md says how they were
 // measured.
 const (
-	entryIndexBytes = 58       // fastcache's map, just grown: 39, and the slot's set
+	entryIndexBytes = 55       // fastcache's map, just grown: 39, and the slot's set
 	indexFixedBytes = 4 << 20  // the table of the slots and of the buckets
 	connectionBytes = 43 << 10 // buffers, context and a goroutine, at most; none of it while it waits on its loop
 	tlsBytes        = 40 << 10 // buffers and keys of TLS, at most, on top; 12 KiB idle
@@ -57,14 +57,14 @@ const (
 var ErrMemory = errors.New("engine: not enough memory")
 
 // logBytes is the most that the buckets' logs can take, for an arena of this
-// size: twelve KiB for each chunk of 64 KiB that is full of the shortest pairs, and
+// size: 16 KiB for each chunk of 64 KiB that is full of the shortest pairs, and
 // a chunk's more for each bucket of each writer. Garbage counts, so the number of
 // entries says nothing.
 func logBytes(arena int64, writers int) int64 {
 	if writers == 0 {
 		writers = store.DefaultWriters(arena)
 	}
-	return (arena + min(int64(writers)*store.ArenaUnit, arena)) * 3 / 16
+	return (arena + min(int64(writers)*store.ArenaUnit, arena)) / 4
 }
 
 // PlanMemory divides total. cluster says that the node is one of several, writers how
@@ -95,9 +95,9 @@ func planMemory(total int64, cluster bool, writers int, perConnection int64, max
 	}
 	p.Connections = int64(p.MaxConnections) * perConnection
 	rest := total - programBytes - p.Cluster - p.Connections - p.Large - indexFixedBytes
-	// About 60 parts in a hundred for the arena and the rest for the index balances
+	// 58 parts in a hundred for the arena and the rest for the index balances
 	// the two for entries of 100 to 200 bytes of key and value.
-	p.Arena = max((rest*60/100+store.ArenaUnit/2)/store.ArenaUnit*store.ArenaUnit, store.ArenaUnit)
+	p.Arena = max((rest*58/100+store.ArenaUnit/2)/store.ArenaUnit*store.ArenaUnit, store.ArenaUnit)
 	// A fifth of what is left is the garbage collector's, so that it does not
 	// run all the time when everything is full.
 	entries := (rest - p.Arena - logBytes(p.Arena, writers)) * 8 / 10 / entryIndexBytes

@@ -11,7 +11,7 @@ const mib = 1 << 20
 // manualMemory is the sizing rule of docs/OPERATIONS.md: what --memory of each node has
 // to be, in MiB, for so many entries with so many bytes of key and value.
 func manualMemory(entries, bytes float64, cluster bool) float64 {
-	rest := entries*max(253, 2.4*(bytes+32))/mib + 48
+	rest := entries*max(251, 2.48*(bytes+25))/mib + 48
 	small, large := (rest+28)/0.708, rest+512
 	if cluster {
 		small, large = (rest+52)/0.70, (rest+536)/0.99
@@ -27,7 +27,7 @@ func manualMemory(entries, bytes float64, cluster bool) float64 {
 func TestSizing(t *testing.T) {
 	fits := func(memory, entries, bytes float64, cluster bool) bool {
 		plan, err := engine.PlanMemory(int64(memory*mib), cluster, 0, 0, 0, 0)
-		return err == nil && float64(plan.MaxEntries) >= entries && 0.7*float64(plan.Arena) >= entries*(bytes+32)
+		return err == nil && float64(plan.MaxEntries) >= entries && 0.7*float64(plan.Arena) >= entries*(bytes+25)
 	}
 	for _, entries := range []float64{500_000, 1e6, 3e6, 1e7, 1e8} {
 		for _, bytes := range []float64{40, 80, 120, 300, 1000, 4000} {
@@ -47,7 +47,7 @@ func TestSizing(t *testing.T) {
 		entries, bytes float64
 		cluster        bool
 		want           float64
-	}{{1e6, 120, false, 599}, {4e6, 220, true, 2920}, {10e6 / 3, 1020, true, 8697}} {
+	}{{1e6, 120, false, 592}, {4e6, 220, true, 2931}, {10e6 / 3, 1020, true, 8912}} {
 		if got := manualMemory(c.entries, c.bytes, c.cluster); got < c.want-1 || got > c.want+1 {
 			t.Errorf("the example of %.0f entries of %.0f bytes: %.0f MiB, and the manual says %.0f", c.entries, c.bytes, got, c.want)
 		}

@@ -61,7 +61,7 @@ func (w *writer) lookup(slot uint16, key []byte, h *hash) *head {
 	body, ok := w.cache.HasGet(w.read[:0], h[:])
 	w.read = body
 	old := &w.old
-	if !ok || !parseHead(body, old) || !bytes.Equal(old.key, key) {
+	if !ok || !parseHead(body, w.store.epoch, old) || !bytes.Equal(old.key, key) {
 		w.lose(slot, h)
 		return nil
 	}
@@ -209,7 +209,7 @@ func (w *writer) young(h *hash, slot uint16, old *head) bool {
 	}
 	b := &w.buckets[bucketOf(h[:])]
 	r := w.slots[slot].find(h)
-	return uint64(uint32(b.head)-r.position()) < b.capacity()/2
+	return uint64(granuleOf(b.head)-r.position())%(1<<granuleBits)*granuleSize < b.capacity()/2
 }
 
 func (w *writer) touch(op *proto.Op, h *hash, old *head, term uint32) {

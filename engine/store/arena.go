@@ -29,7 +29,7 @@ func pieceKey(h *hash, id uint64, index int, salt byte) (k [pieceKeyLen]byte) {
 // Making room can evict the old entry. With keepPieces nothing is left to point
 // at then: putHead writes nothing and returns false.
 func (w *writer) putHead(slot uint16, h *hash, next, old *head, keepPieces bool) bool {
-	w.encode = appendHead(w.encode[:0], next)
+	w.encode = appendHead(w.encode[:0], w.store.epoch, next)
 	next.size = len(w.encode)
 	b := &w.buckets[bucketOf(h[:])]
 	size := kvOverhead + hashLen + len(w.encode)
@@ -48,12 +48,12 @@ func (w *writer) putHead(slot uint16, h *hash, next, old *head, keepPieces bool)
 		w.mortal++
 	}
 	if r == nil {
-		w.indexed += int64(set.insert(h, uint32(pos), metaOf(next))) * recordSize
+		w.indexed += int64(set.insert(h, granuleOf(pos), metaOf(next))) * recordSize
 		w.entries++
 		w.forget(slot, next.key)
 		return true
 	}
-	r.move(uint32(pos))
+	r.move(granuleOf(pos))
 	r.describe(metaOf(next))
 	w.forgetHead(b, old.size, old.expiry != 0)
 	if old.pieces && !keepPieces {
@@ -160,7 +160,7 @@ func (w *writer) dropRecord(slot uint16, h *hash) {
 func (w *writer) readHead(slot uint16, h *hash, buf *[]byte, e *head) bool {
 	body, ok := w.cache.HasGet((*buf)[:0], h[:])
 	*buf = body
-	return ok && parseHead(body, e) && uint16(proto.SlotOf(e.key)) == slot
+	return ok && parseHead(body, w.store.epoch, e) && uint16(proto.SlotOf(e.key)) == slot
 }
 
 // makeRoom sees to it that a pair of size bytes can be written in b without
@@ -233,7 +233,7 @@ func (w *writer) retire(b *bucket, r *logRecord, keep bool) (moved int) {
 	set := &w.slots[r.slot]
 	var rec *record
 	set.each(r.home, func(c *record) bool {
-		if c.position() == uint32(r.pos) {
+		if c.position() == granuleOf(r.pos) {
 			rec = c
 		}
 		return rec != nil
@@ -257,7 +257,7 @@ func (w *writer) retire(b *bucket, r *logRecord, keep bool) (moved int) {
 		w.evict(r.slot, &h, &old)
 		return 0
 	}
-	rec.move(uint32(pos))
+	rec.move(granuleOf(pos))
 	w.cache.Set(h[:], w.move)
 	w.indexed += int64(b.pushHead(h.home(), r.slot, pos, size))
 	b.live -= int64(size) // it was counted already

@@ -19,6 +19,8 @@ const (
 
 	// ArenaUnit is the granularity of an arena: one chunk in each bucket.
 	ArenaUnit = fcBuckets * fcChunk
+	// maxWriterArena is the most that one writer can have: 128 GiB.
+	maxWriterArena = fcBuckets * granuleSize << granuleBits
 )
 
 func bucketOf(key []byte) int { return int(xxhash.Sum64(key) % fcBuckets) }

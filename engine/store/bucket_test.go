@@ -111,9 +111,12 @@ func TestHeadRoundTrip(t *testing.T) {
 		}
 		in.version.Term, in.version.Clock = rng.Uint32()>>rng.IntN(32), rng.Uint64()
 		in.etag = 5
-		if rng.IntN(2) == 0 {
-			in.etag = 0
-			in.version.Clock = 0
+		switch rng.IntN(3) {
+		case 0:
+			in.etag, in.version.Clock = 0, 0
+		case 1: // as this process writes them
+			in.version.Clock = uint64(in.written*1000+testEpoch+rng.Int64N(1000)) << hlcCounterBits
+			in.etag = proto.ETag(in.version.Clock)
 		}
 		if rng.IntN(2) == 0 {
 			in.expiry = 1 + rng.Int64()>>1
@@ -123,12 +126,12 @@ func TestHeadRoundTrip(t *testing.T) {
 		} else {
 			in.value = make([]byte, in.length)
 		}
-		b := appendHead(nil, &in)
+		b := appendHead(nil, testEpoch, &in)
 		var out head
-		if !parseHead(b, &out) {
+		if !parseHead(b, testEpoch, &out) {
 			t.Fatal("does not parse")
 		}
-		if again := appendHead(nil, &out); string(again) != string(b) || out.length != in.length || out.size != len(b) ||
+		if again := appendHead(nil, testEpoch, &out); string(again) != string(b) || out.length != in.length || out.size != len(b) ||
 			out.version != in.version || out.written != in.written || len(out.key) != len(in.key) {
 			t.Fatalf("%+v became %+v", in, out)
 		}
@@ -136,12 +139,12 @@ func TestHeadRoundTrip(t *testing.T) {
 }
 
 func FuzzParseHead(f *testing.F) {
-	f.Add(appendHead(nil, &head{key: []byte("ikey"), value: []byte("v"), expiry: 3}))
-	f.Add(appendHead(nil, &head{key: make([]byte, 300), version: proto.Version{Term: 1 << 20}}))
-	f.Add(appendHead(nil, &head{key: []byte("ikey"), pieces: true, salts: []byte{1, 2}, length: 9000}))
+	f.Add(appendHead(nil, testEpoch, &head{key: []byte("ikey"), value: []byte("v"), expiry: 3}))
+	f.Add(appendHead(nil, testEpoch, &head{key: make([]byte, 300), version: proto.Version{Term: 1 << 20}}))
+	f.Add(appendHead(nil, testEpoch, &head{key: []byte("ikey"), pieces: true, salts: []byte{1, 2}, length: 9000}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var h head
-		if parseHead(b, &h) && len(h.key)+len(h.value)+len(h.salts) > len(b) {
+		if parseHead(b, testEpoch, &h) && len(h.key)+len(h.value)+len(h.salts) > len(b) {
 			t.Fatal("more came out than was in")
 		}
 	})
@@ -150,7 +153,7 @@ func FuzzParseHead(f *testing.F) {
 func TestSlotSetModel(t *testing.T) {
 	rng := rand.New(rand.NewPCG(4, 4))
 	var s slotSet
-	model := map[hash]uint32{}
+	model := map[hash]granule{}
 	var keys []hash
 	for i := range 400 {
 		var h hash
@@ -176,7 +179,7 @@ func TestSlotSetModel(t *testing.T) {
 			}
 			delete(model, h)
 		case r == nil && step/20_000%2 == 0:
-			pos := rng.Uint32()
+			pos := granuleOf(rng.Uint64())
 			s.insert(&h, pos, 0)
 			model[h] = pos
 		}
@@ -207,14 +210,14 @@ func TestSlotSetEachOfMany(t *testing.T) {
 		var h hash
 		binary.LittleEndian.PutUint64(h[:], rng.Uint64()<<16|1<<20)
 		all = append(all, h)
-		s.insert(&h, uint32(len(all)), 0)
+		s.insert(&h, granule(len(all)), 0)
 	}
 	looks := 0
 	for i := range all {
 		met := false
 		s.each(uint16(all[i].home()>>(32-homeLogBits)), func(r *record) bool {
 			looks++
-			met = r.position() == uint32(i+1)
+			met = r.position() == granule(i+1)
 			return met
 		})
 		if !met {

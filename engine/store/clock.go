@@ -35,11 +35,26 @@ type hlc struct {
 	// offset is the wall clock less the monotonic one, in microseconds, as of
 	// the last sync: this spares each write a second look at a clock.
 	offset int64
+	// base is what offset was when the store began (Store.epoch), and stays as long
+	// as nobody sets the wall clock: entries written under it are shorter.
+	base int64
 }
 
 const hlcCounterBits = 12
 
-func (h *hlc) sync(c Clock) { h.offset = c.Wall() - c.Now()/1000 }
+// hlcSlack, in microseconds, is what two looks at the clocks may differ by though
+// nobody has set one: what passes between the look at either.
+const hlcSlack = 1000
+
+func (h *hlc) sync(c Clock) {
+	h.offset = clockOffset(c)
+	if d := h.offset - h.base; -hlcSlack < d && d < hlcSlack {
+		h.offset = h.base
+	}
+}
+
+// clockOffset gives the wall clock less the monotonic one, in microseconds.
+func clockOffset(c Clock) int64 { return c.Wall() - c.Now()/1000 }
 
 // next gives a value above all that were given or seen; now is Clock.Now.
 func (h *hlc) next(now int64) uint64 {

@@ -54,13 +54,14 @@
 //
 //	arena  4  fastcache's lengths
 //	       8  the hash
-//	      16  the head; 8 more with a time to live, 8 more once the time to live
-//	          of an unchanged value was renewed
+//	       9  the head; 8 more with a time to live, 8 more once the time to live
+//	          of an unchanged value was renewed, 5 to 15 more if it came from
+//	          another node
 //	heap  25  to 40 fastcache's index, a map of two words
-//	      17  the slot's set: 13 in a table that is between 3/4 and 7/8 full
+//	      15  the slot's set: 12 in a table that is between 3/4 and 7/8 full
 //	       7  the bucket's log: 6 for each pair in the ring, garbage included
 //
-// together 82 to 91 bytes. A value in pieces costs in addition, for each piece,
+// together 72 to 81 bytes. A value in pieces costs in addition, for each piece,
 // 23 bytes of the arena, 1 in the head, 14 in the log and an entry of fastcache's
 // index.
 //

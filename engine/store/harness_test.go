@@ -17,6 +17,9 @@ func shorter(full, less int) int {
 	return full
 }
 
+// testEpoch is the epoch of heads that no store has written.
+const testEpoch = int64(1_700_000_000_000_000)
+
 // testClock is a clock that tests move.
 type testClock struct{ now, wall atomic.Int64 }
 
@@ -131,7 +134,7 @@ func checkAccounts(t testing.TB, s *Store) {
 					n++
 					var e head
 					body, ok := w.cache.HasGet(nil, h[:])
-					if !ok || !parseHead(body, &e) {
+					if !ok || !parseHead(body, s.epoch, &e) {
 						t.Errorf("entry of slot %d is not in the arena", i)
 						continue
 					}

@@ -80,7 +80,7 @@ func (w *writer) item(slot proto.Slot, key, buf []byte, e *proto.Entry) ([]byte,
 	start := len(buf)
 	out, ok := w.cache.HasGet(buf, h[:])
 	var old head
-	if !ok || !parseHead(out[start:], &old) || !bytes.Equal(old.key, key) {
+	if !ok || !parseHead(out[start:], w.store.epoch, &old) || !bytes.Equal(old.key, key) {
 		g := w.record(uint16(slot), key)
 		if g == nil {
 			return out[:start], false

@@ -84,7 +84,7 @@ func submitter(s *Store, kind string) (submit func(op *proto.Op, wait chan struc
 		return func(op *proto.Op, _ chan struct{}) {
 			h := s.hash(op.Slot, op.Key)
 			body := bodies.Get().(*[]byte)
-			*body = appendHead((*body)[:0], &head{key: op.Key, value: op.Value})
+			*body = appendHead((*body)[:0], testEpoch, &head{key: op.Key, value: op.Value})
 			w.cache.Set(h[:], *body)
 			bodies.Put(body)
 		}, func() {}

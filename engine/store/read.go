@@ -53,7 +53,7 @@ func (s *Store) tryGet(w *writer, h *hash, op *proto.Op) (now int64, ok bool) {
 	out, ok := w.cache.HasGet(op.Out, h[:])
 	op.Status, op.Out = proto.StatusMiss, out[:start]
 	var e head
-	if !ok || !parseHead(out[start:], &e) || !bytes.Equal(e.key, op.Key) {
+	if !ok || !parseHead(out[start:], s.epoch, &e) || !bytes.Equal(e.key, op.Key) {
 		return 0, true
 	}
 	now = s.clock.Now()

@@ -71,6 +71,7 @@ func TestConfigErrors(t *testing.T) {
 		{Config{ArenaBytes: -ArenaUnit}, ErrArena},
 		{Config{ArenaBytes: ArenaUnit, Writers: 2}, ErrArena},
 		{Config{ArenaBytes: 3 * ArenaUnit, Writers: 3}, ErrArena},
+		{Config{ArenaBytes: maxWriterArena, Writers: 1}, ErrArena},
 		{Config{ArenaBytes: ArenaUnit, MaxValue: ArenaUnit/64 + 1}, ErrMaxValue},
 		{Config{ArenaBytes: 64 * ArenaUnit, MaxValue: 3 << 20}, ErrMaxValue},
 	} {

@@ -36,14 +36,25 @@ func (h *hash) home() uint32 { return binary.LittleEndian.Uint32(h[2:]) }
 const homeLogBits = 15
 
 // record is one entry of a slot: its hash less the slot, where its head lies in the
-// ring of its bucket (the low 32 bits of the position), and what a write has to know
-// of an entry to replace it unread. There is one for each entry that a node holds,
-// so it has no padding.
+// ring of its bucket, and what a write has to know of an entry to replace it unread.
+// There is one for each entry that a node holds, so it has no padding.
 type record struct {
 	tail tail // all zero: the place is free
-	pos  [4]byte
+	pos  [3]byte
 	meta [3]byte
 }
+
+// granule is a position in a bucket's ring in units of granuleSize, modulo
+// 1<<granuleBits. A pair is longer than one, so no two begin in the same. The ring of a
+// bucket has fewer than there are: see maxWriterArena.
+type granule uint32
+
+const (
+	granuleSize = 16
+	granuleBits = 24
+)
+
+func granuleOf(pos uint64) granule { return granule(pos / granuleSize & (1<<granuleBits - 1)) }
 
 func (r *record) free() bool { return r.tail == tail{} }
 
@@ -54,10 +65,12 @@ func (r *record) hash(slot uint16) (h hash) {
 	return h
 }
 
-func (r *record) position() uint32 { return binary.LittleEndian.Uint32(r.pos[:]) }
+func (r *record) position() granule {
+	return granule(r.pos[0]) | granule(r.pos[1])<<8 | granule(r.pos[2])<<16
+}
 
 // move notes that the head lies elsewhere.
-func (r *record) move(pos uint32) { binary.LittleEndian.PutUint32(r.pos[:], pos) }
+func (r *record) move(pos granule) { r.pos = [3]byte{byte(pos), byte(pos >> 8), byte(pos >> 16)} }
 
 func (r *record) about() meta {
 	return meta(r.meta[0]) | meta(r.meta[1])<<8 | meta(r.meta[2])<<16
@@ -109,8 +122,8 @@ func (s *Store) checkOf(value []byte) uint32 {
 
 // slotSet is the set of the entries of one slot: what fastcache alone cannot
 // list, count or drop. A hash table with open addressing, linear probing and
-// backward-shift deletion. It grows by an eighth, for memory counts here: 65,536 of
-// these carry every entry of a node. The zero value is an empty set. One writer uses
+// backward-shift deletion. It grows by a sixteenth, or to the next size that the
+// allocator has, for memory counts here: 65,536 of these carry every entry of a node. The zero value is an empty set. One writer uses
 // it, in its turn. The struct is half a cache line: writes touch slots at random.
 type slotSet struct {
 	records []record
@@ -127,7 +140,7 @@ type slotSet struct {
 func (s *slotSet) place(home uint32) int {
 	const low, mask = 32 - homeLogBits, 1<<homeLogBits - 1
 	n := uint64(len(s.records))
-	odd := uint32(n)*0x9e3779b1 | 1
+	odd := uint32(n*0x9e3779b97f4a7c15>>32) | 1
 	upper := home >> low * odd & mask
 	upper = (upper ^ upper>>7) * 0x4c95 & mask
 	upper = (upper ^ upper>>8) * odd
@@ -185,9 +198,9 @@ func (s *slotSet) each(upper uint16, visit func(*record) bool) {
 
 // insert adds h, which must not be there. It returns by how many records the table
 // has grown.
-func (s *slotSet) insert(h *hash, pos uint32, m meta) (grown int) {
+func (s *slotSet) insert(h *hash, pos granule, m meta) (grown int) {
 	if (int(s.n)+1)*8 > len(s.records)*7 {
-		grown = s.resize(len(s.records) + len(s.records)/8 + 3)
+		grown = s.resize(len(s.records) + len(s.records)/16 + 2)
 	}
 	r := record{tail: h.tail()}
 	r.move(pos)

@@ -58,7 +58,7 @@ type Config struct {
 
 // The errors of New.
 var (
-	ErrArena    = errors.New("store: the arena must be a multiple of 32 MiB for each writer")
+	ErrArena    = errors.New("store: the arena must be a multiple of 32 MiB, below 128 GiB, for each writer")
 	ErrMaxValue = errors.New("store: the longest value does not fit")
 	ErrMemory   = errors.New("store: the arena's memory cannot be had")
 )
@@ -67,6 +67,7 @@ var (
 // goroutine.
 type Store struct {
 	clock   Clock
+	epoch   int64 // clockOffset when the store began: heads count from it
 	node    string
 	k0, k1  uint64
 	seed    maphash.Seed // of the checks of values
@@ -100,7 +101,7 @@ func New(cfg Config) (*Store, error) {
 		cfg.Writers = DefaultWriters(cfg.ArenaBytes)
 	}
 	if cfg.Writers < 0 || bits.OnesCount(uint(cfg.Writers)) != 1 || cfg.ArenaBytes <= 0 ||
-		cfg.ArenaBytes%(ArenaUnit*int64(cfg.Writers)) != 0 {
+		cfg.ArenaBytes%(ArenaUnit*int64(cfg.Writers)) != 0 || cfg.ArenaBytes/int64(cfg.Writers) >= maxWriterArena {
 		return nil, fmt.Errorf("%w: %d bytes, %d writers", ErrArena, cfg.ArenaBytes, cfg.Writers)
 	}
 	if cfg.Clock == nil {
@@ -121,7 +122,7 @@ func New(cfg Config) (*Store, error) {
 		}
 	}
 	s := &Store{
-		clock: cfg.Clock, node: cfg.Node, panicked: cfg.Panicked,
+		clock: cfg.Clock, epoch: clockOffset(cfg.Clock), node: cfg.Node, panicked: cfg.Panicked,
 		seed:          maphash.MakeSeed(),
 		k0:            binary.LittleEndian.Uint64(cfg.Secret[:]),
 		k1:            binary.LittleEndian.Uint64(cfg.Secret[8:]),
@@ -161,6 +162,9 @@ func New(cfg Config) (*Store, error) {
 // says another.
 func DefaultWriters(arena int64) int {
 	n := 1
+	for arena/int64(n) >= maxWriterArena && arena%(ArenaUnit*int64(n)*2) == 0 {
+		n *= 2
+	}
 	for n*2 <= runtime.GOMAXPROCS(0)/2 && n < 16 && arena%(ArenaUnit*int64(n)*2) == 0 && arena/int64(n*2) >= 2*ArenaUnit {
 		n *= 2
 	}
@@ -180,6 +184,7 @@ func newWriter(s *Store, index int, cfg *Config) *writer {
 		stop:    make(chan struct{}),
 		stopped: make(chan struct{}),
 	}
+	w.hlc.base = s.epoch
 	w.hlc.sync(w.clock)
 	w.turn = w.clock.Now()
 	return w

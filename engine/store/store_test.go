@@ -55,7 +55,7 @@ func TestHashCollision(t *testing.T) {
 		s := newTestStore(t, Config{Writers: 1})
 		set(s, "a", "value of a")
 		h := s.hash(slotOf("a"), key("a"))
-		s.writers[0].cache.Set(h[:], appendHead(nil, &head{key: key("b"), value: []byte("value of b")}))
+		s.writers[0].cache.Set(h[:], appendHead(nil, s.epoch, &head{key: key("b"), value: []byte("value of b")}))
 		wantMiss(t, s, "a")
 		find(s)
 		if st := s.Stats(); st.Lost != 1 || st.Entries != 0 {

@@ -140,3 +140,43 @@ func TestSweeperDropsExpired(t *testing.T) {
 		t.Fatalf("left: %+v", st)
 	}
 }
+
+// What was written here takes the shortest head, and its age is right, whether or not
+// the wall clock has been set since.
+func TestWrittenFollowsFromTheClock(t *testing.T) {
+	clock := newTestClock()
+	s := newTestStore(t, Config{Writers: 1, Clock: clock})
+	w := s.writers[0]
+	size := func() (n int) {
+		h := s.hash(slotOf("k"), key("k"))
+		body, _ := w.cache.HasGet(nil, h[:])
+		return len(body) - len(key("k")) - 1
+	}
+	write := func(value string, wall time.Duration) {
+		clock.wall.Add(wall.Microseconds())
+		w.exclusive(func() { w.hlc.sync(clock) })
+		clock.advance(time.Second)
+		wantStatus(t, set(s, "k", value), proto.StatusOK)
+		clock.advance(1234 * time.Millisecond)
+		if op := wantHit(t, s, "k", value); op.Age != 1234*time.Millisecond {
+			t.Errorf("value %s: age %v", value, op.Age)
+		}
+	}
+	write("1", 0)
+	if n := size(); n != headLeast {
+		t.Errorf("a head of %d bytes, want %d", n, headLeast)
+	}
+	write("2", 500*time.Microsecond) // what lies between two looks at the clocks
+	if n := size(); n != headLeast {
+		t.Errorf("a head of %d bytes, want %d", n, headLeast)
+	}
+	write("3", time.Hour)
+	if n := size(); n != headLeast+5 {
+		t.Errorf("a head of %d bytes after the clock was set, want %d", n, headLeast+5)
+	}
+	write("4", -2*time.Hour) // the hybrid clock stays ahead, and counts on
+	write("5", 20*365*24*time.Hour)
+	if n := size(); n != headLeast+5+2 {
+		t.Errorf("a head of %d bytes with a clock of another age, want %d", n, headLeast+5+2)
+	}
+}

@@ -140,7 +140,7 @@ func TestPiecesKeepClearOfTheHead(t *testing.T) {
 		h := s.hash(slotOf(name), key(name))
 		body, _ := s.writers[0].cache.HasGet(nil, h[:])
 		var e head
-		if !parseHead(body, &e) || !e.pieces {
+		if !parseHead(body, s.epoch, &e) || !e.pieces {
 			t.Fatal("no head of a value in pieces")
 		}
 		for index, salt := range e.salts {
