@@ -117,8 +117,12 @@ type Config struct {
 	// the machine's. Default: store.SystemClock.
 	Clock store.Clock
 
-	// Logger takes the node's log. Default: slog.Default.
+	// Logger takes the node's log. Event loops log, too: its handler must not wait for
+	// whoever reads the log. Default: slog.Default.
 	Logger *slog.Logger
+	// MoreMetrics appends what the program around the node counts to its metrics, as
+	// Prometheus text. Nil: there is none.
+	MoreMetrics func(dst []byte) []byte
 }
 
 // The errors of New that a wrong Config causes.

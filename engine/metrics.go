@@ -19,6 +19,9 @@ func (n *Node) AppendMetrics(dst []byte) []byte {
 	if n.access != nil {
 		dst = n.access.AppendMetrics(dst)
 	}
+	if n.cfg.MoreMetrics != nil {
+		dst = n.cfg.MoreMetrics(dst)
+	}
 	dst = n.store.AppendMetrics(dst)
 	if n.members != nil {
 		dst = n.members.AppendMetrics(dst)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -170,7 +171,7 @@ func TestSecretFileOpenToOthers(t *testing.T) {
 			t.Fatal(err)
 		}
 		var log bytes.Buffer
-		cfg.cluster.warn(newLogger(&log, "json", "info"))
+		cfg.cluster.warn(slog.New(slog.NewJSONHandler(&log, nil)))
 		if got := strings.Contains(log.String(), "chmod"); got != want || strings.Contains(log.String(), aSecret) {
 			t.Errorf("with mode %o the log says %s", mode, log.String())
 		}
@@ -259,7 +260,7 @@ func TestWarnsOfNoSecret(t *testing.T) {
 			t.Fatal(err)
 		}
 		var log bytes.Buffer
-		cfg.cluster.warn(newLogger(&log, "json", "info"))
+		cfg.cluster.warn(slog.New(slog.NewJSONHandler(&log, nil)))
 		if !strings.Contains(log.String(), c.want) || c.want == "" && log.Len() > 0 {
 			t.Errorf("%q: the log says %q, want %q", c.args, log.String(), c.want)
 		}

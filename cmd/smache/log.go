@@ -6,18 +6,23 @@ import (
 	"os"
 )
 
-// newLogger makes the log of a node. Format is text, json or auto: text on a
-// terminal, JSON otherwise.
-func newLogger(w io.Writer, format, level string) *slog.Logger {
+// newLogger makes the log of a node, which goes through a queue to w. Format is text,
+// json or auto: text on a terminal, JSON otherwise.
+func newLogger(w io.Writer, format, level string) (*slog.Logger, *logQueue) {
 	var least slog.Level
 	if err := least.UnmarshalText([]byte(level)); err != nil {
 		panic("BUG: a log level that the settings let through: " + err.Error())
 	}
-	options := &slog.HandlerOptions{Level: least}
+	options, queue := &slog.HandlerOptions{Level: least}, newLogQueue(w)
+	var handler slog.Handler = slog.NewJSONHandler(queue, options)
 	if format == "text" || format == "auto" && isTerminal(w) {
-		return slog.New(slog.NewTextHandler(w, options))
+		handler = slog.NewTextHandler(queue, options)
 	}
-	return slog.New(slog.NewJSONHandler(w, options))
+	log := slog.New(handler)
+	queue.tell = func(dropped uint64) {
+		log.Warn("lines of this log were dropped: whoever reads it was too slow", "lines", dropped)
+	}
+	return log, queue
 }
 
 // isTerminal reports whether w is a character device, which a terminal is; the

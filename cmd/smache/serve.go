@@ -36,7 +36,8 @@ func runServe(inv invocation) int {
 	if err != nil {
 		return usageError(inv, "serve", err)
 	}
-	log := newLogger(inv.stderr, cfg.logFormat.word, cfg.logLevel.word)
+	log, queue := newLogger(inv.stderr, cfg.logFormat.word, cfg.logLevel.word)
+	defer queue.close()
 	service.log = log
 
 	// Whoever reads the logs may go away: that is an error of a write, not the end.
@@ -62,7 +63,7 @@ func runServe(inv invocation) int {
 	cfg.cluster.warn(log)
 	cfg.access.warn(log)
 	cfg.tls.warn(log)
-	node, closeAll, err := startNode(inv, cfg, service, closed, log)
+	node, closeAll, err := startNode(inv, cfg, service, closed, log, queue.appendMetrics)
 	if err != nil {
 		log.Error("the node did not start", "error", err)
 		return exitNo
@@ -102,7 +103,7 @@ func keepReading(cfg *serveConfig, node *engine.Node, service *service, changes 
 }
 
 // startNode listens, builds the node and lets it serve.
-func startNode(inv invocation, cfg *serveConfig, service *service, closed protection, log *slog.Logger) (*engine.Node, func(), error) {
+func startNode(inv invocation, cfg *serveConfig, service *service, closed protection, log *slog.Logger, more func([]byte) []byte) (*engine.Node, func(), error) {
 	listener, err := service.listen(inv.ctx, string(cfg.listen))
 	if err != nil {
 		return nil, nil, err
@@ -117,7 +118,7 @@ func startNode(inv invocation, cfg *serveConfig, service *service, closed protec
 		return nil, nil, errors.Join(err, listener.Close())
 	}
 	engineCfg := cfg.engineConfig()
-	engineCfg.Logger = log
+	engineCfg.Logger, engineCfg.MoreMetrics = log, more
 	if cfg.accessLog > 0 {
 		engineCfg.AccessLog, engineCfg.AccessShare = inv.stdout, float64(cfg.accessLog)
 	}

@@ -2,8 +2,6 @@ package httpapi
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net"
 
 	"github.com/valyala/fasthttp"
@@ -17,12 +15,14 @@ const adminConnections = 64
 // administration serves the address for administration: the same handlers with the
 // same tokens and certificates, on connections of its own.
 type administration struct {
-	http     *fasthttp.Server
-	registry registry
+	http      *fasthttp.Server
+	registry  registry
+	listeners []net.Listener // guarded by Server.serving
+	closing   chan struct{}  // closed by Shutdown, when the public address is shut down
 }
 
 func (s *Server) newAdministration() *administration {
-	a := &administration{http: s.newHTTP(s.handleAdmin, adminConnections), registry: newRegistry(&s.config, adminConnections, 0)}
+	a := &administration{http: s.newHTTP(s.handleAdmin, adminConnections), registry: newRegistry(&s.config, adminConnections, 0), closing: make(chan struct{})}
 	a.registry.settle, a.registry.refused = s.settle, s.countRejection
 	return a
 }
@@ -56,22 +56,33 @@ func (s *Server) ServeAdmin(ln net.Listener) error {
 	if s.admin == nil {
 		panic("BUG: httpapi: ServeAdmin without Config.Admin")
 	}
+	s.serving.Lock()
 	if s.stopping.Load() {
+		s.serving.Unlock()
 		_ = ln.Close()
 		return ErrServerClosed
 	}
-	s.admin.registry.sweep()
-	if err := s.admin.http.Serve(s.admit(ln, &s.admin.registry)); err != nil && !s.stopping.Load() {
-		return fmt.Errorf("httpapi: serve %s: %w", ln.Addr(), err)
-	}
-	return nil
+	a := s.admin
+	a.listeners = append(a.listeners, ln)
+	s.serving.Unlock()
+	a.registry.sweep()
+	return s.accept(s.admit(ln, &a.registry), func(c *conn) {
+		go func() {
+			defer s.caught(c)
+			_ = a.http.ServeConn(c)
+		}()
+	})
 }
 
-// shutdown is Server.Shutdown for the address for administration.
-func (a *administration) shutdown(ctx context.Context) error {
-	ended := make(chan error, 1)
-	go func() { ended <- a.http.ShutdownWithContext(ctx) }()
-	return errors.Join(a.registry.drain(ctx), <-ended)
+// shutdownAdmin is Shutdown for the address for administration.
+func (s *Server) shutdownAdmin(ctx context.Context) error {
+	s.serving.Lock()
+	for _, ln := range s.admin.listeners {
+		_ = ln.Close() // accept may have done so
+	}
+	s.serving.Unlock()
+	close(s.admin.closing)
+	return s.admin.registry.drain(ctx)
 }
 
 // appendAdminMetrics appends what concerns the address for administration. Its

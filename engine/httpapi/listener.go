@@ -41,15 +41,6 @@ func isLoopback(addr net.Addr) bool {
 	return ok && tcp.IP.IsLoopback()
 }
 
-// Accept is next for fasthttp.
-func (l *listener) Accept() (net.Conn, error) {
-	c, err := l.next()
-	if err != nil {
-		return nil, err
-	}
-	return c, nil
-}
-
 // next waits for a connection that the limits admit.
 func (l *listener) next() (*conn, error) {
 	pause := time.Duration(0)

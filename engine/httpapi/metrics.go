@@ -149,7 +149,7 @@ func (s *Server) appendFailureMetrics(dst []byte) []byte {
 		dst = appendNumber(dst, s.sum(func(m *shard) *atomic.Uint64 { return &m.failures[i] }))
 	}
 	dst = s.appendTokenMetrics(dst)
-	return appendMetric(dst, "smache_http_panics_total", "counter", "Panics in handlers; each is logged and answered 500.",
+	return appendMetric(dst, "smache_http_panics_total", "counter", "Bugs met: each cost a request, answered 500, or a connection. One a minute is logged, with its stack.",
 		s.sum(func(m *shard) *atomic.Uint64 { return &m.panics }))
 }
 

@@ -51,7 +51,7 @@ func (s *Server) profile(ctx *fasthttp.RequestCtx, r *request) {
 		r.conn.readBy.Store(0) // the request is here; what takes time is not its arrival
 	}
 	var text bytes.Buffer
-	if err := takeProfile(&text, strings.TrimPrefix(string(ctx.Path()), "/debug/pprof/"), length, ctx.Done()); err != nil {
+	if err := takeProfile(&text, strings.TrimPrefix(string(ctx.Path()), "/debug/pprof/"), length, s.admin.closing); err != nil {
 		s.fail(ctx, r, refusal{fail: proto.FailOverloaded, text: "the profile cannot be taken now: " + err.Error()})
 		return
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"runtime"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -51,6 +50,7 @@ type Server struct {
 	batches   sync.Pool // of *batch
 	shards    []shard
 	notices   notices
+	lastPanic atomic.Int64 // when one was logged, on the registry's clock; 0 is never
 	nextShard atomic.Uint32
 
 	stopping atomic.Bool
@@ -169,8 +169,13 @@ func (s *Server) Serve(ln net.Listener) error {
 	s.registry.sweep()
 	admitting := s.admit(ln, &s.registry)
 	admitting.wrap = s.wrap
+	return s.accept(admitting, s.begin)
+}
+
+// accept begins the connections that ln admits, until Shutdown or until ln fails.
+func (s *Server) accept(ln *listener, begin func(*conn)) error {
 	for {
-		c, err := admitting.next()
+		c, err := ln.next()
 		if err != nil {
 			_ = ln.Close()
 			if s.stopping.Load() {
@@ -178,7 +183,7 @@ func (s *Server) Serve(ln net.Listener) error {
 			}
 			return fmt.Errorf("httpapi: serve %s: %w", ln.Addr(), err)
 		}
-		s.begin(c)
+		begin(c)
 	}
 }
 
@@ -209,7 +214,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	err := errors.Join(s.closeListeners(), s.registry.drain(ctx))
 	s.stopLoops(err == nil)
 	if s.admin != nil { // last: an operator may watch
-		err = errors.Join(err, s.admin.shutdown(ctx))
+		err = errors.Join(err, s.shutdownAdmin(ctx))
 	}
 	if err != nil {
 		return fmt.Errorf("httpapi: shutdown: %w", err)
@@ -231,7 +236,8 @@ func (s *Server) closeListeners() (err error) {
 }
 
 // serveGoroutine serves c, to its end, in a goroutine.
-func (s *Server) serveGoroutine(c net.Conn) {
+func (s *Server) serveGoroutine(c *conn) {
+	defer s.caught(c)
 	_ = s.http.ServeConn(c) // what it says is counted elsewhere
 }
 
@@ -290,16 +296,4 @@ func (s *Server) finish(ctx *fasthttp.RequestCtx, r *request, v any) (waits bool
 		s.release(r) // after a panic an operation may still point into it
 	}
 	return false
-}
-
-// panicked answers a request whose handler has panicked.
-func (s *Server) panicked(ctx *fasthttp.RequestCtx, r *request, v any) {
-	r.stats.panics.Add(1)
-	s.config.Logger.Error("httpapi: panic in a handler; the request is answered 500", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
-	if r.conn == nil {
-		s.settle(&r.own)
-	}
-	ctx.Response.Reset()
-	ctx.SetConnectionClose()
-	s.fail(ctx, r, refusal{fail: proto.FailInternal})
 }

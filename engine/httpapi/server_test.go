@@ -129,8 +129,8 @@ func TestPanic(t *testing.T) {
 		c := dial(t, address)
 		got := send(c)
 		wantFailure(t, got, proto.FailInternal)
-		if n := strings.Count(lines.String(), "on purpose"); n != i+1 {
-			t.Errorf("%d lines in the log for %d panics", n, i+1)
+		if n := strings.Count(lines.String(), "on purpose"); n != 1 { // a client could fill a disk
+			t.Errorf("%d lines in the log for %d panics within a minute", n, i+1)
 		}
 		if got := dial(t, address).get("/api?key=1"); got.status != 200 {
 			t.Errorf("after a panic: %d", got.status)

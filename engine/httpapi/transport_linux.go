@@ -155,6 +155,7 @@ func (v *visit) Close() error {
 
 // visit serves c, which its loop has let leave, in a goroutine.
 func (s *Server) visit(c *conn) {
+	defer s.caught(c)
 	o := &c.onLoop
 	if len(o.unsent) > 0 {
 		_, err := c.Write(o.unsent)

@@ -54,6 +54,7 @@ func (h *header) Read(p []byte) (int, error) {
 // Ready implements loop.Handler.
 func (w *worker) Ready(lc *loop.Conn) {
 	c := lc.Owner.(*conn) //nolint:forcetypeassert // begin put it there
+	defer w.caught(c)
 	n, more, err := lc.Receive(w.in)
 	if n == 0 {
 		if err != nil {
@@ -71,6 +72,7 @@ func (w *worker) Ready(lc *loop.Conn) {
 // Resumed implements loop.Handler.
 func (w *worker) Resumed(lc *loop.Conn) {
 	c := lc.Owner.(*conn) //nolint:forcetypeassert // begin put it there
+	defer w.caught(c)
 	o := &c.onLoop
 	ctx, r := o.ctx, o.r
 	o.ctx, o.r = nil, nil
@@ -90,12 +92,27 @@ func (w *worker) Resumed(lc *loop.Conn) {
 // Cut implements loop.Handler.
 func (w *worker) Cut(lc *loop.Conn) {
 	c := lc.Owner.(*conn) //nolint:forcetypeassert // begin put it there
+	defer w.caught(c)
 	if c.registry.passed(c.readBy.Load()) {
 		_ = c.Close()
 		return
 	}
 	// It was for an earlier deadline.
 	_ = c.rearm(lc.SetReadDeadline, &c.readBy)
+}
+
+// caught ends a panic of Ready, Resumed or Cut, which defer it: c is closed.
+func (w *worker) caught(c *conn) {
+	v := recover()
+	if v == nil {
+		return
+	}
+	// It may have left anything half done: nothing of it is used again.
+	w.ctx, w.out, w.large = nil, make([]byte, 0, 2*flushFrom), nil
+	if c.onLoop.ctx != nil {
+		c.onLoop.conn.Hold() // for an operation that is under way, and will want to go on
+	}
+	w.server.dropInPanic(c, v)
 }
 
 // serve answers the requests in in, as far as it can.
