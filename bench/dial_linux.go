@@ -71,6 +71,23 @@ func awaitConnect(ctx context.Context, fd int, timeout time.Duration) error {
 	}
 }
 
+// duplicate gives a descriptor of a connection that the Go runtime knows nothing of.
+// It does not block, as the connection's own does not.
+func duplicate(c *net.TCPConn) (fd int, err error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	failed := raw.Control(func(own uintptr) {
+		fd, err = unix.FcntlInt(own, unix.F_DUPFD_CLOEXEC, 0)
+		err = os.NewSyscallError("fcntl", err)
+	})
+	if failed != nil {
+		return -1, failed
+	}
+	return fd, err
+}
+
 // sockaddr is the kernel's form of an address.
 func sockaddr(a *net.TCPAddr) (family int, to unix.Sockaddr, err error) {
 	if ip := a.IP.To4(); ip != nil {

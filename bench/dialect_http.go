@@ -51,17 +51,10 @@ func (c httpDialect) ttl() string {
 }
 
 func (c httpDialect) post() operation {
-	kind := valueKind{varying: c.Vary}
 	return operation{name: "post", items: 1, vary: c.Vary, status: http.StatusOK, fill: func(request, answer *template) {
-		c.addJSON(request, "/api", func(t *template) {
-			t.add(`{"key":"`)
-			t.addKey(&c.Keys)
-			t.add(`","data":`)
-			t.addValue(&c.Keys, c.ValueSize, kind)
-			t.add(c.ttl() + "}")
-		})
+		c.addJSON(request, "/api", func(t *template) { c.addEntry(t, 0) })
 		answer.add(`{"data":`)
-		answer.addValue(&c.Keys, c.ValueSize, kind)
+		answer.addValue(&c.Keys, c.ValueSize, valueKind{varying: c.Vary})
 		answer.add("}")
 	}}
 }
@@ -72,66 +65,29 @@ func (c httpDialect) get() operation {
 		request.addKey(&c.Keys)
 		c.addHeaders(request)
 		request.add("\r\n")
-		answer.add(`{"key":"`)
-		answer.addKey(&c.Keys)
-		answer.add(`","data":`)
-		answer.addValue(&c.Keys, c.ValueSize, valueKind{varying: c.Vary, unknown: true})
-		answer.add(`,"node":"`)
-		answer.addHole()
-		answer.add(`"}`)
+		c.addHit(answer, 0)
 	}}
 }
 
 func (c httpDialect) mget() operation {
 	return operation{name: "mget", items: c.Batch, status: http.StatusOK, fill: func(request, answer *template) {
 		c.addJSON(request, "/api/mget", func(t *template) {
-			t.add(`{"keys":["`)
-			for i := range c.Batch {
-				if i > 0 {
-					t.add(`","`)
-				}
+			c.addBatch(t, `{"keys":[`, func(i int) {
+				t.add(`"`)
 				t.addItem(&c.Keys, i)
-			}
-			t.add(`"]}`)
+				t.add(`"`)
+			})
 		})
-		answer.add(`{"results":[`)
-		for i := range c.Batch {
-			if i > 0 {
-				answer.add(",")
-			}
-			answer.add(`{"key":"`)
-			answer.addItem(&c.Keys, i)
-			answer.add(`","data":`)
-			answer.addValue(&c.Keys, c.ValueSize, valueKind{item: i, varying: c.Vary, unknown: true})
-			answer.add(`,"node":"`)
-			answer.addHole()
-			answer.add(`"}`)
-		}
-		answer.add("]}")
+		c.addBatch(answer, `{"results":[`, func(i int) { c.addHit(answer, i) })
 	}}
 }
 
 func (c httpDialect) mset() operation {
 	return operation{name: "mset", items: c.Batch, vary: c.Vary, status: http.StatusOK, fill: func(request, answer *template) {
 		c.addJSON(request, "/api/mset", func(t *template) {
-			t.add(`{"entries":[`)
-			for i := range c.Batch {
-				if i > 0 {
-					t.add(",")
-				}
-				t.add(`{"key":"`)
-				t.addItem(&c.Keys, i)
-				t.add(`","data":`)
-				t.addValue(&c.Keys, c.ValueSize, valueKind{item: i, varying: c.Vary})
-				t.add(c.ttl() + "}")
-			}
-			t.add("]}")
+			c.addBatch(t, `{"entries":[`, func(i int) { c.addEntry(t, i) })
 		})
-		answer.add(`{"results":[`)
-		for i := range c.Batch {
-			if i > 0 {
-				answer.add(",")
-			}
+		c.addBatch(answer, `{"results":[`, func(i int) {
 			answer.add(`{"key":"`)
 			answer.addItem(&c.Keys, i)
 			answer.add(`","node":"`)
@@ -139,7 +95,36 @@ func (c httpDialect) mset() operation {
 			answer.add(`","etag":"`)
 			answer.addHole()
 			answer.add(`"}`)
-		}
-		answer.add("]}")
+		})
 	}}
+}
+
+// addBatch adds an object with a list of as many items as a batch has.
+func (c httpDialect) addBatch(t *template, open string, item func(i int)) {
+	for i := range c.Batch {
+		t.add(open)
+		open = ","
+		item(i)
+	}
+	t.add("]}")
+}
+
+// addEntry adds an item to be written.
+func (c httpDialect) addEntry(t *template, item int) {
+	t.add(`{"key":"`)
+	t.addItem(&c.Keys, item)
+	t.add(`","data":`)
+	t.addValue(&c.Keys, c.ValueSize, valueKind{item: item, varying: c.Vary})
+	t.add(c.ttl() + "}")
+}
+
+// addHit adds an item that was read.
+func (c httpDialect) addHit(t *template, item int) {
+	t.add(`{"key":"`)
+	t.addItem(&c.Keys, item)
+	t.add(`","data":`)
+	t.addValue(&c.Keys, c.ValueSize, valueKind{item: item, varying: c.Vary, unknown: true})
+	t.add(`,"node":"`)
+	t.addHole()
+	t.add(`"}`)
 }

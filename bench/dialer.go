@@ -29,6 +29,13 @@ func (r *run) resolve(ctx context.Context) error {
 		return fmt.Errorf("%w: %w; is it running there? see --url", ErrUnreachable, err)
 	}
 	r.address, _ = c.RemoteAddr().(*net.TCPAddr) // "tcp" gives no other
+	if target.TLS != nil {
+		r.tls = target.tlsConfig()
+		if _, err := r.handshake(ctx, c); err != nil {
+			_ = c.Close()
+			return fmt.Errorf("%w: %w; see --url, --ca and --insecure", ErrUnreachable, err)
+		}
+	}
 	return c.Close()
 }
 

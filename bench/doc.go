@@ -8,8 +8,8 @@
 // answer, and gives a Result, which writes itself as text, JSON, CSV or a page.
 // Compare says which differences between two Results are more than noise.
 // RunEngine does the same to a Target inside the process, without a network.
-// What is spoken is the Endpoint's: HTTP, RESP (redis), memcached's text protocol, or
-// the protocol between Smache's nodes, as a client.
+// What is spoken is the Endpoint's: HTTP and RESP (redis), over TLS or not, memcached's
+// text protocol, or the protocol between Smache's nodes, as a client.
 //
 // What it owns: the requests and their order, which follow from the workload's
 // seed and the request's number alone, so that two runs ask for the same keys
@@ -18,7 +18,7 @@
 // to the last byte of its answer.
 //
 // What it refuses: to send anything anywhere but to the endpoint it was given
-// (redirects are failures), to speak TLS, to pipeline, to repeat a request
+// (redirects are failures), to pipeline, to repeat a request
 // unless Config.Retry asks for it, and to call an answer good that it has not
 // compared byte for byte.
 //
@@ -30,7 +30,8 @@
 // belongs to its goroutine. Others reach it by tasks: the runner, which starts
 // the phases and ticks for time-outs and progress. A few dialing goroutines open
 // connections and hand them to the loops; few, so that the listen queue of the
-// server does not overflow. Loops share one atomic counter, from which request
+// server does not overflow. They wait for the handshakes of TLS, too; what is sealed
+// afterwards the loops open and seal themselves, with crypto/tls. Loops share one atomic counter, from which request
 // numbers are drawn.
 //
 // The event loop is epoll with system calls that the Go runtime is not told of,

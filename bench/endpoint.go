@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -29,10 +30,15 @@ const (
 	ProtocolPeer Protocol = 3
 )
 
-// protocols gives each its scheme in URLs, and the usual port.
-var protocols = [...]struct{ scheme, port string }{
-	ProtocolHTTP: {"http", "80"}, ProtocolRESP: {"redis", "6379"}, ProtocolMemcached: {"memcached", "11211"},
-	ProtocolPeer: {"peer", "14000"},
+// A scheme is what URLs of a protocol begin with, and the usual port.
+type scheme struct{ name, port string }
+
+// protocols gives each its scheme and, if it is spoken over TLS, too, that of it there.
+var protocols = [...]struct{ plain, secure scheme }{
+	ProtocolHTTP:      {scheme{"http", "80"}, scheme{"https", "443"}},
+	ProtocolRESP:      {scheme{"redis", "6379"}, scheme{"rediss", "6379"}},
+	ProtocolMemcached: {plain: scheme{"memcached", "11211"}},
+	ProtocolPeer:      {plain: scheme{"peer", "14000"}},
 }
 
 // Endpoint is the server under load.
@@ -46,11 +52,15 @@ type Endpoint struct {
 	// Base is what stands in front of every path, without a final slash;
 	// usually empty.
 	Base string
+	// TLS is how the server is spoken to over TLS; nil: not over TLS. Its name is
+	// that of Address if there is none here.
+	TLS *tls.Config
 }
 
 // ParseEndpoint reads http://host[:port][/base], redis://host[:port],
 // memcached://host[:port], peer://host[:port], host:port, :port or a bare port; a missing host is
-// 127.0.0.1, and what has no scheme speaks HTTP. The errors wrap ErrEndpoint.
+// 127.0.0.1, and what has no scheme speaks HTTP. https:// and rediss:// are the same over
+// TLS, with the authorities of the system. The errors wrap ErrEndpoint.
 func ParseEndpoint(text string) (Endpoint, error) {
 	full := text
 	switch {
@@ -66,12 +76,10 @@ func ParseEndpoint(text string) (Endpoint, error) {
 		return Endpoint{}, fmt.Errorf("%w: %q: %w", ErrEndpoint, text, err)
 	}
 	e := Endpoint{Host: u.Host, Base: strings.TrimRight(u.EscapedPath(), "/")}
-	for int(e.Protocol) < len(protocols) && protocols[e.Protocol].scheme != u.Scheme {
-		e.Protocol++
-	}
+	found := e.find(u.Scheme)
 	switch {
-	case int(e.Protocol) == len(protocols):
-		return Endpoint{}, fmt.Errorf("%w: %q: only http://, redis://, memcached:// and peer:// are spoken", ErrEndpoint, text)
+	case found == nil:
+		return Endpoint{}, fmt.Errorf("%w: %q: only http://, https://, redis://, rediss://, memcached:// and peer:// are spoken", ErrEndpoint, text)
 	case u.Hostname() == "":
 		return Endpoint{}, fmt.Errorf("%w: %q: there is no host", ErrEndpoint, text)
 	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
@@ -81,13 +89,29 @@ func ParseEndpoint(text string) (Endpoint, error) {
 	}
 	port := u.Port()
 	if port == "" {
-		port = protocols[e.Protocol].port
+		port = found.port
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
 		return Endpoint{}, fmt.Errorf("%w: %q: the port is not 1 to 65535", ErrEndpoint, text)
 	}
 	e.Address = net.JoinHostPort(u.Hostname(), port)
 	return e, nil
+}
+
+// find sets Protocol and TLS by the scheme of a URL; nil if none has it.
+func (e *Endpoint) find(name string) *scheme {
+	for i := range protocols {
+		p := &protocols[i]
+		e.Protocol = Protocol(i)
+		switch name {
+		case p.plain.name:
+			return &p.plain
+		case p.secure.name:
+			e.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+			return &p.secure
+		}
+	}
+	return nil
 }
 
 // SplitURL cuts a URL of NewHTTP, whose path and query may have placeholders, into
@@ -114,7 +138,13 @@ func SplitURL(text string) (e Endpoint, path string, err error) {
 }
 
 // URL is the endpoint as text.
-func (e Endpoint) URL() string { return protocols[e.Protocol].scheme + "://" + e.Host + e.Base }
+func (e Endpoint) URL() string {
+	s := &protocols[e.Protocol].plain
+	if e.TLS != nil {
+		s = &protocols[e.Protocol].secure
+	}
+	return s.name + "://" + e.Host + e.Base
+}
 
 // checkHeaders refuses what would break the requests, or what they set already.
 func checkHeaders(headers []string) error {

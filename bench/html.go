@@ -60,8 +60,8 @@ func newPageResult(r, old *Result) pageResult {
 	}
 	p.Cards = []pageRow{
 		{"requests/s", fmt.Sprintf("%.0f", r.RequestsPerSecond)},
-		{"p50", milliseconds(r.Latency.P50)}, {"p99", milliseconds(r.Latency.P99)},
-		{"p99.9", milliseconds(r.Latency.P999)}, {"longest", milliseconds(r.Latency.Max)},
+		{"p50", FormatMilliseconds(r.Latency.P50)}, {"p99", FormatMilliseconds(r.Latency.P99)},
+		{"p99.9", FormatMilliseconds(r.Latency.P999)}, {"longest", FormatMilliseconds(r.Latency.Max)},
 		{"failed", strconv.FormatUint(r.Failed(), 10)},
 	}
 	if r.Server != nil {
@@ -108,12 +108,13 @@ func (r *Result) settings() []pageRow {
 	}
 	for _, o := range r.Operations {
 		rows = append(rows, pageRow{o.Name, fmt.Sprintf("%d right, %d failed; p50 %s, p99 %s, p99.9 %s", o.OK, o.Failed,
-			milliseconds(o.Latency.P50), milliseconds(o.Latency.P99), milliseconds(o.Latency.P999))})
+			FormatMilliseconds(o.Latency.P50), FormatMilliseconds(o.Latency.P99), FormatMilliseconds(o.Latency.P999))})
 	}
 	return rows
 }
 
-func milliseconds(ms float64) string {
+// FormatMilliseconds writes a time in milliseconds with about three digits.
+func FormatMilliseconds(ms float64) string {
 	switch {
 	case ms >= 100:
 		return fmt.Sprintf("%.0f ms", ms)

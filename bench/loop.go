@@ -21,6 +21,7 @@ type loop struct {
 	inflight int    // slots that are busy
 	tally    *tally
 	recent   sketch // of the right answers since the last tick
+	plain    []byte // what a tlsLink has opened; nil if there is none
 
 	// Of an open loop, see pump.
 	idle    ring   // slots that wait for the time of their next request
@@ -37,8 +38,9 @@ type loop struct {
 // loop at all times.
 type slot struct {
 	loop  *loop
-	index int32 // in loop.slots
-	wire  wire  // nil while there is no connection
+	index int32    // in loop.slots
+	wire  wire     // nil while there is no connection
+	tls   *tlsLink // of the latest connection; nil: it is not over TLS
 
 	busy     bool   // a request has no answer yet
 	retrying bool   // it waits for a new connection to be sent once more
@@ -146,13 +148,25 @@ func (l *loop) write(s *slot) {
 		request = s.sealed(request)
 	}
 	l.tally.bytesOut += uint64(len(request))
+	if s.tls != nil {
+		s.tls.write(request)
+		return
+	}
 	s.wire.write(request)
 }
 
 // received is the reactor's: bytes have come, which are valid until it returns.
-// The connection must be closed if it returns false. This is the hot path: it
-// parses, checks, counts and sends the next request.
+// The connection must be closed if it returns false.
 func (l *loop) received(s *slot, b []byte) bool {
+	if s.tls != nil {
+		return s.tls.received(b)
+	}
+	return l.take(s, b)
+}
+
+// take takes bytes of an answer. This is the hot path: it parses, checks, counts and
+// sends the next request.
+func (l *loop) take(s *slot, b []byte) bool {
 	now := l.run.now()
 	if !s.busy || s.greeting {
 		return l.unasked(s, b, now)
@@ -245,6 +259,11 @@ func (l *loop) end(s *slot, now int64) {
 // closed is the reactor's: the slot's connection is gone, by whatever side.
 func (l *loop) closed(s *slot, err error) {
 	s.wire = nil
+	if err == nil && s.tls != nil && s.tls.failed != nil {
+		if err = s.tls.failed; !s.good { // perhaps it is not let in at all
+			l.run.noteDial(err.Error())
+		}
+	}
 	now := l.run.now()
 	greeting := s.greeting
 	if greeting {

@@ -56,8 +56,13 @@ var errEnrol = errors.New("bench: the event loop did not take the connection")
 
 // connect dials with the standard library, since gnet's own Dial has no time-out.
 func (r *gnetReactor) connect(ctx context.Context, s *slot) error {
-	d := net.Dialer{Timeout: r.loop.run.cfg.Timeout, KeepAlive: -1}
-	c, err := d.DialContext(ctx, "tcp", r.loop.run.address.String())
+	var c net.Conn
+	var err error
+	if r.loop.run.tls != nil {
+		c, err = r.loop.run.dialTLS(ctx, s)
+	} else {
+		c, err = r.loop.run.dialPlain(ctx)
+	}
 	if err != nil {
 		return err
 	}

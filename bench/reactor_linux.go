@@ -170,13 +170,26 @@ func (r *epollReactor) runTasks() {
 }
 
 func (r *epollReactor) connect(ctx context.Context, s *slot) error {
-	fd, err := dialTCP(ctx, r.loop.run.address, r.loop.run.cfg.Timeout)
+	fd, err := r.dial(ctx, s)
 	if err != nil {
 		return err
 	}
 	result := make(chan error, 1)
 	r.execute(func() { result <- r.register(fd, s) })
 	return <-result
+}
+
+// dial opens a connection for a slot, over TLS if it is to be.
+func (r *epollReactor) dial(ctx context.Context, s *slot) (fd int, err error) {
+	if r.loop.run.tls == nil {
+		return dialTCP(ctx, r.loop.run.address, r.loop.run.cfg.Timeout)
+	}
+	c, err := r.loop.run.dialTLS(ctx, s)
+	if err != nil {
+		return -1, err
+	}
+	defer func() { _ = c.Close() }()
+	return duplicate(c)
 }
 
 // register begins with a connection, on the reactor's goroutine.

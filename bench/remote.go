@@ -118,7 +118,7 @@ type asker struct {
 
 // newAsker makes one without a proxy: a node is asked directly or not at all.
 func newAsker(cfg *WorkloadConfig) *asker {
-	return &asker{cfg: cfg, client: http.Client{Transport: &http.Transport{}, Timeout: askTimeout}}
+	return &asker{cfg: cfg, client: http.Client{Transport: &http.Transport{TLSClientConfig: cfg.Endpoint.TLS}, Timeout: askTimeout}}
 }
 
 // ask gets, or with a body posts, and reads the JSON that comes.

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -170,6 +171,7 @@ type run struct {
 
 	queue     chan *slot   // to be connected; has room for all of them
 	address   *net.TCPAddr // of the server, resolved
+	tls       *tls.Config  // nil: not over TLS
 	stopping  atomic.Bool
 	attempted atomic.Int64 // slots that were dialed for the first time
 	connected atomic.Int64 // open connections
@@ -270,6 +272,9 @@ func (r *run) measure(ctx context.Context) (*measurement, error) {
 func (r *run) start(ctx context.Context) (stop func(), err error) {
 	for i := range r.cfg.Threads {
 		l := &loop{run: r, tally: newTally(0, 0, false)}
+		if r.tls != nil {
+			l.plain = make([]byte, plainBytes)
+		}
 		for k := range share(r.cfg.Clients, r.cfg.Threads, i) {
 			s := &slot{loop: l, index: int32(k), parser: r.cfg.Workload.Reader()}
 			s.session, _ = s.parser.(session)

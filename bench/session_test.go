@@ -224,7 +224,7 @@ func TestPeerRefused(t *testing.T) {
 		"--secret":           {Endpoint: e, Secret: []byte("fedcba9876543210"), Cluster: "c"},
 		"--insecure-cluster": {Endpoint: e, Cluster: "c"},
 		"--cluster":          {Endpoint: e, Secret: []byte(testSecret), Cluster: "d"},
-		"greeting":           {Endpoint: Endpoint{ProtocolPeer, silent.endpoint.Address, silent.endpoint.Host, ""}, Secret: []byte(testSecret), Cluster: "c"},
+		"greeting":           {Endpoint: Endpoint{Protocol: ProtocolPeer, Address: silent.endpoint.Address, Host: silent.endpoint.Host}, Secret: []byte(testSecret), Cluster: "c"},
 	} {
 		_, err := testRun(t, e, func(c *Config) {
 			c.Workload, c.Timeout = mustWorkload(t, NewControl, cfg), 300*time.Millisecond

@@ -326,7 +326,7 @@ func TestSplitURL(t *testing.T) {
 			t.Errorf("%q: %+v, %q, %v", text, e, path, err)
 		}
 	}
-	for _, text := range []string{"http://x/a b", "http://x/#f", "http://x/ä", "https://x/", "http:///x", ""} {
+	for _, text := range []string{"http://x/a b", "http://x/#f", "http://x/ä", "ftp://x/", "http:///x", ""} {
 		if _, path, err := SplitURL(text); !errors.Is(err, ErrEndpoint) {
 			t.Errorf("%q: %q, %v", text, path, err)
 		}

@@ -29,7 +29,7 @@ func checkFiles(clients int) error {
 	err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit)
 	// A limit below zero, read with a sign, is none.
 	if have := int64(limit.Cur); err == nil && have >= 0 && have < need {
-		return fmt.Errorf("%w: --clients %d needs %d open files, and the limit is %d; see ulimit -n", ErrConfig, clients, need, have)
+		return fmt.Errorf("%w: --clients %d needs %d open files, and the hard limit is %d: raise it with ulimit -Hn, as root, or LimitNOFILE= of a unit", ErrConfig, clients, need, have)
 	}
 	return nil
 }

@@ -245,16 +245,21 @@ func TestChecker(t *testing.T) {
 }
 
 func TestParseEndpoint(t *testing.T) {
+	for text, want := range map[string]string{"https://cache.test/base/": "cache.test:443", "rediss://cache.test": "cache.test:6379"} {
+		if e, err := ParseEndpoint(text); err != nil || e.Address != want || e.TLS == nil || e.URL() != strings.TrimSuffix(text, "/") {
+			t.Errorf("%s: %+v, %v", text, e, err)
+		}
+	}
 	for text, want := range map[string]Endpoint{
-		"4000":                       {ProtocolHTTP, "127.0.0.1:4000", "127.0.0.1:4000", ""},
-		":4000":                      {ProtocolHTTP, "127.0.0.1:4000", "127.0.0.1:4000", ""},
-		"localhost:4000":             {ProtocolHTTP, "localhost:4000", "localhost:4000", ""},
-		"http://cache.test":          {ProtocolHTTP, "cache.test:80", "cache.test", ""},
-		"http://cache.test/":         {ProtocolHTTP, "cache.test:80", "cache.test", ""},
-		"http://10.0.0.1:81/a/b/":    {ProtocolHTTP, "10.0.0.1:81", "10.0.0.1:81", "/a/b"},
-		"http://[::1]:4000":          {ProtocolHTTP, "[::1]:4000", "[::1]:4000", ""},
-		DefaultURL:                   {ProtocolHTTP, "127.0.0.1:4000", "127.0.0.1:4000", ""},
-		"http://cache.test:81/a%20b": {ProtocolHTTP, "cache.test:81", "cache.test:81", "/a%20b"},
+		"4000":                       {ProtocolHTTP, "127.0.0.1:4000", "127.0.0.1:4000", "", nil},
+		":4000":                      {ProtocolHTTP, "127.0.0.1:4000", "127.0.0.1:4000", "", nil},
+		"localhost:4000":             {ProtocolHTTP, "localhost:4000", "localhost:4000", "", nil},
+		"http://cache.test":          {ProtocolHTTP, "cache.test:80", "cache.test", "", nil},
+		"http://cache.test/":         {ProtocolHTTP, "cache.test:80", "cache.test", "", nil},
+		"http://10.0.0.1:81/a/b/":    {ProtocolHTTP, "10.0.0.1:81", "10.0.0.1:81", "/a/b", nil},
+		"http://[::1]:4000":          {ProtocolHTTP, "[::1]:4000", "[::1]:4000", "", nil},
+		DefaultURL:                   {ProtocolHTTP, "127.0.0.1:4000", "127.0.0.1:4000", "", nil},
+		"http://cache.test:81/a%20b": {ProtocolHTTP, "cache.test:81", "cache.test:81", "/a%20b", nil},
 	} {
 		got, err := ParseEndpoint(text)
 		if err != nil || got != want {
@@ -265,7 +270,7 @@ func TestParseEndpoint(t *testing.T) {
 		t.Errorf("URL: %s", got)
 	}
 	for _, text := range []string{
-		"", "https://cache.test", "ftp://x", "http://", "http://u:p@x", "http://x?q", "http://x?", "http://x#f",
+		"", "ftp://x", "memcacheds://x", "http://", "http://u:p@x", "http://x?q", "http://x?", "http://x#f",
 		"http://x:0", "http://x:99999", "70000", "http://x y", "http://x/\r\nX: y", "127.0.0.1:http",
 	} {
 		if got, err := ParseEndpoint(text); !errors.Is(err, ErrEndpoint) {

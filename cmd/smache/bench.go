@@ -27,6 +27,8 @@ type benchConfig struct {
 	headers   listValue
 	token     listValue
 	tokenFile stringValue
+	trust     trustFlags
+	insecure  boolValue
 	cluster   clusterFlags // its secret and name only
 	remote    boolValue
 	method    stringValue
@@ -80,8 +82,8 @@ func newBenchConfig() *benchConfig {
 // secret and the cluster has a variable: a
 // measurement should say in its command line all that it depends on.
 func (c *benchConfig) settings() []setting {
-	return append(withoutVariables([]setting{
-		{name: "url", unit: "URL", value: &c.url, given: &c.urlGiven, about: "The server to load: http://host:port, with a path in front of /api if there is one; redis://host:port, memcached://host:port, or peer://host:port (a node's peer port) for the same scenarios in their words; any path and query for the scenario http. Redirects are failures, and TLS is not spoken"},
+	return append(withoutVariables(append([]setting{
+		{name: "url", unit: "URL", value: &c.url, given: &c.urlGiven, about: "The server to load: http://host:port, with a path in front of /api if there is one; redis://host:port, memcached://host:port, or peer://host:port (a node's peer port) for the same scenarios in their words; any path and query for the scenario http. https:// and rediss:// are the same over TLS. Redirects are failures"},
 		{name: "addr", unit: "ADDRESS", value: &c.addr, about: "The same as host:port, or only a port, of HTTP; wins over --url"},
 		{name: "clients", unit: "COUNT", value: &c.clients, about: "Keep-alive connections, each with one request under way"},
 		{name: "requests", unit: "COUNT", value: &c.requests, about: fmt.Sprintf("Requests to send, exactly; %d if neither this nor --duration is given", bench.DefaultRequests)},
@@ -118,7 +120,8 @@ func (c *benchConfig) settings() []setting {
 		{name: "html", unit: "FILE", value: &c.html, about: "Write a page with charts, too: one file, which needs no other"},
 		{name: "compare", unit: "FILE", value: &c.compare, about: "Compare with the results that an earlier --json wrote, and say which differences are more than noise"},
 		{name: "quiet", value: &c.quiet, about: "Show no progress"},
-	}), setting{name: "token", unit: "TOKEN", value: &c.token, secret: true, about: "The bearer token to send; of several, as a node takes them, the first. Other users of the machine see flags: prefer the variable, or --token-file"},
+		{name: "insecure", value: &c.insecure, about: "https, rediss: take any certificate of the server"},
+	}, c.trust.settings("")...)), setting{name: "token", unit: "TOKEN", value: &c.token, secret: true, about: "The bearer token to send; of several, as a node takes them, the first. Other users of the machine see flags: prefer the variable, or --token-file"},
 		setting{name: "token-file", unit: "FILE", value: &c.tokenFile, flag: true, about: "A file with the token instead, in its first line"},
 		setting{name: "secret", unit: "SECRET", value: &c.cluster.secret, secret: true, about: "peer: the cluster's secret; of two, as nodes take them, the first. Other users of the machine see flags: prefer the variable, or --secret-file. Without one nothing is encrypted, as with --insecure-cluster"},
 		setting{name: "secret-file", unit: "FILE", value: &c.cluster.secretFile, flag: true, about: "A file with the secret instead, in its first line"},

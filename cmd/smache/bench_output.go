@@ -90,21 +90,8 @@ func showProgress(w io.Writer, name string, p bench.Progress) {
 	}
 	rate := ""
 	if p.Stage != bench.StageConnect {
-		rate = fmt.Sprintf("  %.0f requests/s  p99 %s", p.Rate, shortTime(p.P99))
+		rate = fmt.Sprintf("  %.0f requests/s  p99 %s", p.Rate, bench.FormatMilliseconds(float64(p.P99)/float64(time.Millisecond)))
 	}
 	fmt.Fprintf(w, "\r\x1b[K%s: %-8s [%s%s] %3.0f%%  %d%s%s", name, p.Stage,
 		strings.Repeat("=", filled), strings.Repeat(" ", width-filled), p.Share*100, p.Done, rate, failed)
-}
-
-// shortTime writes a time in milliseconds with about three digits.
-func shortTime(d time.Duration) string {
-	ms := float64(d) / float64(time.Millisecond)
-	switch {
-	case ms >= 100:
-		return fmt.Sprintf("%.0f ms", ms)
-	case ms >= 10:
-		return fmt.Sprintf("%.1f ms", ms)
-	default:
-		return fmt.Sprintf("%.2f ms", ms)
-	}
 }

@@ -138,9 +138,29 @@ func (c *benchConfig) about(name string) (about bench.WorkloadConfig, err error)
 		about.Endpoint, err = bench.ParseEndpoint(target)
 	}
 	if err != nil {
-		err = fmt.Errorf("--%s: %w", flag, err)
+		return about, fmt.Errorf("--%s: %w", flag, err)
 	}
-	return about, err
+	return about, c.secure(&about.Endpoint)
+}
+
+// secure has the endpoint checked, and told who this is, as the flags say.
+func (c *benchConfig) secure(e *bench.Endpoint) error {
+	if e.TLS == nil {
+		if c.trust != (trustFlags{}) || bool(c.insecure) {
+			return fmt.Errorf("%w: --ca, --insecure and --client-cert are for TLS: --url https://… or rediss://…", bench.ErrConfig)
+		}
+		return nil
+	}
+	if c.trust.ca != "" && bool(c.insecure) {
+		return fmt.Errorf("%w: --ca and --insecure exclude each other", bench.ErrConfig)
+	}
+	config, err := c.trust.config()
+	if err != nil {
+		return fmt.Errorf("%w: %w", bench.ErrConfig, err)
+	}
+	config.InsecureSkipVerify = bool(c.insecure) //nolint:gosec // as asked for
+	e.TLS = config
+	return nil
 }
 
 // askNode completes what only a node knows: which keys are on others, and its peer

@@ -3,8 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,8 +23,7 @@ type clientConfig struct {
 	timeout   durationValue
 	token     listValue
 	tokenFile stringValue
-	ca        stringValue
-	cert, key stringValue
+	trust     trustFlags
 }
 
 func newClientConfig() *clientConfig {
@@ -35,15 +32,12 @@ func newClientConfig() *clientConfig {
 
 // settings is the table of what every client subcommand can be told.
 func (c *clientConfig) settings() []setting {
-	return []setting{
+	return append([]setting{
 		{name: "server", unit: "ADDRESS", value: &c.server, about: "The node to ask: address and port, or a URL"},
 		{name: "timeout", unit: "DURATION", value: &c.timeout, about: "Longest to wait for its answer"},
 		{name: "token", unit: "TOKEN", value: &c.token, secret: true, about: "The bearer token to send; of several, as a node takes them, the first. Other users of the machine see flags: prefer the variable, or --token-file"},
 		{name: "token-file", unit: "FILE", value: &c.tokenFile, about: "A file with the token instead, in its first line"},
-		{name: "ca", unit: "FILE", value: &c.ca, about: "Certificates, PEM, that the node's must go back to, in place of those of the system; an address without http:// is then https"},
-		{name: "client-cert", unit: "FILE", value: &c.cert, about: "The client's certificate, PEM, for a node that asks for one"},
-		{name: "client-key", unit: "FILE", value: &c.key, about: "Its key, PEM"},
-	}
+	}, c.trust.settings("; an address without http:// is then https")...)
 }
 
 // A client speaks to one node.
@@ -66,7 +60,7 @@ func newClient(cfg *clientConfig) (*client, error) {
 		}
 		base = net.JoinHostPort(host, port)
 		scheme := "http://"
-		if cfg.ca != "" {
+		if cfg.trust.ca != "" {
 			scheme = "https://"
 		}
 		base = scheme + base
@@ -79,7 +73,7 @@ func newClient(cfg *clientConfig) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	trust, err := cfg.tls()
+	trust, err := cfg.trust.config()
 	if err != nil {
 		return nil, err
 	}
@@ -89,42 +83,6 @@ func newClient(cfg *clientConfig) (*client, error) {
 		token: token,
 		http:  &http.Client{Timeout: time.Duration(cfg.timeout), Transport: &http.Transport{TLSClientConfig: trust}},
 	}, nil
-}
-
-// tls gives whom the client trusts, and how it shows who it is.
-func (c *clientConfig) tls() (*tls.Config, error) {
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	var err error
-	if c.ca != "" {
-		if config.RootCAs, err = readCertificates("ca", string(c.ca)); err != nil {
-			return nil, err
-		}
-	}
-	if (c.cert == "") != (c.key == "") {
-		return nil, errors.New("--client-cert and --client-key belong together")
-	}
-	if c.cert != "" {
-		pair, err := tls.LoadX509KeyPair(string(c.cert), string(c.key))
-		if err != nil {
-			return nil, fmt.Errorf("--client-cert, --client-key: %w", err)
-		}
-		config.Certificates = []tls.Certificate{pair}
-	}
-	return config, nil
-}
-
-// readCertificates reads a file of certificates that others are judged by. The
-// errors name the flag.
-func readCertificates(flag, path string) (*x509.CertPool, error) {
-	text, _, err := readSecretFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("--%s: %w", flag, err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("--%s: there is no certificate in %s; it must be PEM", flag, path)
-	}
-	return pool, nil
 }
 
 // maxAnswer is the longest answer that the client reads.
