@@ -12,7 +12,16 @@ import (
 //go:embed page.html
 var pageText string
 
-var page = html.Must(html.New("page").Parse(pageText))
+var page = html.Must(html.New("page").Funcs(html.FuncMap{"number": pageNumber}).Parse(pageText))
+
+// pageNumber writes a figure with no more digits than a reader needs.
+func pageNumber(v float64) string {
+	digits := 0
+	for limit := 1000.0; digits < 3 && v < limit; limit /= 10 {
+		digits++
+	}
+	return strconv.FormatFloat(v, 'f', digits, 64)
+}
 
 // A pageResult is a result as the page shows it.
 type pageResult struct {
@@ -56,7 +65,7 @@ func newPageResult(r, old *Result) pageResult {
 		p.Title = r.Label + ": " + r.Scenario
 	}
 	if r.CPU.Bottleneck {
-		p.Warning = "The generator itself was the bottleneck: a faster server would not show here."
+		p.Warning = "The generator itself was the bottleneck, or got no core in time: a faster server would not show here."
 	}
 	p.Cards = []pageRow{
 		{"requests/s", fmt.Sprintf("%.0f", r.RequestsPerSecond)},

@@ -5,8 +5,9 @@
 #
 #   scripts/bench-cpu.sh [ROUNDS [REQUESTS]]     5 rounds of 200000 requests
 #
-# Rows: control, POST of one record, GET of one hot key, GET of random keys among
-# a million. docs/BENCHMARKS.md holds results.
+# Rows: control, POST of one record, again and again (which is no write after the
+# first) and with other values each time, GET of one hot key, GET of random keys among a
+# million. docs/BENCHMARKS.md holds results.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 rounds=${1:-5}
@@ -51,12 +52,12 @@ baseline_addr=$(wait_for head -n 1 "$dir/baseline.log")
 cpu() { sed 's/.*) //' "/proc/$1/stat" | awk '{print $12 + $13}'; }
 tick=$(getconf CLK_TCK)
 
-# measure PID ADDR SCENARIO KEYS prints microseconds of server CPU per request.
+# measure PID ADDR SCENARIO KEYS FLAGS… prints microseconds of server CPU per request.
 measure() {
   local before after
   before=$(cpu "$1")
   "$dir/smache" bench "$3" --addr "$2" --clients "$clients" --requests "$requests" --keys "$4" --quiet --json \
-    --written >"$dir/result.json" || { cat "$dir/result.json" >&2; exit 1; }
+    --written "${@:5}" >"$dir/result.json" || { cat "$dir/result.json" >&2; exit 1; }
   after=$(cpu "$1")
   awk -v t=$((after - before)) -v hz="$tick" -v n="$requests" 'BEGIN {printf "%.2f\n", t / hz / n * 1e6}'
 }
@@ -68,8 +69,8 @@ fill() {
 
 median() { sort -n | awk '{v[NR] = $1} END {print (NR % 2) ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2}'; }
 
-# row TITLE SCENARIO KEYS compares Smache with the baseline, which always answers
-# for the first key.
+# row TITLE SCENARIO KEYS FLAGS… compares Smache with the baseline, which always answers
+# for the first key and is not given the flags.
 row() {
   local a b
   : >"$dir/a"
@@ -80,7 +81,7 @@ row() {
     fill "$baseline_addr" 1
   fi
   for _ in $(seq "$rounds"); do
-    a=$(measure "$smache" "$smache_addr" "$2" "$3")
+    a=$(measure "$smache" "$smache_addr" "$2" "$3" "${@:4}")
     b=$(measure "$baseline" "$baseline_addr" "$2" 1)
     echo "$a" >>"$dir/a"
     echo "$b" >>"$dir/b"
@@ -94,5 +95,6 @@ echo "CPU of the server per request in µs, medians of $rounds rounds of $reques
 printf '%-28s %10s %10s %8s   %s\n' "" smache fasthttp ratio "(lowest .. highest)"
 row "control" control 1
 row "POST, one key" post 1
+row "POST, other values" post 1 --vary
 row "GET, one hot key" get 1
 row "GET, random of $million" get "$million"

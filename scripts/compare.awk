@@ -54,26 +54,44 @@ END {
   }
 }
 
-# plot writes bars of CPU per request with their spread, and of the throughput.
-function plot(    i, l, y, most, fast, x, width) {
-  for (i = 1; i <= rows; i++) { l = order[i]; if (highest(cpu[l]) > most) most = highest(cpu[l]); if (median(rate[l]) > fast) fast = median(rate[l]) }
-  if (most <= 0) return
-  width = 300
-  printf "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 900 %d\" font-family=\"sans-serif\" font-size=\"13\">\n", 60 + rows * 26 > svg
-  print "<rect width=\"100%\" height=\"100%\" fill=\"white\"/>" > svg
-  print "<text x=\"200\" y=\"30\" font-weight=\"bold\">server CPU per request, µs</text>" > svg
-  print "<text x=\"570\" y=\"30\" font-weight=\"bold\">requests a second, in thousands</text>" > svg
+# plot writes bars of CPU per request with their spread, of the throughput and of p99,
+# readable on light and on dark ground.
+function plot(    i, l, y, x, end, most, fast, slow, width, high) {
   for (i = 1; i <= rows; i++) {
-    l = order[i]; y = 44 + (i - 1) * 26
-    fill = l ~ /^smache/ ? "#1a6fb4" : (l ~ /^floor/ ? "#999999" : "#d9a441")
-    printf "<text x=\"190\" y=\"%d\" text-anchor=\"end\">%s</text>\n", y + 14, l > svg
-    x = median(cpu[l]) / most * width
-    printf "<rect x=\"200\" y=\"%d\" width=\"%.1f\" height=\"18\" fill=\"%s\"/>\n", y, x, fill > svg
-    printf "<line x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" y2=\"%d\" stroke=\"black\"/>\n", 200 + lowest(cpu[l]) / most * width, 200 + highest(cpu[l]) / most * width, y + 9, y + 9 > svg
-    printf "<text x=\"%.1f\" y=\"%d\">%.1f</text>\n", 206 + highest(cpu[l]) / most * width, y + 14, median(cpu[l]) > svg
-    printf "<rect x=\"570\" y=\"%d\" width=\"%.1f\" height=\"18\" fill=\"%s\"/>\n", y, median(rate[l]) / fast * 250, fill > svg
-    printf "<text x=\"%.1f\" y=\"%d\">%.0f</text>\n", 576 + median(rate[l]) / fast * 250, y + 14, median(rate[l]) / 1000 > svg
+    l = order[i]
+    if (highest(cpu[l]) > most) most = highest(cpu[l])
+    if (highest(rate[l]) > fast) fast = highest(rate[l])
+    if (highest(p99[l]) > slow) slow = highest(p99[l])
   }
+  if (most <= 0) return
+  high = 84 + rows * 24
+  printf "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 960 %d\" role=\"img\" aria-label=\"CPU per request, throughput and p99 of %d servers and operations\">\n", high, rows > svg
+  print "<style>" > svg
+  print "svg { --back: #fff; --text: #1b1f24; --soft: #5d6673; --mine: #1f6feb; --other: #d39b3c; --floor: #9aa3af; }" > svg
+  print "@media (prefers-color-scheme: dark) { svg { --back: #14171c; --text: #e6e9ee; --soft: #98a2b0; --mine: #6ea8ff; --other: #c98f3a; --floor: #6b7481; } }" > svg
+  print "text { fill: var(--text); font: 13px system-ui, sans-serif; } .title { font-weight: 600; } .soft { fill: var(--soft); font-size: 12px; }" > svg
+  print ".back { fill: var(--back); } .mine { fill: var(--mine); } .other { fill: var(--other); } .floor { fill: var(--floor); } line { stroke: var(--text); stroke-width: 1.5; }" > svg
+  print "</style>" > svg
+  print "<rect class=\"back\" width=\"100%\" height=\"100%\"/>" > svg
+  printf "<text class=\"title\" x=\"190\" y=\"26\">server CPU per request, µs</text><text class=\"title\" x=\"490\" y=\"26\">thousand requests a second</text><text class=\"title\" x=\"740\" y=\"26\">p99, ms</text>\n" > svg
+  for (i = 1; i <= rows; i++) {
+    l = order[i]; y = 40 + (i - 1) * 24
+    kind = l ~ /^smache/ ? "mine" : (l ~ /^floor/ ? "floor" : "other")
+    printf "<text x=\"180\" y=\"%d\" text-anchor=\"end\">%s</text>\n", y + 14, l > svg
+    bar(190, y, 220, cpu[l], most, 1, kind, "")
+    bar(490, y, 170, rate[l], fast, 1000, kind, bound[l] ? " *" : "")
+    bar(740, y, 150, p99[l], slow, 1, kind, "")
+  }
+  printf "<text class=\"soft\" x=\"190\" y=\"%d\">%d clients, %d rounds: medians; the lines reach from the lowest to the highest round%s</text>\n", high - 14, clients, sorted(cpu[order[1]], v), stars ? "; * the generator was the limit" : "" > svg
   print "</svg>" > svg
   close(svg)
+}
+
+# bar draws one, with its spread and its median, divided by unit, behind it.
+function bar(x, y, width, list, most, unit, kind, more,    m, end) {
+  m = median(list)
+  end = x + highest(list) / most * width
+  printf "<rect class=\"%s\" x=\"%d\" y=\"%d\" width=\"%.1f\" height=\"16\" rx=\"2\"/>", kind, x, y + 1, m / most * width > svg
+  printf "<line x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" y2=\"%d\"/>", x + lowest(list) / most * width, end, y + 9, y + 9 > svg
+  printf "<text x=\"%.1f\" y=\"%d\">%s%s</text>\n", end + 5, y + 14, unit == 1000 ? sprintf("%.0f", m / unit) : sprintf("%.1f", m), more > svg
 }

@@ -10,9 +10,12 @@
 #   --entries LIST  sizes for memory ("1000000 10000000")
 #   --only REGEX    of the rows, those alone
 #   --out DIR       where table, plot and raw results go (dist/compare)
+#   --append        add to the results that are there: rounds may be run one by one
+#   --svg FILE      where the plot goes instead (docs/compare.svg is the one of the docs)
 #   --install       install the Debian packages that are missing
 #
-# load:   CPU of the server, throughput and latency of reads and writes of one key.
+# load:   CPU of the server, throughput and latency of reads and writes of one key; what
+#         stores is given another value each time.
 # memory: resident memory per entry of keys of 16 bytes and values of 100.
 # start:  from exec until the port can be connected to.
 #
@@ -23,12 +26,13 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-what=all rounds=5 requests=60000 clients=900 entries="1000000 10000000" only=. out=dist/compare install=
+what=all rounds=5 requests=60000 clients=900 entries="1000000 10000000" only=. out=dist/compare svg='' append='' install=
 while (($#)); do
   case $1 in
   load | memory | start | all) what=$1 ;;
   --install) install=yes ;;
-  --rounds | --requests | --clients | --entries | --only | --out)
+  --append) append=yes ;;
+  --rounds | --requests | --clients | --entries | --only | --out | --svg)
     (($# > 1)) || { echo "compare.sh: $1 needs a value" >&2; exit 2; }
     declare "${1#--}=$2"
     shift
@@ -145,13 +149,18 @@ row() {
   sed -n 2p "$dir/row" >>"$out/load.csv"
 }
 
+# begin PART empties the results of a part, unless there are to be more of them.
+begin() {
+  if [[ -z $append ]]; then : >"$out/$1.csv"; fi
+}
+
 # by PID… prints the flags that have bench read their CPU time.
 by() { printf -- '--server-pid=%s ' "$@"; }
 
 load() {
   local name round
   local -A at cpu
-  : >"$out/load.csv"
+  begin load
   for name in floor gnet nginx memcached redis fasthttp nethttp smache; do
     say "starting $name"
     launch "$name"
@@ -175,10 +184,10 @@ load() {
       row "memcached, GET" get --written --url "memcached://127.0.0.1:${at[memcached]}" ${cpu[memcached]}
       row "redis, GET" get --written --url "redis://127.0.0.1:${at[redis]}" ${cpu[redis]}
       row "fasthttp, POST" post --addr "${at[fasthttp]}" ${cpu[fasthttp]}
-      row "smache, POST" post --addr "${at[smache]}" ${cpu[smache]}
-      row "smache, two nodes, POST" post --remote --addr $((port + 6)) ${cpu[two]}
-      row "memcached, SET" post --url "memcached://127.0.0.1:${at[memcached]}" ${cpu[memcached]}
-      row "redis, SET" post --url "redis://127.0.0.1:${at[redis]}" ${cpu[redis]}
+      row "smache, POST" post --vary --addr "${at[smache]}" ${cpu[smache]}
+      row "smache, two nodes, POST" post --vary --remote --addr $((port + 6)) ${cpu[two]}
+      row "memcached, SET" post --vary --url "memcached://127.0.0.1:${at[memcached]}" ${cpu[memcached]}
+      row "redis, SET" post --vary --url "redis://127.0.0.1:${at[redis]}" ${cpu[redis]}
     }
   done
   kill "${pids[@]}" 2>/dev/null || true
@@ -190,7 +199,7 @@ resident() { awk '/^VmRSS/ {print $2 * 1024}' "/proc/$1/status"; }
 
 memory() {
   local count name url held scenario each
-  : >"$out/memory.csv"
+  begin memory
   for count in $entries; do
     for name in smache redis memcached; do
       [[ $name =~ $only ]] || continue
@@ -219,15 +228,15 @@ memory() {
 }
 
 start() {
-  local name round begin
-  : >"$out/start.csv"
+  local name round from
+  begin start
   for round in $(seq "$rounds"); do
     say "starts, round $round of $rounds"
     for name in floor gnet nginx nethttp fasthttp memcached redis smache; do
       [[ $name =~ $only ]] || continue
-      begin=$(date +%s%N)
+      from=$(date +%s%N)
       launch "$name"
-      echo "$name,$((($(date +%s%N) - begin) / 1000))" >>"$out/start.csv"
+      echo "$name,$((($(date +%s%N) - from) / 1000))" >>"$out/start.csv"
       kill "${pids[@]}" 2>/dev/null || true
       wait
       pids=()
@@ -240,4 +249,4 @@ all) load; start; memory ;;
 *) "$what" ;;
 esac
 for part in load memory start; do [[ -e $out/$part.csv ]] || : >"$out/$part.csv"; done
-awk -v clients="$clients" -v svg="$out/compare.svg" -f scripts/compare.awk "$out/load.csv" "$out/memory.csv" "$out/start.csv" | tee "$out/table.md"
+awk -v clients="$clients" -v svg="${svg:-$out/compare.svg}" -f scripts/compare.awk "$out/load.csv" "$out/memory.csv" "$out/start.csv" | tee "$out/table.md"
