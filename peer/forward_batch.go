@@ -6,6 +6,14 @@ import "github.com/smache/smache/proto"
 // is longer than half of it goes alone: gathering is for small ones.
 const bundleBytes = 64 << 10
 
+// Values of gets that come in one frame share buffers of roomBytes, unless they are
+// longer than shareBytes: one allocation for many, of which the last to be dropped
+// holds all.
+const (
+	roomBytes  = 32 << 10
+	shareBytes = 1 << 10
+)
+
 // bundle is the operations of one batch, of one kind, that one peer holds: one
 // multi frame. While it is in flight it belongs to its link.
 type bundle struct {
@@ -199,12 +207,20 @@ func (b *bundle) items(body []byte) error {
 	now := b.f.now()
 	var item proto.Item
 	var a proto.Answer
+	var room []byte // for the values of those that brought no buffer
 	for items.Next(&item) {
 		if item.Index >= len(b.ops) || b.ops[item.Index] == nil {
 			return proto.ErrBody
 		}
 		if err := proto.DecodeAnswer(b.code, item.Status, item.Body, &a); err != nil {
 			return err
+		}
+		if op := b.ops[item.Index]; op.Out == nil && len(a.Value) > 0 && len(a.Value) <= shareBytes {
+			if len(a.Value) > cap(room) {
+				room = make([]byte, 0, max(len(a.Value), min(len(body), roomBytes)))
+			}
+			op.Out = room[:0:len(a.Value)]
+			room = room[len(a.Value):cap(room)]
 		}
 		b.item(item.Index, &a, item.Term, now)
 	}

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"bytes"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -59,6 +60,8 @@ func TestSubmitAll(t *testing.T) {
 				b.store.refused = func() { b.store.hold(op.Slot, fakeSlot{term: 2, held: true}) }
 			case i%30 == 11:
 				op.Value = make([]byte, bundleBytes)
+			case i%30 == 13:
+				op.Value = bytes.Repeat([]byte{byte(i)}, shareBytes-1+i/30)
 			}
 			ops = append(ops, op)
 		}
@@ -72,11 +75,18 @@ func TestSubmitAll(t *testing.T) {
 			}
 			done := op.Value
 			op.Reset()
-			*op = proto.Op{Code: proto.OpGet, Key: testKey(i), Slot: proto.SlotOf(testKey(i)), Value: done, Out: []byte("before ")} //nolint:govet // at rest
+			*op = proto.Op{Code: proto.OpGet, Key: testKey(i), Slot: proto.SlotOf(testKey(i)), Value: done} //nolint:govet // at rest
+			if i%2 == 0 {
+				op.Out = []byte("before ")
+			}
 		}
 		submitBatch(t, a.f, ops)
 		for i, op := range ops {
-			if want := "before " + string(op.Value); op.Status != proto.StatusOK || string(op.Out) != want {
+			want := string(op.Value)
+			if i%2 == 0 {
+				want = "before " + want
+			}
+			if op.Status != proto.StatusOK || string(op.Out) != want {
 				t.Errorf("late %t, operation %d: %v %d bytes", late, i, op.Status, len(op.Out))
 			}
 		}

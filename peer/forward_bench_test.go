@@ -75,7 +75,6 @@ func BenchmarkForwardBatch(b *testing.B) {
 			ops := make([]*proto.Op, n)
 			for i := range ops {
 				ops[i] = newOp(proto.OpGet, testKey(i), "")
-				ops[i].Out = make([]byte, 0, 256)
 				ops[i].Done = func(op *proto.Op) {
 					if op.Status != proto.StatusOK {
 						b.Error(op.Status)
@@ -90,7 +89,7 @@ func BenchmarkForwardBatch(b *testing.B) {
 			b.ResetTimer()
 			for range b.N {
 				for _, op := range ops {
-					op.Out = op.Out[:0]
+					op.Out = nil
 				}
 				left.Store(n)
 				if together {
