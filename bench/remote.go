@@ -13,8 +13,9 @@ import (
 	"time"
 )
 
-// ErrRemote says that there are no keys on another node to be had.
-var ErrRemote = errors.New("bench: no keys on another node")
+// ErrRemote says that a node is not part of a cluster in which there is what was asked
+// for: keys on another node, or a peer port.
+var ErrRemote = errors.New("bench: not with this node")
 
 const (
 	// askAtOnce is how many keys a node is asked about at a time: its --max-batch,

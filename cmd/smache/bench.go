@@ -236,7 +236,7 @@ func runScenario(inv invocation, cfg *benchConfig, out *benchOutput, name string
 
 // benchError says what is wrong and finds the exit code.
 func benchError(inv invocation, err error) int {
-	fmt.Fprintf(inv.stderr, "smache bench: %s\n", strings.TrimPrefix(err.Error(), "bench: "))
+	fmt.Fprintf(inv.stderr, "smache bench: %s\n", strings.ReplaceAll(err.Error(), "bench: ", ""))
 	switch {
 	case errors.Is(err, bench.ErrConfig), errors.Is(err, bench.ErrEndpoint), errors.Is(err, bench.ErrRemote):
 		return exitUsage

@@ -22,6 +22,15 @@ type benchOutput struct {
 
 func newBenchOutput(inv invocation, cfg *benchConfig) (*benchOutput, error) {
 	o := &benchOutput{cfg: cfg, stdout: inv.stdout}
+	if cfg.html != "" { // better now than after the measurement
+		f, err := os.OpenFile(string(cfg.html), os.O_WRONLY|os.O_CREATE, 0o644)
+		if err != nil {
+			return nil, fmt.Errorf("--html: %w", err)
+		}
+		if err := f.Close(); err != nil {
+			return nil, fmt.Errorf("--html: %w", err)
+		}
+	}
 	if cfg.compare == "" {
 		return o, nil
 	}

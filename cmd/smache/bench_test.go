@@ -184,6 +184,7 @@ func TestBenchUsage(t *testing.T) {
 		{[]string{"get", "--server-pid", "x"}, exitUsage, "--server-pid"},
 		{[]string{"get", "--csv", "--json"}, exitUsage, "--csv"},
 		{[]string{"get", "--compare", "/nowhere"}, exitUsage, "--compare"},
+		{[]string{"get", "--html", "/nowhere/page.html"}, exitUsage, "--html"},
 		{[]string{"--url", "ftp://127.0.0.1:1"}, exitUsage, "only http://"},
 		{[]string{"get", "--url", "redis://127.0.0.1:1/0"}, exitUsage, "--url"},
 		{[]string{"get", "--url", "redis://127.0.0.1:1", "--header", "X: y"}, exitUsage, "--header"},
