@@ -122,7 +122,7 @@ func (k *keeper) mailOut(to hold.ID, m *hold.Message) {
 func (o *outbox) append(m *hold.Message) {
 	msg := proto.SlotMessage{
 		Kind: proto.SlotKind(m.Kind), Done: m.Done, Empty: m.Empty, Found: m.Found, Slot: m.Slot, Term: m.Term,
-		Elder: m.Elder, Seq: m.Seq, Clock: m.Clock, Time: uint64(m.Time),
+		Elder: m.Elder, Seq: m.Seq, Clock: m.Clock, Time: uint64(m.Time), Age: uint64(m.Age),
 		Node: []byte(m.Node.Name), Incarnation: m.Node.Incarnation, Key: []byte(m.Key),
 	}
 	start := len(o.buf)
@@ -219,7 +219,7 @@ func (k *keeper) receiveSlots(now time.Duration, e *event) {
 		m := hold.Message{
 			Kind: hold.Kind(msg.Kind), Epoch: e.header.Epoch, Terms: head.Terms, Flushes: head.Flushes, From: from,
 			To:   hold.ID{Name: k.cfg.Name, Incarnation: head.To},
-			Slot: msg.Slot, Term: msg.Term, Elder: msg.Elder, Clock: msg.Clock, Time: time.Duration(msg.Time),
+			Slot: msg.Slot, Term: msg.Term, Elder: msg.Elder, Clock: msg.Clock, Time: time.Duration(msg.Time), Age: time.Duration(msg.Age),
 			Node: hold.ID{Name: string(msg.Node), Incarnation: msg.Incarnation},
 			Seq:  msg.Seq, Key: string(msg.Key), Found: msg.Found, Done: msg.Done, Empty: msg.Empty,
 		}

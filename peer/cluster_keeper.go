@@ -200,9 +200,11 @@ func (e *event) urgent() bool {
 func isBeat(kind hold.Kind) bool { return kind == hold.MsgPing || kind == hold.MsgPong }
 
 // isUrgent reports whether a message travels in frames apart from the others: until a
-// grant arrives nobody serves its slot, and an operation waits for a fetch.
+// grant arrives nobody serves its slot, an operation waits for a fetch, and what is asked
+// about a peer is worth the less the later it is answered.
 func isUrgent(kind hold.Kind) bool {
-	return isBeat(kind) || kind == hold.MsgGrant || kind == hold.MsgFetch || kind == hold.MsgFetched
+	return isBeat(kind) || kind == hold.MsgGrant || kind == hold.MsgFetch || kind == hold.MsgFetched ||
+		kind == hold.MsgAsk || kind == hold.MsgHeard
 }
 
 // do has something done by the goroutine of the machine, some time.

@@ -141,6 +141,11 @@ func (r random) message() (m slotMessage) {
 		if m.Key, m.Found = key, flag; flag {
 			m.Entries = []Entry{r.entry(key)}
 		}
+	case SlotAsk, SlotHeard:
+		m.Slot, m.Term, m.Time, m.Incarnation, m.Node = 0, 0, r.Uint64(), r.Uint64(), r.name()
+		if m.Kind == SlotHeard {
+			m.Age = r.Uint64()
+		}
 	case SlotOffer:
 		m.Done, m.Elder = flag, r.Uint32()
 	}

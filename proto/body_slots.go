@@ -23,8 +23,8 @@ import "encoding/binary"
 //
 //	0      1   kind
 //	1      1   flags: 1 done, 2 empty, 4 found; each in the kinds that have it
-//	2      2   slot; of ping and pong 0
-//	4      4   term; of ping and pong 0
+//	2      2   slot; of ping, pong, ask and heard 0
+//	4      4   term; of these, too
 //
 // and, by kind, from offset 8 on:
 //
@@ -56,6 +56,15 @@ import "encoding/binary"
 //	                      2   length of the key
 //	                      …   key, and with the flag found its Entry
 //	offer                 4   elder
+//	ask                   8   time: the asker's monotonic clock
+//	                      8   incarnation of the node that it is about
+//	                      1   length of its name
+//	                      …   name
+//	heard                 8   time: the ask's
+//	                      8   incarnation, the ask's
+//	                      8   age, in nanoseconds
+//	                      1   length of the name, the ask's
+//	                      …   name
 const (
 	slotsHeadLen   = 32
 	slotMessageLen = 8
@@ -112,6 +121,10 @@ const (
 	// SlotStale says that an import or a source of that term is not open; with
 	// Done, that what the receiver has offered is overtaken.
 	SlotStale SlotKind = 16
+	// SlotAsk asks when Node was last known to answer.
+	SlotAsk SlotKind = 17
+	// SlotHeard is the answer: Age before it was sent, at the latest.
+	SlotHeard SlotKind = 18
 )
 
 // The flags of a message.
@@ -135,7 +148,7 @@ var slotForms = [...]slotForm{
 	SlotClaim: {"claim", 8, 0}, SlotClaimOK: {"claim_ok", 22, 0}, SlotClaimNo: {"claim_no", 8, 0},
 	SlotPull: {"pull", 20, 0}, SlotBatch: {"batch", 24, slotDone},
 	SlotFetch: {"fetch", 18, 0}, SlotFetched: {"fetched", 18, slotFound},
-	SlotOffer: {"offer", 12, slotDone}, SlotStale: {"stale", 8, slotDone},
+	SlotOffer: {"offer", 12, slotDone}, SlotAsk: {"ask", 25, 0}, SlotHeard: {"heard", 33, 0}, SlotStale: {"stale", 8, slotDone},
 }
 
 // form gives what is known of k; of an unknown kind, a form without a name.
@@ -191,10 +204,13 @@ type SlotMessage struct {
 	Seq uint32
 	// Clock is of SlotGrant and SlotClaimOK: the sender's hybrid logical clock.
 	Clock uint64
-	// Time is of SlotPing, SlotPull and SlotFetch: their sender's monotonic clock. It
-	// comes back with SlotPong, SlotBatch and SlotFetched.
+	// Time is of SlotPing, SlotPull, SlotFetch and SlotAsk: their sender's monotonic
+	// clock. It comes back with SlotPong, SlotBatch, SlotFetched and SlotHeard.
 	Time uint64
-	// Node and Incarnation are of SlotMoved: the holder; no name, not known.
+	// Age is of SlotHeard, in nanoseconds.
+	Age uint64
+	// Node and Incarnation are of SlotMoved: the holder; no name, not known. And of
+	// SlotAsk and SlotHeard: whom they are about.
 	Node        []byte
 	Incarnation uint64
 	// Key is of SlotFetch and SlotFetched.

@@ -134,6 +134,15 @@ func (m *SlotMessage) read(b []byte) (n int, err error) {
 		}
 	case SlotOffer:
 		m.Elder = binary.LittleEndian.Uint32(body)
+	case SlotAsk, SlotHeard:
+		m.Time, m.Incarnation = binary.LittleEndian.Uint64(body), binary.LittleEndian.Uint64(body[8:])
+		if kind == SlotHeard {
+			m.Age = binary.LittleEndian.Uint64(body[16:])
+		}
+		if word>>16 != 0 {
+			return 0, ErrBody
+		}
+		m.Node, n, err = cut(b, n, int(b[n-1]))
 	}
 	return n, err
 }
@@ -182,6 +191,11 @@ func (m *SlotMessage) readEntries(b []byte, start int) (end int, err error) {
 func (m *SlotMessage) check() error {
 	if err := checkText(m.Node, '!'); err != nil {
 		return err
+	}
+	if m.Kind == SlotAsk || m.Kind == SlotHeard {
+		if err := CheckName(m.Node); err != nil {
+			return err
+		}
 	}
 	sources := m.Sources
 	for s := (SlotSource{}); sources.Next(&s); {

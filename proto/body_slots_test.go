@@ -20,6 +20,13 @@ func oneMessage(kind SlotKind, flags uint8, slot Slot, rest ...[]byte) []byte {
 	return append(dst, slices.Concat(rest...)...)
 }
 
+// askMessage is a body with a message that is of no slot: zeros, then a name.
+func askMessage(kind SlotKind, zeros int, name ...byte) []byte {
+	b := oneMessage(kind, 0, 0, make([]byte, zeros), name)
+	b[slotsHeadLen+4] = 0 // the term
+	return b
+}
+
 func le16(n int) []byte { return binary.LittleEndian.AppendUint16(nil, uint16(n)) }
 
 // Whatever is wrong with a slots frame is said by name, and nothing of it is handed
@@ -65,7 +72,7 @@ func TestDecodeSlotsErrors(t *testing.T) {
 
 		"kind 0":               {oneMessage(0, 0, 1), ErrBody},
 		"kind 3":               {oneMessage(3, 0, 1), ErrBody},
-		"kind 17":              {oneMessage(17, 0, 1, make([]byte, 99)), ErrBody},
+		"kind 19":              {oneMessage(19, 0, 1, make([]byte, 99)), ErrBody},
 		"kind 255":             {oneMessage(255, 0, 1, make([]byte, 99)), ErrBody},
 		"flag of another kind": {oneMessage(SlotTake, slotEmpty, 1), ErrFrameReserved},
 		"unknown flag":         {oneMessage(SlotTake, slotDone|8, 1), ErrFrameReserved},
@@ -75,6 +82,12 @@ func TestDecodeSlotsErrors(t *testing.T) {
 
 		"moved to a space":       {oneMessage(SlotMoved, 0, 1, make([]byte, 8), []byte{1, ' '}), ErrBody},
 		"moved, name cut off":    {oneMessage(SlotMoved, 0, 1, make([]byte, 8), []byte{2, 'a'}), ErrBody},
+		"ask about nobody":       {askMessage(SlotAsk, 16, 0), ErrBody},
+		"ask about a space":      {askMessage(SlotAsk, 16, 1, ' '), ErrBody},
+		"ask of a slot":          {oneMessage(SlotAsk, 0, 1, make([]byte, 16), []byte{1, 'a'}), ErrBody},
+		"ask, name cut off":      {askMessage(SlotAsk, 16, 2, 'a'), ErrBody},
+		"heard":                  {askMessage(SlotHeard, 24, 1, 'a'), nil},
+		"heard of nobody":        {askMessage(SlotHeard, 24, 0), ErrBody},
 		"sources":                {oneMessage(SlotClaimOK, 0, 1, claimOK, le16(MaxSources), bytes.Repeat(source, MaxSources)), nil},
 		"too many sources":       {oneMessage(SlotClaimOK, 0, 1, claimOK, le16(MaxSources+1), bytes.Repeat(source, MaxSources+1)), ErrBodyLimit},
 		"sources that are not":   {oneMessage(SlotClaimOK, 0, 1, claimOK, le16(2), source), ErrBody},
@@ -243,7 +256,7 @@ func TestSlotKinds(t *testing.T) {
 	for _, k := range SlotKinds() {
 		names[k.String()] = true
 	}
-	if len(names) != 15 || SlotKind(3).String() != "unknown" || SlotKind(17).String() != "unknown" || SlotKind(255).String() != "unknown" {
+	if len(names) != 17 || SlotKind(3).String() != "unknown" || SlotKind(19).String() != "unknown" || SlotKind(255).String() != "unknown" {
 		t.Errorf("%d kinds", len(names))
 	}
 }

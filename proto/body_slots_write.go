@@ -96,6 +96,17 @@ func (w *SlotsWriter) Append(dst []byte, m *SlotMessage) []byte {
 		dst = append(dst, m.Key...)
 	case SlotOffer:
 		dst = binary.LittleEndian.AppendUint32(dst, m.Elder)
+	case SlotAsk, SlotHeard:
+		if m.Slot != 0 || m.Term != 0 || len(m.Node) == 0 {
+			panic("proto: BUG: a question about nobody, or of a slot")
+		}
+		mustName(m.Node)
+		dst = binary.LittleEndian.AppendUint64(dst, m.Time)
+		dst = binary.LittleEndian.AppendUint64(dst, m.Incarnation)
+		if m.Kind == SlotHeard {
+			dst = binary.LittleEndian.AppendUint64(dst, m.Age)
+		}
+		dst = append(append(dst, byte(len(m.Node))), m.Node...)
 	}
 	return dst
 }

@@ -222,6 +222,9 @@ var golden = map[string]goldenFrame{
 	"slots/ping and pong": gSlots(
 		slotMessage{SlotMessage: SlotMessage{Kind: SlotPing, Time: 123456789}},
 		slotMessage{SlotMessage: SlotMessage{Kind: SlotPong, Time: 123456000}}),
+	"slots/ask and heard": gSlots(
+		slotMessage{SlotMessage: SlotMessage{Kind: SlotAsk, Time: 123456789, Incarnation: gStart + 65537, Node: []byte(gB)}},
+		slotMessage{SlotMessage: SlotMessage{Kind: SlotHeard, Time: 123456789, Incarnation: gStart + 65537, Age: 1500000, Node: []byte(gB)}}),
 	"slots/take, and take by a holder": gSlots(
 		slotMessage{SlotMessage: SlotMessage{Kind: SlotTake, Slot: 258}},
 		slotMessage{SlotMessage: SlotMessage{Kind: SlotTake, Slot: 35525, Done: true}}),

@@ -29,6 +29,9 @@ type checker struct {
 
 	// lost is the highest version of each key that some node had no room for.
 	lost map[string]Version
+	// steady are the holders of slots that nobody is to move while the network is cut
+	// so that everybody still reaches everybody over others.
+	steady map[Slot]*simNode
 
 	busyUntil map[Slot]time.Duration
 	busyNode  map[string]time.Duration
@@ -37,6 +40,7 @@ type checker struct {
 	misses    int
 	flushes   int
 	evictions int
+	cutAt     time.Duration
 	flushing  time.Duration // a flush may take effect until then
 }
 
@@ -190,6 +194,9 @@ func (c *checker) answered(n *simNode, op *clientOp) {
 		if op.action == actDelete {
 			k.unsure = true
 			k.deleteAt = c.s.now + 5*time.Second
+		}
+		if h := c.steady[op.slot]; h != nil && c.s.side != nil && ask.at > c.cutAt && !c.s.apart(n, h) {
+			c.fail("%v of %q through %v is refused, and %v holds it: %s", op.action, op.key, n.id, h.id, c.s.describe(op.slot))
 		}
 		if c.strict && !c.lenient && c.s.now > c.busyUntil[op.slot]+opTime && c.s.now > c.busyNode[ask.node]+opTime {
 			c.fail("%v of %q through %v is refused, and nothing excuses it: %s", op.action, op.key, n.id, c.s.describe(op.slot))
@@ -349,6 +356,10 @@ func (c *checker) told(n *simNode, k *keyState) known {
 func (c *checker) cut(kind int) {
 	c.sided = !c.lenient && kind != crossed // once more, and sides are not what they were
 	c.lenient, c.forgiving = kind != crossed, kind != partition && kind != recut
+	c.cutAt, c.steady = c.s.now, nil
+	if kind == crossed {
+		c.steady = c.s.settledSlots()
+	}
 	for _, k := range c.keys {
 		k.sides = [3]known{}
 		for i := range k.sides {
@@ -389,6 +400,35 @@ func (s *sim) describe(slot Slot) string {
 			st.claim != nil, n.m.mayServe(), n.m.Owner(slot).Name, n.m.epoch&0xffff, n.data[slot])
 	}
 	return out
+}
+
+// settledSlots gives the holders of slots that are where they belong, and that every
+// node sends operations to; none, if nodes differ in whom they know, or one is joining.
+func (s *sim) settledSlots() map[Slot]*simNode {
+	steady := map[Slot]*simNode{}
+	var up []*simNode
+	for _, name := range s.upNames() {
+		up = append(up, s.nodes[name])
+	}
+	if !s.well(up) {
+		return nil
+	}
+	for i := range s.slots {
+		var holder *simNode
+		agreed := true
+		first := up[0]
+		for _, n := range up {
+			st := &n.m.slots[i]
+			if st.role == roleHolding && n.m.Owner(Slot(i)) == n.m.self.ID {
+				holder = n
+			}
+			agreed = agreed && n.m.epoch == first.m.epoch && n.routes[i] == first.routes[i] && st.source == nil && st.claim == nil
+		}
+		if agreed && holder != nil && first.routes[i] == holder.m.self.ID {
+			steady[Slot(i)] = holder
+		}
+	}
+	return steady
 }
 
 // served reports whether a node that is well holds a slot.

@@ -43,6 +43,9 @@ const (
 	// where Next asked for TickEvery: where this node gets little of its processor, so
 	// may its peers.
 	blame = 2 * TickEvery
+	// asks is how long a peer may leave pings unanswered before others are asked about
+	// it: two pings, and one answer that is late.
+	asks = 500 * time.Millisecond
 	// lease is how long after a ping was sent its answer lets a node serve.
 	lease = 2 * time.Second
 	// fence is how long after a node's last answer to a silent member nobody

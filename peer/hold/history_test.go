@@ -76,6 +76,9 @@ func history(seed uint64, kind int, off mutant, trace func(string, ...any)) erro
 	}
 	s.cramped = seed%crampedEvery == crampedEvery-1
 	nodes := 2 + s.rng.IntN(3)
+	if kind == crossed {
+		nodes++ // two sides, and one in between
+	}
 	for i := range nodes {
 		s.start(fmt.Sprint("n", i))
 		s.run(time.Duration(s.rng.IntN(300)) * time.Millisecond)
@@ -135,7 +138,7 @@ func (s *sim) upset(kind int) {
 	}
 	joins := func() { s.start(fmt.Sprint("n", len(s.nodes))) }
 	switch {
-	case len(up) < 2, s.rng.IntN(3) == 0:
+	case len(up) < 2, kind == crossed && len(up) < 3, s.rng.IntN(3) == 0:
 		joins()
 	case kind == planned:
 		if any.hasHeir() {
@@ -179,8 +182,27 @@ func (s *sim) cut(up []*simNode, kind int) {
 			s.side[n.id.Name] = 0
 		}
 	}
+	if kind == crossed && s.rng.IntN(2) == 0 {
+		s.apartAtRandom(up)
+	}
 	s.check.cut(kind)
 	s.trace("%v cut %v", s.now, s.side)
+}
+
+// apartAtRandom cuts, in place of two sides, links between any two nodes, so that
+// everybody still reaches everybody over others.
+func (s *sim) apartAtRandom(up []*simNode) {
+	clear(s.side)
+	s.severed = map[[2]string]bool{}
+	for i, n := range up {
+		heard := s.rng.IntN(max(i, 1))
+		for j, o := range up[:i] {
+			if j != heard && s.rng.IntN(3) > 0 {
+				s.severed[[2]string{n.id.Name, o.id.Name}] = true
+				s.severed[[2]string{o.id.Name, n.id.Name}] = true
+			}
+		}
+	}
 }
 
 // freezeAgain freezes a node that has come back, as soon as it has asked for slots.
@@ -242,7 +264,7 @@ func (s *sim) heal(kind int) {
 	s.quiet = true
 	s.run(time.Second)
 	s.trace("%v heal", s.now)
-	s.side = nil
+	s.side, s.severed = nil, nil
 	s.run(15 * time.Second)
 	s.check.healed()
 	s.audit()
@@ -286,8 +308,7 @@ func kindOf(seed uint64) int { return int(fromEnv("KIND", seed%kinds)) }
 
 // TestHistories runs histories, on all cores. HISTORIES says how many, FROM the first
 // seed, KIND the only kind, FAILURES after how many faults to stop. Unless KIND is given,
-// there are a tenth more, of the kinds recut and torn. Of the kind crossed faults are
-// known: docs/CLUSTER.md has them among what is open.
+// there are a tenth more, of the kinds recut, torn and crossed.
 func TestHistories(t *testing.T) {
 	n := fromEnv("HISTORIES", 1000)
 	if raceEnabled {
@@ -310,7 +331,7 @@ func TestHistories(t *testing.T) {
 				seed := from + i*step
 				kind := kindOf(seed)
 				if i >= n {
-					seed, kind = from+(i-n)/2, recut+int(i%2)
+					seed, kind = from+(i-n)/3, recut+int(i%3)
 				}
 				if err := history(seed, kind, whole, nil); err != nil {
 					t.Errorf("seed %d (kind %d): %v", seed, kind, err)

@@ -82,6 +82,7 @@ type Machine struct {
 type peer struct {
 	id       ID
 	quiet    time.Duration // since it was sent the ping that it answered last; see blame
+	reached  time.Duration // when a ping was sent, by anybody that this node hears of, which it answered
 	answered time.Duration // our last answer to a ping of its; kept when it falls silent
 	since    time.Duration // silent, or gone, since
 	// It was sent the list of the epoch told, at toldAt, when it was toldID.
@@ -180,6 +181,9 @@ func (m *Machine) receive(msg *Message) {
 			m.asked--
 		}
 		m.lease = max(m.lease, msg.Time+lease)
+		p.reached = max(p.reached, msg.Time)
+	case MsgAsk, MsgHeard:
+		m.hear(msg)
 	case MsgMembers:
 		m.merge(msg.Members)
 		if msg.Epoch != m.epoch {
@@ -224,7 +228,7 @@ func (m *Machine) receiveSlot(msg *Message) {
 		m.onOffer(msg)
 	case MsgStale:
 		m.onStale(msg)
-	case MsgPing, MsgPong, MsgMembers:
+	case MsgPing, MsgPong, MsgMembers, MsgAsk, MsgHeard:
 	}
 }
 

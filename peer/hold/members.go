@@ -61,7 +61,7 @@ func (m *Machine) setList(list []Member) {
 			// A peer just met has as good as answered, and been answered: both
 			// sides count from here.
 			was := p
-			p = &peer{id: o.ID, answered: m.now, heard: m.terms}
+			p = &peer{id: o.ID, answered: m.now, reached: m.now, heard: m.terms}
 			if o.State == StateSilent { // this node has never answered that one
 				if p.answered = -fence; was != nil {
 					p.answered = was.answered
@@ -249,7 +249,8 @@ func (m *Machine) hopes() bool {
 // does not answer.
 func (m *Machine) watchPeers() {
 	for _, o := range m.alive {
-		if p := m.peers[o.Name]; p.quiet > silence && m.cfg.off != neverSilent {
+		p := m.peers[o.Name]
+		if p.quiet > silence && (m.now-p.reached > silence || m.cfg.off == ownEars) && m.cfg.off != neverSilent {
 			o.State = StateSilent
 			m.merge([]Member{o})
 		}
@@ -261,6 +262,7 @@ func (m *Machine) watchPeers() {
 	for _, o := range m.alive {
 		m.send(o.ID, Message{Kind: MsgPing, Time: m.now, Done: m.before != nil || m.left > 0 || m.asides > 0})
 	}
+	m.askAround()
 	// Whoever fell silent may be back, and a lost list must get there some time.
 	if m.now-m.spread > 5*pingEvery {
 		m.spreadMembers()
@@ -269,6 +271,35 @@ func (m *Machine) watchPeers() {
 				m.sendMembers(o.ID)
 			}
 		}
+	}
+}
+
+// askAround asks the peers that answer about those that do not: one that answers
+// somebody is cut off from this node only, and no reason to take its slots (rule 16).
+func (m *Machine) askAround() {
+	for _, o := range m.alive {
+		if m.peers[o.Name].quiet <= asks {
+			continue
+		}
+		for _, by := range m.alive {
+			if m.peers[by.Name].quiet <= asks {
+				m.send(by.ID, Message{Kind: MsgAsk, Node: o.ID, Time: m.now})
+			}
+		}
+	}
+}
+
+// hear answers what a peer asks about another, or takes such an answer. When others
+// heard of that one counts too, so that it goes on from node to node; it never gets
+// younger on the way, for it is taken from when the question was sent.
+func (m *Machine) hear(msg *Message) {
+	p := m.peers[msg.Node.Name]
+	switch {
+	case p == nil || p.id != msg.Node || p.since != 0: // dead, or another run
+	case msg.Kind == MsgAsk:
+		m.send(msg.From.ID, Message{Kind: MsgHeard, Node: msg.Node, Time: msg.Time, Age: m.now - p.reached})
+	case msg.Time <= m.now && msg.Age >= 0:
+		p.reached = max(p.reached, msg.Time-msg.Age)
 	}
 }
 

@@ -57,6 +57,10 @@ const (
 	// MsgStale says that an import or a source of that term is not open; with
 	// Done, that what the receiver has offered is overtaken.
 	MsgStale Kind = 16
+	// MsgAsk asks a peer when Node was last known to answer.
+	MsgAsk Kind = 17
+	// MsgHeard is the answer: Age before it was sent, at the latest.
+	MsgHeard Kind = 18
 )
 
 // Message is what nodes send each other. Which fields count depends on the kind.
@@ -74,10 +78,11 @@ type Message struct {
 	// see span.since.
 	Elder uint32
 	Clock uint64 // hybrid logical clock of a holder that grants
-	// Time is, in MsgPing, MsgPull and MsgFetch, the sender's clock; it comes back with
-	// MsgPong, MsgBatch and MsgFetched.
+	// Time is, in MsgPing, MsgPull, MsgFetch and MsgAsk, the sender's clock; it comes
+	// back with MsgPong, MsgBatch, MsgFetched and MsgHeard.
 	Time time.Duration
-	Node ID // MsgMoved: the holder
+	Node ID            // MsgMoved: the holder; MsgAsk and MsgHeard: who is asked about
+	Age  time.Duration // MsgHeard
 
 	Members []Member
 	Sources []Source

@@ -31,4 +31,5 @@ const (
 	forgetEvicted      mutant = 24 // what is evicted leaves no record (rule 5)
 	takeOld            mutant = 25 // what is older than all that memory suffices for pushes out what is younger (rule 6)
 	closeSoon          mutant = 23 // a source is closed when it has sent its last batch (rule 6)
+	ownEars            mutant = 26 // who does not answer this node is counted dead, whoever else it answers (rule 16)
 )

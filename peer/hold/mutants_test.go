@@ -38,6 +38,7 @@ var mutants = []struct {
 	{closeSoon, "closeSoon", []int{recut}, 3000, false},
 	{forgetEvicted, "forgetEvicted", []int{planned, freezes, partition}, 1000, true},
 	{takeOld, "takeOld", []int{planned}, 100, true},
+	{ownEars, "ownEars", []int{crossed}, 200, false},
 	{flushOnce, "flushOnce", []int{planned, freezes, lossy}, 1000, false},
 }
 

@@ -24,10 +24,11 @@ type sim struct {
 	lastFault    time.Duration
 	handled      time.Duration // when the message was sent that is being handled
 	loss, double float64
-	quiet        bool           // clients do nothing
-	cramped      bool           // some nodes have too little memory
-	cold         int            // a bit for each last digit of the keys that are only read
-	side         map[string]int // of a cut; names that are not in it reach everybody
+	quiet        bool               // clients do nothing
+	cramped      bool               // some nodes have too little memory
+	cold         int                // a bit for each last digit of the keys that are only read
+	side         map[string]int     // of a cut; names that are not in it reach everybody
+	severed      map[[2]string]bool // pairs that do not reach each other
 	fading       *simNode
 	dark         map[*simNode]bool // those that do not hear it, nor it them
 	check        *checker
@@ -175,6 +176,7 @@ func (s *sim) start(name string) *simNode {
 		s.side[name] = s.side[others[s.rng.IntN(len(others))]]
 	}
 	s.nodes[name] = n
+	s.check.steady = nil // it takes what belongs to it
 	s.trace("%v start %v", s.now, n.id)
 	s.tick(n)
 	s.meet(n)
@@ -361,7 +363,7 @@ func (s *sim) leave(n *simNode) {
 // apart reports whether a cut keeps two nodes from each other.
 func (s *sim) apart(a, b *simNode) bool {
 	x, y := s.side[a.id.Name], s.side[b.id.Name]
-	return x != y && x != 0 && y != 0 || s.dark[a] && b == s.fading || s.dark[b] && a == s.fading
+	return x != y && x != 0 && y != 0 || s.severed[[2]string{a.id.Name, b.id.Name}] || s.dark[a] && b == s.fading || s.dark[b] && a == s.fading
 }
 
 // deliver takes something from one process to another, which does it. It is lost
