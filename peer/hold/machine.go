@@ -2,7 +2,6 @@ package hold
 
 import (
 	"math"
-	"math/bits"
 	"slices"
 	"time"
 )
@@ -61,6 +60,7 @@ type Machine struct {
 	early     bool // it is time to ping, for somebody else did
 	spread    time.Duration
 	busy      bool // slots are active, or may be: see Next
+	marked    bool // some were marked since the last walk
 
 	taking   int // slots that were asked for since round began
 	claiming int // slots that were claimed since
@@ -70,6 +70,11 @@ type Machine struct {
 	left     int // sources without an importer, as of the last tick
 	round    time.Duration
 	from     int // the word of active at which the next tick begins
+	walk     walk
+	many     bool          // the active slots, at the last walk
+	late     bool          // slots had to be postponed in it
+	pace     int           // slots that may be taken in a second
+	may      time.Duration // time at that pace that has not been used
 	// postponed says that from was set in this tick.
 	postponed bool
 	budget    int      // bytes that may be imported
@@ -95,7 +100,7 @@ type peer struct {
 // New makes a machine. It does nothing before the first Tick.
 func New(cfg Config, d Driver, now time.Duration) *Machine {
 	m := &Machine{
-		cfg: cfg, d: d, now: now, start: now, last: now - TickEvery, round: now,
+		cfg: cfg, d: d, now: now, start: now, last: now - TickEvery, round: now, pace: takePace,
 		nodes: map[ID]*node{}, peers: map[string]*peer{},
 		slots: make([]slot, cfg.Slots), active: make([]uint64, (cfg.Slots+63)/64),
 		self: Member{ID: cfg.Self, State: StateJoining, Weight: cfg.Weight},
@@ -236,6 +241,8 @@ func (m *Machine) receiveSlot(msg *Message) {
 // while there is nothing to do only as often as peers are pinged.
 func (m *Machine) Next() time.Duration {
 	switch {
+	case m.busy && (m.many || m.late):
+		return m.last + stepEvery
 	case m.busy || m.early || m.recording || m.asked > 0 || m.before != nil || m.self.State != StateServing:
 		return m.last + TickEvery
 	case len(m.list) == 1:
@@ -264,6 +271,7 @@ func (m *Machine) Tick(now time.Duration) {
 		p.quiet += min(now-m.last, planned-TickEvery+blame)
 	}
 	m.budget = min(m.budget+int(float64(m.cfg.Rate)*(now-m.last).Seconds()), m.cfg.Rate/8)
+	passed := now - m.last
 	m.last = now
 	if now-m.round >= retry {
 		m.round, m.taking, m.claiming, m.offered = now, 0, 0, 0
@@ -285,28 +293,8 @@ func (m *Machine) Tick(now time.Duration) {
 		m.recording = recording
 		m.markAll()
 	}
-	misplaced, left, from := 0, 0, m.from
-	m.postponed, m.busy = false, false
-	for i := range m.active {
-		i = (i + from) % len(m.active)
-		for word := m.active[i]; word != 0; word &= word - 1 {
-			n := i*64 + bits.TrailingZeros64(word)
-			more, placed := m.tickSlot(Slot(n), &m.slots[n])
-			if !more {
-				m.active[i] &^= word & -word
-			}
-			if !placed {
-				misplaced++
-			}
-			if src := m.slots[n].source; src != nil && src.to == nil {
-				left++
-			}
-		}
-		m.busy = m.busy || m.active[i] != 0
-	}
-	m.left = left
+	m.walkOn(passed)
 	m.stats.Terms.Store(int64(m.terms))
-	m.stats.Misplaced.Store(int64(misplaced))
 }
 
 // readyToServe reports whether a joining node may take slots: some member that
@@ -431,7 +419,7 @@ func (m *Machine) settleUp() {
 // mark notes that a slot may have changed, for the driver and for the next tick.
 func (m *Machine) mark(n Slot) {
 	m.active[n/64] |= 1 << (n % 64)
-	m.busy = true
+	m.busy, m.marked = true, true
 	if s := &m.slots[n]; !s.dirty {
 		s.dirty = true
 		m.dirty = append(m.dirty, n)
@@ -439,6 +427,7 @@ func (m *Machine) mark(n Slot) {
 }
 
 func (m *Machine) markAll() {
+	m.walk, m.many = walk{}, len(m.slots) > manySlots // what was found is not so any more
 	for n := range m.slots {
 		m.mark(Slot(n))
 	}

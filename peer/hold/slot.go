@@ -278,11 +278,10 @@ func (m *Machine) acquire(n Slot, s *slot) {
 	}
 	if holder != nil && holder != m.me && holder.alive {
 		s.claim = nil
-		if m.taking+int(m.stats.Importing.Load()) >= m.cfg.Window {
+		if !m.takes() {
 			m.postpone(n, s)
 			return
 		}
-		m.taking++
 		m.send(holder.ID, Message{Kind: MsgTake, Slot: n})
 		return
 	}
@@ -297,6 +296,7 @@ func (m *Machine) acquire(n Slot, s *slot) {
 // postpone leaves a slot to the next tick, which begins with it.
 func (m *Machine) postpone(n Slot, s *slot) {
 	s.next = 0
+	m.late, m.walk.late = true, true
 	if !m.postponed {
 		m.postponed, m.from = true, int(n)/64
 	}
@@ -396,7 +396,7 @@ func (m *Machine) onGrant(msg *Message) {
 	chain := []*imported{granted}
 	elder := msg.Term // it has nothing from before
 	if s.role == roleNone {
-		m.taking = max(m.taking-1, 0)
+		m.tookOne(msg.Empty)
 		m.stats.Taken.Add(1)
 		own := m.leftovers(msg.Slot, s)
 		m.hold(msg.Slot, s)
