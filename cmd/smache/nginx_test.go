@@ -11,19 +11,26 @@ import (
 	"testing"
 )
 
+// server finds a program that administrators have in their path.
+func server(t *testing.T, name string) string {
+	t.Helper()
+	program, err := exec.LookPath(name)
+	if err != nil {
+		program = "/usr/sbin/" + name
+		if _, err = os.Stat(program); err != nil {
+			if os.Getenv("CI") != "" {
+				t.Fatalf("there is no %s; .ci/run has to install one", name)
+			}
+			t.Skipf("%s is not installed", name)
+		}
+	}
+	return program
+}
+
 // TestManualNginx runs nginx, where it is installed, with the lines of the manual: it
 // takes them, passes requests on, and sends one again whose node is gone.
 func TestManualNginx(t *testing.T) {
-	nginx, err := exec.LookPath("nginx")
-	if err != nil {
-		if _, err = os.Stat("/usr/sbin/nginx"); err != nil { // not in the path of all users
-			if os.Getenv("CI") != "" {
-				t.Fatal("there is no nginx; .ci/run has to install one")
-			}
-			t.Skip("nginx is not installed")
-		}
-		nginx = "/usr/sbin/nginx"
-	}
+	nginx := server(t, "nginx")
 	manual, err := os.ReadFile(filepath.Join(repository(t), "docs", "OPERATIONS.md"))
 	if err != nil {
 		t.Fatal(err)
