@@ -85,7 +85,11 @@ func (b *batch) take(r *request, n int) {
 
 // add appends an item without operation.
 func (b *batch) add() *item {
-	b.items = append(b.items, item{})
+	if len(b.items) < cap(b.items) {
+		b.items = b.items[:len(b.items)+1] // releaseBatch has cleared it
+	} else {
+		b.items = append(b.items, item{})
+	}
 	it := &b.items[len(b.items)-1]
 	it.op.Done, it.op.Trace = b.oneDone, b.trace
 	return it

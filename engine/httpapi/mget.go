@@ -1,6 +1,8 @@
 package httpapi
 
 import (
+	"slices"
+
 	"github.com/valyala/fasthttp"
 
 	"github.com/smache/smache/proto"
@@ -35,7 +37,7 @@ func (s *Server) mget(ctx *fasthttp.RequestCtx, r *request) {
 		it.op.Code = proto.OpGet
 		b.setKey(it, raw)
 	}
-	a := answer{server: s, request: r, out: append(bodyBuffer(ctx), `{"results":[`...), limit: s.config.MaxAnswer}
+	a := answer{server: s, request: r, out: append(bodyBuffer(ctx), `{"results":[`...), items: n, limit: s.config.MaxAnswer}
 	for from := 0; from < n && !a.refused; from += mgetWave {
 		a.wave(b, b.items[from:min(from+mgetWave, n)])
 	}
@@ -54,6 +56,7 @@ type answer struct {
 	server  *Server
 	request *request
 	out     []byte
+	items   int  // results that there are to be
 	written int  // results
 	limit   int  // of len(out)
 	full    bool // nothing more is read
@@ -155,6 +158,7 @@ func (a *answer) place(b *batch, it *item) {
 // open appends the result of it up to its data.
 func (a *answer) open(it *item) {
 	if a.written > 0 {
+		a.makeRoom()
 		a.out = append(a.out, ',')
 	}
 	a.written++
@@ -163,6 +167,22 @@ func (a *answer) open(it *item) {
 		a.full = true
 	}
 	a.out = append(appendItemKey(a.out, it), `,"data":`...)
+}
+
+// maxRoom is the most that is made room for at once, and resultSlack what a read
+// appends for a moment beside a value.
+const (
+	maxRoom     = 64 << 10
+	resultSlack = 64
+)
+
+// makeRoom makes room for the results to come, if they are like those before, when the
+// next one may not fit: an answer that grows with each result is copied a dozen times.
+func (a *answer) makeRoom() {
+	each := len(a.out)/a.written + resultSlack
+	if cap(a.out)-len(a.out) < each {
+		a.out = slices.Grow(a.out, min((a.items-a.written)*each, maxRoom))
+	}
 }
 
 // close appends the rest of the result of it. What it turns out not to have room
