@@ -26,7 +26,7 @@ type loopState struct {
 	conn *loop.Conn // nil: it is none of a loop's
 
 	// Of a request whose operation is under way, while the loop holds the connection.
-	ctx *fasthttp.RequestCtx
+	ctx *fasthttp.RequestCtx // nil: it is one of plain's
 	r   *request
 
 	unsent []byte // what the socket has not taken yet

@@ -21,6 +21,7 @@ type worker struct {
 	ctx    *fasthttp.RequestCtx
 	out    []byte // answers
 	large  []byte // the body of the last of them, if it is above flushFrom
+	plain  plain
 }
 
 // flushFrom is how long answers to pipelined requests get before they are written.
@@ -29,7 +30,16 @@ const flushFrom = 16 << 10
 func newWorker(s *Server) *worker {
 	w := &worker{server: s, in: make([]byte, s.config.MaxHeader), out: make([]byte, 0, 2*flushFrom)}
 	w.reader = bufio.NewReaderSize(&w.header, s.config.MaxHeader)
+	w.plain = newPlain(w)
 	return w
+}
+
+// context gives the context of the next request.
+func (w *worker) context() *fasthttp.RequestCtx {
+	if w.ctx == nil {
+		w.ctx = w.server.loops.contexts.Get().(*fasthttp.RequestCtx) //nolint:forcetypeassert // nothing else is put there
+	}
+	return w.ctx
 }
 
 // newContext makes a context for requests on a loop.
@@ -76,9 +86,14 @@ func (w *worker) Resumed(lc *loop.Conn) {
 	o := &c.onLoop
 	ctx, r := o.ctx, o.r
 	o.ctx, o.r = nil, nil
-	w.server.resume(ctx, r)
-	closes := w.answer(ctx)
-	w.server.loops.contexts.Put(ctx)
+	var closes bool
+	if ctx == nil {
+		closes = w.plain.answer(r, nil)
+	} else {
+		w.server.resume(ctx, r)
+		closes = w.answer(ctx)
+		w.server.loops.contexts.Put(ctx)
+	}
 	rest := c.rest
 	c.rest = nil
 	if closes || w.full() || len(o.unsent) > 0 {
@@ -119,16 +134,25 @@ func (w *worker) caught(c *conn) {
 func (w *worker) serve(c *conn, in []byte) {
 	s := w.server
 	for len(in) > 0 {
-		if w.ctx == nil {
-			w.ctx = s.loops.contexts.Get().(*fasthttp.RequestCtx) //nolint:forcetypeassert // nothing else is put there
+		if n, closes, waits := w.plain.serve(c, in); n > 0 {
+			in = in[n:]
+			if waits {
+				w.hold(c, in)
+				return
+			}
+			if (closes || w.full()) && !w.flush(c, in, closes) {
+				return
+			}
+			continue
 		}
-		ctx := w.ctx
+		ctx := w.context()
 		n := w.parse(ctx, in)
 		if n == 0 {
 			ctx.Request.Reset()
 			w.leave(c, in)
 			return
 		}
+		w.plain.learn(c, &ctx.Request.Header, in[:n])
 		in = in[n:]
 		r := s.acquire(c)
 		r.onLoop = true
