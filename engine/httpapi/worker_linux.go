@@ -124,7 +124,7 @@ func (w *worker) caught(c *conn) {
 	}
 	// It may have left anything half done: nothing of it is used again.
 	w.ctx, w.out, w.large = nil, make([]byte, 0, 2*flushFrom), nil
-	if c.onLoop.ctx != nil {
+	if c.onLoop.r != nil {
 		c.onLoop.conn.Hold() // for an operation that is under way, and will want to go on
 	}
 	w.server.dropInPanic(c, v)
