@@ -206,7 +206,7 @@ memory() {
       say "writing $count entries to $name"
       # What each needs to hold them all, and no more: Smache touches it at the start.
       case $name in
-      smache) memory=$((160 + count * 272 / 1048576)) url=http scenario=mset each=100 ;;
+      smache) memory=$((180 + count * 246 / 1048576)) url=http scenario=mset each=100 ;;
       redis) memory='' url=redis scenario=mset each=100 ;;
       memcached) memory=$((64 + count * 260 / 1048576)) url=memcached scenario=post each=1 ;;
       esac
