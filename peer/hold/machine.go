@@ -260,7 +260,9 @@ func (m *Machine) Tick(now time.Duration) {
 	if now-m.last > planned-TickEvery+frozen {
 		// It was this node that stood still. Nobody is to be blamed for that.
 		for _, p := range m.peers {
-			p.quiet = 0
+			if m.cfg.off != blameOthers {
+				p.quiet = 0
+			}
 		}
 		m.alone = now + silence
 		if m.recording { // whoever has returned meanwhile could not say what it is left with
@@ -268,7 +270,11 @@ func (m *Machine) Tick(now time.Duration) {
 		}
 	}
 	for _, p := range m.peers {
-		p.quiet += min(now-m.last, planned-TickEvery+blame)
+		past := now - m.last
+		if m.cfg.off != blameOthers {
+			past = min(past, planned-TickEvery+blame)
+		}
+		p.quiet += past
 	}
 	m.budget = min(m.budget+int(float64(m.cfg.Rate)*(now-m.last).Seconds()), m.cfg.Rate/8)
 	passed := now - m.last

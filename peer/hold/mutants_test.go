@@ -2,18 +2,23 @@
 
 package hold
 
-import "testing"
+import (
+	"slices"
+	"testing"
+)
 
-// mutants are the rules, and how many histories may pass before a cluster without
-// one of them is caught.
-var mutants = []struct {
+// mutantTest is a rule, and how many histories may pass before a cluster without it is
+// caught.
+type mutantTest struct {
 	off   mutant
 	name  string
 	kinds []int
 	limit int
 	// cramped says that only histories count in which nodes have too little memory.
 	cramped bool
-}{
+}
+
+var mutants = []mutantTest{
 	{grantKeeps, "grantKeeps", []int{planned}, 200, false},
 	{noReadThrough, "noReadThrough", []int{planned}, 400, false},
 	{noRecords, "noRecords", []int{planned, partition, freezes}, 3000, false},
@@ -39,12 +44,18 @@ var mutants = []struct {
 	{forgetEvicted, "forgetEvicted", []int{planned, freezes, partition}, 1000, true},
 	{takeOld, "takeOld", []int{planned}, 100, true},
 	{ownEars, "ownEars", []int{crossed}, 200, false},
+	{blameOthers, "blameOthers", []int{freezes}, 400, false},
 	{flushOnce, "flushOnce", []int{planned, freezes, lossy}, 1000, false},
 }
 
 // Each rule is there for a promise: without it, the checker finds a history that
 // breaks one. A checker that cannot fail proves nothing.
 func TestMutantsAreCaught(t *testing.T) {
+	for i, name := range declared(t) {
+		if !slices.ContainsFunc(mutants, func(c mutantTest) bool { return c.name == name && c.off == mutant(i+1) }) {
+			t.Errorf("nobody tries %s", name)
+		}
+	}
 	for _, c := range mutants {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
