@@ -177,12 +177,13 @@ load() {
     say "round $round of $rounds"
     # shellcheck disable=SC2086 # lists of flags
     {
-      for name in floor gnet nginx nethttp fasthttp smache; do
+      for name in floor gnet nginx nethttp fasthttp; do
         row "$name, GET" get --written --addr "${at[$name]}" ${cpu[$name]}
       done
+      row "smache, GET" get --vary --written --addr "${at[smache]}" ${cpu[smache]}
       row "smache, two nodes, GET" remote --addr $((port + 6)) ${cpu[two]}
-      row "memcached, GET" get --written --url "memcached://127.0.0.1:${at[memcached]}" ${cpu[memcached]}
-      row "redis, GET" get --written --url "redis://127.0.0.1:${at[redis]}" ${cpu[redis]}
+      row "memcached, GET" get --vary --written --url "memcached://127.0.0.1:${at[memcached]}" ${cpu[memcached]}
+      row "redis, GET" get --vary --written --url "redis://127.0.0.1:${at[redis]}" ${cpu[redis]}
       row "fasthttp, POST" post --addr "${at[fasthttp]}" ${cpu[fasthttp]}
       row "smache, POST" post --vary --addr "${at[smache]}" ${cpu[smache]}
       row "smache, two nodes, POST" post --vary --remote --addr $((port + 6)) ${cpu[two]}
