@@ -59,9 +59,9 @@ func (m *Machine) setList(list []Member) {
 		p := m.peers[o.Name]
 		if p == nil || p.id != o.ID {
 			// A peer just met has as good as answered, and been answered: both
-			// sides count from here.
+			// sides count from here. But nobody is told that it has answered.
 			was := p
-			p = &peer{id: o.ID, answered: m.now, reached: m.now, heard: m.terms}
+			p = &peer{id: o.ID, answered: m.now, reached: m.now - silence, heard: m.terms}
 			if o.State == StateSilent { // this node has never answered that one
 				if p.answered = -fence; was != nil {
 					p.answered = was.answered
