@@ -355,8 +355,12 @@ func (m *Machine) onTake(msg *Message) {
 	if m.cfg.off != grantKeeps {
 		m.setRole(msg.Slot, s, roleNone)
 	}
+	since := term
+	if msg.Done { // it holds the slot as well, and what it writes is not here
+		since = s.term + 1
+	}
 	m.setSource(msg.Slot, s, &source{
-		to: from, term: term, span: span{since: term, elder: m.completeFrom(msg.Slot, s)}, handed: map[string]bool{},
+		to: from, term: term, span: span{since: since, elder: m.completeFrom(msg.Slot, s)}, handed: map[string]bool{},
 	})
 	m.stats.Granted.Add(1)
 	m.promise(s, from, term) // that it has arrived, it says itself
@@ -386,9 +390,11 @@ func (m *Machine) onGrant(msg *Message) {
 		}
 		return
 	}
-	if msg.Done && (s.role != roleHolding || s.term != s.wanted) {
+	if msg.Done && (s.role != roleHolding || s.term != s.wanted) || s.role == roleImporting {
+		// Leftovers are for a holder. And of two other holders that were asked, one was
+		// first: what comes from that must not be given up for this.
 		m.send(msg.From.ID, Message{Kind: MsgStale, Slot: msg.Slot, Term: msg.Term})
-		return // leftovers, for a holder
+		return
 	}
 	m.d.Adopt(msg.Clock)
 	s.term, s.claim = msg.Term, nil
