@@ -62,6 +62,7 @@ func (k *conn) request(call *Call, body [][]byte) error {
 	now := k.links.now()
 	call.sent, call.deadline = now, now+int64(call.Timeout)
 	call.Err, call.Body, call.Answer = nil, nil, proto.Header{}
+	hurry := int64(call.Timeout) < shortly // call may be back before the loop is roused
 	mark := k.links.cfg.OutboxBytes
 	if !call.Urgent {
 		mark /= 2
@@ -89,7 +90,7 @@ func (k *conn) request(call *Call, body [][]byte) error {
 	}
 	k.append(&call.Header, body)
 	k.mu.Unlock()
-	if int64(call.Timeout) < shortly {
+	if hurry {
 		k.links.rouse()
 	}
 	k.wake()

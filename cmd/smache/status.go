@@ -38,7 +38,7 @@ func runStatus(inv invocation) int {
 	settings := append(cfg.settings(),
 		setting{name: "json", value: &asJSON, about: "Print JSON: {\"ready\", \"cluster\", \"metrics\"}", flag: true},
 		setting{name: "quiet", value: &quiet, about: "Print nothing; the exit code says whether the node is ready. For health checks", flag: true},
-		setting{name: "wait", unit: "DURATION", value: &wait, about: "Wait, but no longer than that, until the node is ready and no slot of the cluster is moving; the exit code says whether that is so", flag: true},
+		setting{name: "wait", unit: "DURATION", value: &wait, about: "Wait, but no longer than that, until the node is ready, no other is joining or leaving, and no slot of the cluster is moving; the exit code says whether that is so", flag: true},
 		setting{name: "watch", value: &watching, about: "Write a line for each member again and again, for logs: every 10 seconds, or as often as the argument says", flag: true})
 	rest, code, ok := parseCommand(inv, "status", settings, 0, 1)
 	if !ok {
@@ -99,8 +99,16 @@ type nodeStatus struct {
 	err    error
 }
 
-// settled says that the node is ready and that no slot is on its way.
-func (s *nodeStatus) settled() bool { return !s.failed && s.ready && s.cluster.Moving == 0 }
+// settled says that the node is ready, that it knows of none which is about to join or
+// to leave, and that no slot is on its way.
+func (s *nodeStatus) settled() bool {
+	for _, m := range s.cluster.Members {
+		if m.State != "serving" {
+			return false
+		}
+	}
+	return !s.failed && s.ready && s.cluster.Moving == 0
+}
 
 // askStatus asks a node; brief, only whether it is ready.
 func askStatus(ctx context.Context, c *client, brief bool) (s nodeStatus) {

@@ -46,7 +46,7 @@ epoch 9f, 1 slot moving
 	}
 }
 
-// TestStatusWaits: --wait asks until the node is ready and nothing moves, and says
+// TestStatusWaits: --wait asks until the node is ready, nobody joins and nothing moves, and says
 // when that does not come about.
 func TestStatusWaits(t *testing.T) {
 	var asked atomic.Int64
@@ -57,12 +57,16 @@ func TestStatusWaits(t *testing.T) {
 				w.WriteHeader(http.StatusServiceUnavailable)
 			}
 		case "/cluster":
-			fmt.Fprintf(w, `{"node":"n","epoch":"1","members":[],"moving":%d}`, max(0, 3-asked.Load()))
+			state := "serving"
+			if asked.Load() < 4 {
+				state = "joining"
+			}
+			fmt.Fprintf(w, `{"node":"n","epoch":"1","members":[{"name":"m","state":"%s"}],"moving":%d}`, state, max(0, 3-asked.Load()))
 		}
 	}))
 	defer node.Close()
 	code, stdout, stderr := capture(t.Context(), "", nil, "status", "--server", node.URL, "--wait", "1m")
-	if code != exitOK || asked.Load() != 3 || !strings.Contains(stdout, ", 0 slots moving") || stderr != "" {
+	if code != exitOK || asked.Load() != 4 || !strings.Contains(stdout, ", 0 slots moving") || stderr != "" {
 		t.Errorf("exit %d after %d questions, %q, %q", code, asked.Load(), stdout, stderr)
 	}
 	for _, c := range []struct {
@@ -74,7 +78,7 @@ func TestStatusWaits(t *testing.T) {
 		{-1 << 40, []string{"--wait", "10ms", "--quiet"}, exitNo},
 		{1, []string{"--quiet"}, exitOK},
 		{1, nil, exitOK}, // ready, though slots move
-		{2, []string{"--wait", "10ms", "--quiet"}, exitOK},
+		{3, []string{"--wait", "10ms", "--quiet"}, exitOK},
 	} {
 		asked.Store(c.asked)
 		if code, _, _ := capture(t.Context(), "", nil, append([]string{"status", "--server", node.URL}, c.args...)...); code != c.want {

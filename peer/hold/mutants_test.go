@@ -38,7 +38,7 @@ var mutants = []mutantTest{
 	{forgetSoon, "forgetSoon", []int{freezes, partition}, 3000, false},
 	{dropHanded, "dropHanded", []int{partition}, 3000, false},
 	{anyIncarnation, "anyIncarnation", []int{freezes, partition}, 3000, false},
-	{breakSoon, "breakSoon", []int{freezes}, 3000, false},
+	{breakSoon, "breakSoon", []int{partition, recut, crossed}, 9000, false},
 	{dropAside, "dropAside", []int{recut}, 400, false},
 	{closeSoon, "closeSoon", []int{recut}, 3000, false},
 	{forgetEvicted, "forgetEvicted", []int{planned, freezes, partition}, 1000, true},
