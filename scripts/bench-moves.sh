@@ -22,7 +22,7 @@ finish() {
 trap finish EXIT
 CGO_ENABLED=0 go build -trimpath -o "$dir/smache" ./cmd/smache
 secret=$("$dir/smache" secret)
-base=14300
+base=12300
 
 # node INDEX starts a node, and leaves its process id in $started.
 node() {

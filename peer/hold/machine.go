@@ -71,7 +71,8 @@ type Machine struct {
 	round    time.Duration
 	from     int // the word of active at which the next tick begins
 	walk     walk
-	many     bool          // the active slots, at the last walk
+	found    int           // active slots, at the last walk
+	many     bool          // they are more than manySlots
 	late     bool          // slots had to be postponed in it
 	pace     int           // slots that may be taken in a second
 	may      time.Duration // time at that pace that has not been used
@@ -433,7 +434,7 @@ func (m *Machine) mark(n Slot) {
 }
 
 func (m *Machine) markAll() {
-	m.walk, m.many = walk{}, len(m.slots) > manySlots // what was found is not so any more
+	m.walk, m.found, m.many = walk{}, 0, len(m.slots) > manySlots // what was found is not so any more
 	for n := range m.slots {
 		m.mark(Slot(n))
 	}

@@ -278,7 +278,7 @@ func (m *Machine) acquire(n Slot, s *slot) {
 	}
 	if holder != nil && holder != m.me && holder.alive {
 		s.claim = nil
-		if !m.takes() {
+		if !m.takes(holder) {
 			m.postpone(n, s)
 			return
 		}

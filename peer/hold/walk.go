@@ -9,16 +9,18 @@ import (
 // a node that did all of it at once would keep requests waiting.
 
 const (
-	// stepEvery is how often Tick is to be called while slots wait to be taken, or so
-	// many are active that each tick sees to a part of them: manySlots.
-	stepEvery = 5 * time.Millisecond
+	// stepEvery is how often Tick is to be called while slots wait to be taken, or more
+	// than manySlots are active: then each tick sees to a part of them, so that these
+	// many are seen to in TickEvery.
+	stepEvery = 10 * time.Millisecond
 	manySlots = 4096
-	// takePace is how many slots with entries a node takes in a second. Empty ones cost
-	// next to nothing: while only such come, the pace grows up to emptyPace.
+	// takePace is how many slots with entries a node takes in a second, or all nodes
+	// together from one that leaves. Empty ones cost next to nothing: while only such
+	// come, the pace grows up to emptyPace.
 	takePace  = 3200
 	emptyPace = 1 << 16
 	// takeAhead bounds the time at that pace that is saved up.
-	takeAhead = 20 * time.Millisecond
+	takeAhead = 30 * time.Millisecond
 )
 
 // walk is what a walk through the active slots has found so far.
@@ -34,7 +36,8 @@ func (m *Machine) walkOn(passed time.Duration) {
 	m.may = min(m.may+passed, takeAhead)
 	many, words, from := m.many, len(m.active), m.from
 	if many {
-		words = min(max(int(time.Duration(words)*passed/TickEvery), 1), words)
+		pass := TickEvery * time.Duration(max(m.found, manySlots)) / manySlots
+		words = min(max(int(time.Duration(words)*passed/pass), 1), words)
 	}
 	m.postponed = false
 	for i := range words {
@@ -70,15 +73,18 @@ func (m *Machine) walkWord(at int) {
 func (m *Machine) walked() {
 	w := &m.walk
 	m.left, m.late = w.left, w.late
-	m.many = w.active > manySlots
+	m.many, m.found = w.active > manySlots, w.active
 	m.busy = w.active > 0 || m.marked
 	m.stats.Misplaced.Store(int64(w.misplaced))
 	m.marked, m.walk = false, walk{}
 }
 
-// takes reports whether one more slot may be taken now, and counts it.
-func (m *Machine) takes() bool {
+// takes reports whether one more slot may be taken from its holder now, and counts it.
+func (m *Machine) takes(holder *node) bool {
 	each := time.Second / time.Duration(m.pace)
+	if o := m.member(holder.Name); o != nil && o.State == StateLeaving { // the others take from it as well
+		each = min(each*time.Duration(len(m.alive)), takeAhead)
+	}
 	if m.taking+int(m.stats.Importing.Load()) >= m.cfg.Window || m.may < each {
 		return false
 	}
