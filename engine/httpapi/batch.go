@@ -21,6 +21,8 @@ type batch struct {
 	ops   []*proto.Op  // those that go to a Batcher together
 	trace *proto.Trace // of the request
 
+	answer answer // of mget
+
 	// pending counts the operations under way, and one more while they are
 	// being submitted; who takes it to zero sends on done.
 	pending atomic.Int32
@@ -98,7 +100,7 @@ func (b *batch) add() *item {
 func (s *Server) releaseBatch(b *batch) {
 	clear(b.items)
 	clear(b.ops)
-	b.ops, b.trace = b.ops[:0], nil
+	b.ops, b.trace, b.answer = b.ops[:0], nil, answer{}
 	b.items, b.keys, b.text, b.tags = b.items[:0], b.keys[:0], b.text[:0], b.tags[:0]
 	if cap(b.items) > maxPooledItems {
 		b.items = nil

@@ -170,3 +170,94 @@ func TestBatchKeepsItsOrder(t *testing.T) {
 		t.Errorf("not the later write: %s", got.body)
 	}
 }
+
+// turning is a Cache of which one key is late, or meets a bug.
+type turning struct {
+	*fake
+	late, panics string
+}
+
+func (c *turning) Submit(op *proto.Op) bool {
+	switch string(op.Key) {
+	case c.panics: // "" is no key
+		panic("on purpose")
+	case c.late:
+		go func() {
+			c.apply(op)
+			op.Done(op)
+		}()
+		return false
+	}
+	c.apply(op)
+	return true
+}
+
+// together is turning as a Batcher of which all slots are here.
+type together struct{ *turning }
+
+func (together) Holds(proto.Slot) bool { return true }
+
+func (c together) SubmitAll(ops []*proto.Op) { panic("BUG: nothing is elsewhere") }
+
+// An mget that comes whole is read where its connection is served, and goes on elsewhere
+// from the first key that does not come at once, or if it has many. It must come to the
+// same, and what meets a bug costs one request.
+func TestMgetThatStops(t *testing.T) {
+	for _, n := range []int{1, 100, mgetWave, mgetWave + 1, 2*mgetWave + 100} {
+		plain := newFake()
+		cache := &turning{fake: newFake()}
+		var keys, entries []string
+		for i := range n {
+			keys = append(keys, fmt.Sprint(i))
+			entries = append(entries, fmt.Sprintf(`{"key":%d,"data":{"v":"%s"}}`, i, strings.Repeat("x", i*7%500)))
+		}
+		request := postText("/api/mget", `{"keys":[`+strings.Join(keys, ",")+`]}`)
+		c := dial(t, serve(t, newServer(t, plain, nil)))
+		c.post("/api/mset", `{"entries":[`+strings.Join(entries, ",")+`]}`)
+		want := c.send(request)
+		cache.entries = plain.entries // nobody writes any more
+		if want.status != 200 || strings.Count(want.body, `"data":{`) != n {
+			t.Fatalf("%d keys: %d %.200s", n, want.status, want.body)
+		}
+		for _, s := range []*Server{newServer(t, cache, nil), newServer(t, together{cache}, nil)} {
+			address := serve(t, s)
+			for _, key := range []int{0, n / 2, n - 1} {
+				cache.late, cache.panics = canonical(t, key), ""
+				c := dial(t, address)
+				if _, err := c.Write([]byte(request + request)); err != nil {
+					t.Fatal(err)
+				}
+				for range 2 {
+					if got := c.receive("POST"); got.status != 200 || got.body != want.body {
+						t.Errorf("%d keys, %d is late: %d, %d bytes, not %d: %.200s", n, key, got.status, len(got.body), len(want.body), got.body)
+					}
+				}
+			}
+			for _, late := range []string{"", canonical(t, 0)} {
+				cache.late, cache.panics = late, canonical(t, n-1)
+				if n == 1 && late != "" {
+					continue
+				}
+				c := dial(t, address)
+				if got := c.send(request); got.status != 500 {
+					t.Errorf("%d keys, the last meets a bug: %d %.200s", n, got.status, got.body)
+				}
+				if got := dial(t, address).get("/healthcheck"); got.status != 200 {
+					t.Errorf("and then: %d %s", got.status, got.body)
+				}
+			}
+			cache.panics = ""
+			eventually(t, "the budgets are back", func() bool { return s.large.used.Load() == 0 && s.medium.used.Load() == 0 })
+		}
+	}
+}
+
+// canonical gives the canonical form of a number as a key.
+func canonical(t *testing.T, n int) string {
+	t.Helper()
+	key, _, why := appendKeyJSON(nil, fmt.Append(nil, n), nil)
+	if why.refused() {
+		t.Fatal(why)
+	}
+	return string(key)
+}

@@ -37,18 +37,45 @@ func (s *Server) mget(ctx *fasthttp.RequestCtx, r *request) {
 		it.op.Code = proto.OpGet
 		b.setKey(it, raw)
 	}
-	a := answer{server: s, request: r, out: append(bodyBuffer(ctx), `{"results":[`...), items: n, limit: s.config.MaxAnswer}
-	for from := 0; from < n && !a.refused; from += mgetWave {
-		a.wave(b, b.items[from:min(from+mgetWave, n)])
+	a := &b.answer
+	*a = answer{server: s, request: r, items: n, limit: s.config.MaxAnswer}
+	if r.onLoop {
+		a.out = append(r.rooms.take(), mgetBegin...)
+		if next := a.here(b); next < n {
+			r.batch, r.then = b, (*Server).mgot
+			go b.goOn(next)
+			return
+		}
+	} else {
+		a.out = append(bodyBuffer(ctx), mgetBegin...)
+		a.waves(b)
 	}
+	s.answerMget(ctx, r, b)
+}
+
+const mgetBegin = `{"results":[`
+
+// mgot answers what goOn has read.
+func (s *Server) mgot(ctx *fasthttp.RequestCtx, r *request) {
+	b := r.batch
+	r.batch = nil
+	if v := b.answer.panicked; v != nil {
+		panic(v)
+	}
+	s.answerMget(ctx, r, b)
+}
+
+// answerMget answers with what was read, and releases b.
+func (s *Server) answerMget(ctx *fasthttp.RequestCtx, r *request, b *batch) {
+	out, refused := b.answer.out, b.answer.refused
 	s.releaseBatch(b)
-	if a.refused {
+	if refused {
 		s.fail(ctx, r, refuseBudget)
 		return
 	}
 	ctx.Response.Header.SetContentTypeBytes(typeJSON)
 	ctx.Response.Header.SetCanonical(headerCacheControl, valueNoStore)
-	setBody(ctx, append(a.out, "]}"...))
+	setBody(ctx, append(out, "]}"...))
 }
 
 // answer is the answer of mget as it grows.
@@ -62,13 +89,69 @@ type answer struct {
 	full    bool // nothing more is read
 	charged int  // of cap(out)
 	refused bool // the budget has no room for it
+
+	begun    bool // here has begun
+	panicked any  // what goOn has met
+}
+
+// here reads, on a loop, what completes at once, and gives the item that does not: it
+// is under way. 0: nothing was begun, for it would take too long for a loop.
+func (a *answer) here(b *batch) (next int) {
+	if len(b.items) > mgetWave {
+		return 0
+	}
+	if many, ok := a.server.config.Cache.(Batcher); ok {
+		for i := range b.items {
+			if it := &b.items[i]; !it.why.refused() && !many.Holds(it.op.Slot) {
+				return 0
+			}
+		}
+	}
+	a.begun = true
+	b.pending.Store(1)
+	if next = a.straight(b, b.items); a.refused {
+		next = len(b.items)
+	}
+	return next
+}
+
+// goOn goes on where here has stopped, in a goroutine of its own, and then has the loop
+// go on with the request.
+func (b *batch) goOn(next int) {
+	a := &b.answer
+	c := a.request.conn
+	defer func() {
+		a.panicked = recover()
+		c.resume()
+	}()
+	if a.begun {
+		a.rest(b, b.items, next)
+	} else {
+		a.waves(b)
+	}
+}
+
+// waves reads all items.
+func (a *answer) waves(b *batch) {
+	for from := 0; from < len(b.items) && !a.refused; from += mgetWave {
+		a.wave(b, b.items[from:min(from+mgetWave, len(b.items))])
+	}
 }
 
 // wave reads items and appends their results.
 func (a *answer) wave(b *batch, items []item) {
 	a.fetch(b, items)
 	b.pending.Store(1)
-	next := 0
+	if next := a.straight(b, items); next < len(items) && !a.refused {
+		a.rest(b, items, next)
+	} else {
+		b.await()
+	}
+}
+
+// straight reads items one after the other, straight into the answer, up to the first
+// that does not complete at once: that one holds a.out until it is complete.
+func (a *answer) straight(b *batch, items []item) (next int) {
 	for ; next < len(items) && !a.refused; next++ {
 		it := &items[next]
 		a.open(it)
@@ -84,16 +167,18 @@ func (a *answer) wave(b *batch, items []item) {
 		}
 		b.pending.Add(1)
 		if !a.submit(it, a.out, a.limit-len(a.out)) {
-			break // it holds a.out until it is complete
+			break
 		}
 		b.pending.Add(-1)
 		a.out = it.op.Out
 		a.close(it)
 	}
-	if next == len(items) || a.refused {
-		b.await()
-		return
-	}
+	return next
+}
+
+// rest begins to read all items behind next, which is under way, and waits for it and
+// them.
+func (a *answer) rest(b *batch, items []item, next int) {
 	for i := next + 1; i < len(items); i++ {
 		if !items[i].why.refused() && !items[i].aside {
 			b.pending.Add(1)

@@ -19,7 +19,9 @@ type request struct {
 	// then goes on when the operation of a request on a loop is complete; nil: there is
 	// nothing to wait for.
 	then   func(*Server, *fasthttp.RequestCtx, *request)
-	onLoop bool // the request must not wait: op.Done resumes its connection
+	onLoop bool   // the request must not wait: op.Done resumes its connection
+	rooms  *rooms // of its loop, on one
+	batch  *batch // of an mget that then goes on with
 	// owes is the connection's account at the budgets, or own without one, which
 	// is settled when the request ends.
 	owes *charges
@@ -106,7 +108,7 @@ func (s *Server) release(r *request) {
 	if r.logged {
 		r.logged, r.items, r.failure = false, 0, nil
 	}
-	r.conn, r.owes, r.onLoop = nil, nil, false
+	r.conn, r.owes, r.onLoop, r.rooms = nil, nil, false, nil
 	r.route, r.admin, r.headers, r.query = routeNone, false, headers{}, query{}
 	if cap(r.body) > mediumFrom {
 		r.body = nil
@@ -240,4 +242,30 @@ func (s *Server) setChargedBody(ctx *fasthttp.RequestCtx, r *request, body []byt
 		return
 	}
 	setBody(ctx, body)
+}
+
+// rooms are the buffers for long answers that a loop keeps. They belong to it.
+type rooms struct{ free [][]byte }
+
+const (
+	maxRooms    = 4
+	maxRoomSize = largeFrom / 2
+)
+
+// take gives an empty buffer, perhaps nil.
+func (s *rooms) take() []byte {
+	last := len(s.free) - 1
+	if last < 0 {
+		return nil
+	}
+	b := s.free[last]
+	s.free = s.free[:last]
+	return b
+}
+
+// put gives a buffer back, or any other that is as good.
+func (s *rooms) put(b []byte) {
+	if cap(b) > mediumFrom && cap(b) <= maxRoomSize && len(s.free) < maxRooms {
+		s.free = append(s.free, b[:0])
+	}
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // worker serves the connections of one loop, as its Handler: requests that came
-// whole, for one key or for none. Whatever else comes leaves the loop for a goroutine
+// whole, for one key or for none, and reads of many. Whatever else comes leaves the loop for a goroutine
 // with all bytes of it, and fasthttp's server has it from the start.
 type worker struct {
 	server *Server
@@ -21,6 +21,7 @@ type worker struct {
 	ctx    *fasthttp.RequestCtx
 	out    []byte // answers
 	large  []byte // the body of the last of them, if it is above flushFrom
+	rooms  rooms
 	plain  plain
 }
 
@@ -155,7 +156,7 @@ func (w *worker) serve(c *conn, in []byte) {
 		w.plain.learn(c, &ctx.Request.Header, in[:n])
 		in = in[n:]
 		r := s.acquire(c)
-		r.onLoop = true
+		r.onLoop, r.rooms = true, &w.rooms
 		if s.perform(ctx, r) {
 			c.onLoop.ctx, c.onLoop.r, w.ctx = ctx, r, nil
 			w.hold(c, in)
@@ -208,10 +209,11 @@ func (w *worker) parse(ctx *fasthttp.RequestCtx, in []byte) int {
 // noBody is fasthttp's length of a body of which the header says nothing.
 const noBody = -2
 
-// quick reports whether what is at a path takes no longer than an operation on one key.
+// quick reports whether what is at a path takes about as long as an operation on one key,
+// or goes on elsewhere where it takes longer.
 func quick(path []byte) bool {
 	switch string(path) {
-	case "/api", "/api/", "/", "/healthcheck", "/livez", "/readyz":
+	case "/api", "/api/", "/api/mget", "/", "/healthcheck", "/livez", "/readyz":
 		return true
 	default:
 		return false
@@ -245,6 +247,9 @@ func (w *worker) answer(ctx *fasthttp.RequestCtx) (closes bool) {
 		w.large = resp.SwapBody(nil)
 	default:
 		w.out = append(w.out, body...)
+		if cap(body) > mediumFrom { // else it stays with ctx
+			w.rooms.put(resp.SwapBody(nil))
+		}
 	}
 	ctx.Request.Reset()
 	resp.Reset()
@@ -307,6 +312,7 @@ func (w *worker) send(c *conn) bool {
 			w.large = w.large[n:]
 			return false
 		}
+		w.rooms.put(w.large)
 		w.large = nil
 	}
 	return true
