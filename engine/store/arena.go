@@ -232,16 +232,19 @@ func (w *writer) retire(b *bucket, r *logRecord, keep bool) (moved int) {
 	}
 	set := &w.slots[r.slot]
 	var rec *record
+	var h hash
 	set.each(r.home, func(c *record) bool {
 		if c.position() == granuleOf(r.pos) {
-			rec = c
+			// Another entry of the slot may lie at the same place of another bucket.
+			if h = c.hash(r.slot); &w.buckets[bucketOf(h[:])] == b {
+				rec = c
+			}
 		}
 		return rec != nil
 	})
 	if rec == nil {
 		return 0 // replaced, deleted or moved since
 	}
-	h := rec.hash(r.slot)
 	var old head
 	if !w.readHead(r.slot, &h, &w.move, &old) {
 		w.lose(r.slot, &h)

@@ -254,3 +254,54 @@ func TestReadAfterWriteWhileWrapping(t *testing.T) {
 	}
 	checkAccounts(t, s)
 }
+
+// Two keys of one slot whose hashes begin alike may lie at the same place of two buckets:
+// what becomes of one must not be taken for the other.
+func TestPlacesAlike(t *testing.T) {
+	s := newTestStore(t, Config{ArenaBytes: ArenaUnit, Writers: 1})
+	type mark struct {
+		slot proto.Slot
+		home uint32
+	}
+	hashOf := func(name string) (proto.Slot, hash) {
+		key := key(name)
+		slot := proto.SlotOf(key)
+		return slot, s.hash(slot, key)
+	}
+	var a, b string
+	var inA, inB int // their buckets
+	found := map[mark]string{}
+	for i := 0; a == ""; i++ {
+		name := fmt.Sprint("key", i)
+		slot, h := hashOf(name)
+		m := mark{slot, h.home() >> (32 - homeLogBits)}
+		if other, ok := found[m]; ok {
+			_, o := hashOf(other)
+			if inA, inB = bucketOf(o[:]), bucketOf(h[:]); inA != inB {
+				a, b = other, name
+			}
+		}
+		found[m] = name
+	}
+	wantStatus(t, set(s, a, "first"), proto.StatusOK)
+	wantStatus(t, set(s, b, "first"), proto.StatusOK)
+	wantStatus(t, set(s, a, "second"), proto.StatusOK)
+	for _, bucket := range []int{inA, inB} { // both turn, one after the other
+		hot := ""
+		for i := 0; hot == ""; i++ {
+			name := fmt.Sprint("hot", i)
+			if _, h := hashOf(name); bucketOf(h[:]) == bucket {
+				hot = name
+			}
+		}
+		for i := range 3 * fcChunk / 400 {
+			wantStatus(t, set(s, hot, fmt.Sprint(i, strings.Repeat("h", 400))), proto.StatusOK)
+		}
+	}
+	wantHit(t, s, a, "second")
+	wantHit(t, s, b, "first")
+	if st := s.Stats(); st.Evicted != 0 || st.Lost != 0 || st.Entries != 4 {
+		t.Errorf("evicted %d, lost %d, entries %d", st.Evicted, st.Lost, st.Entries)
+	}
+	checkAccounts(t, s)
+}
