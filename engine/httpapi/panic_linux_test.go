@@ -13,7 +13,7 @@ import (
 func TestPanicAtConnection(t *testing.T) {
 	mget := postText("/api/mget", `{"keys":[1]}`)
 	mset := postText("/api/mset", `{"entries":[]}`) // which leaves the loop
-	for _, always := range []bool{false, true} { // when the connection is closed, too
+	for _, always := range []bool{false, true} {    // when the connection is closed, too
 		for _, request := range []string{getOne, mget, mset, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"} {
 			cache := newFake()
 			cache.late = request == getOne
