@@ -385,8 +385,9 @@ func (m *Machine) onGrant(msg *Message) {
 			m.send(msg.From.ID, Message{Kind: MsgTaken, Slot: msg.Slot, Term: msg.Term})
 		default:
 			// Of two that were asked for what they are left with, both may have chosen this
-			// term, and the other was first.
-			m.send(msg.From.ID, Message{Kind: MsgStale, Slot: msg.Slot, Term: msg.Term, Done: !msg.Done})
+			// term, and the other was first. Or it was named for a claim that what it has did
+			// not reach: it keeps that, for others may bring what is missing in between.
+			m.send(msg.From.ID, Message{Kind: MsgStale, Slot: msg.Slot, Term: msg.Term})
 		}
 		return
 	}
