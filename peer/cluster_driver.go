@@ -122,14 +122,14 @@ func (k *keeper) mailOut(to hold.ID, m *hold.Message) {
 func (o *outbox) append(m *hold.Message) {
 	msg := proto.SlotMessage{
 		Kind: proto.SlotKind(m.Kind), Done: m.Done, Empty: m.Empty, Found: m.Found, Slot: m.Slot, Term: m.Term,
-		Elder: m.Elder, Seq: m.Seq, Clock: m.Clock, Time: uint64(m.Time), Age: uint64(m.Age),
+		Elder: m.Elder, Below: m.Below, Seq: m.Seq, Clock: m.Clock, Time: uint64(m.Time), Age: uint64(m.Age),
 		Node: []byte(m.Node.Name), Incarnation: m.Node.Incarnation, Key: []byte(m.Key),
 	}
 	start := len(o.buf)
 	o.buf = o.w.Append(o.buf, &msg)
 	for _, s := range m.Sources[:min(len(m.Sources), proto.MaxSources)] {
 		o.buf = o.w.Source(o.buf, &proto.SlotSource{
-			Node: []byte(s.Name), Incarnation: s.Incarnation, Since: s.Since, Elder: s.Elder,
+			Node: []byte(s.Name), Incarnation: s.Incarnation, Since: s.Since, Elder: s.Elder, Below: s.Below,
 		})
 	}
 	for i := range m.Items {
@@ -219,7 +219,7 @@ func (k *keeper) receiveSlots(now time.Duration, e *event) {
 		m := hold.Message{
 			Kind: hold.Kind(msg.Kind), Epoch: e.header.Epoch, Terms: head.Terms, Flushes: head.Flushes, From: from,
 			To:   hold.ID{Name: k.cfg.Name, Incarnation: head.To},
-			Slot: msg.Slot, Term: msg.Term, Elder: msg.Elder, Clock: msg.Clock, Time: time.Duration(msg.Time), Age: time.Duration(msg.Age),
+			Slot: msg.Slot, Term: msg.Term, Elder: msg.Elder, Below: msg.Below, Clock: msg.Clock, Time: time.Duration(msg.Time), Age: time.Duration(msg.Age),
 			Node: hold.ID{Name: string(msg.Node), Incarnation: msg.Incarnation},
 			Seq:  msg.Seq, Key: string(msg.Key), Found: msg.Found, Done: msg.Done, Empty: msg.Empty,
 		}
@@ -227,6 +227,7 @@ func (k *keeper) receiveSlots(now time.Duration, e *event) {
 		for msg.Sources.Next(&source) {
 			m.Sources = append(m.Sources, hold.Source{
 				ID: hold.ID{Name: string(source.Node), Incarnation: source.Incarnation}, Since: source.Since, Elder: source.Elder,
+				Below: source.Below,
 			})
 		}
 		k.received = k.received[:0]

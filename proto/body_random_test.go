@@ -123,9 +123,9 @@ func (r random) message() (m slotMessage) {
 	case SlotMoved:
 		m.Incarnation, m.Node = r.Uint64(), r.text(MaxNameLen)
 	case SlotClaimOK:
-		m.Elder, m.Clock = r.Uint32(), r.Uint64()
+		m.Elder, m.Below, m.Clock = r.Uint32(), r.Uint32(), r.Uint64()
 		for range r.IntN(5) {
-			m.Sources = append(m.Sources, SlotSource{r.name(), r.Uint64(), r.Uint32(), r.Uint32()})
+			m.Sources = append(m.Sources, SlotSource{r.name(), r.Uint64(), r.Uint32(), r.Uint32(), r.Uint32()})
 		}
 	case SlotPull:
 		m.Time, m.Seq = r.Uint64(), r.Uint32()

@@ -38,10 +38,11 @@ import "encoding/binary"
 //	                      1   length of its name; 0: not known
 //	                      …   name
 //	claim_ok              4   elder
+//	                      4   below
 //	                      8   clock
 //	                      2   number of sources, at most 64
 //	                      …   sources: incarnation (8), since (4), elder (4),
-//	                          length of the name (1), name
+//	                          below (4), length of the name (1), name
 //	pull                  8   time: the asker's monotonic clock
 //	                      4   seq
 //	batch                 8   time: the pull's
@@ -68,7 +69,7 @@ import "encoding/binary"
 const (
 	slotsHeadLen   = 32
 	slotMessageLen = 8
-	slotSourceLen  = 17
+	slotSourceLen  = 21
 
 	// MaxSlotMessages is the most messages in one frame.
 	MaxSlotMessages = 4096
@@ -145,7 +146,7 @@ var slotForms = [...]slotForm{
 	SlotPing: {"ping", 16, slotDone}, SlotPong: {"pong", 16, 0},
 	SlotTake: {"take", 8, slotDone}, SlotGrant: {"grant", 24, slotEmpty | slotDone}, SlotTaken: {"taken", 8, 0},
 	SlotMoved: {"moved", 17, 0},
-	SlotClaim: {"claim", 8, 0}, SlotClaimOK: {"claim_ok", 22, 0}, SlotClaimNo: {"claim_no", 8, 0},
+	SlotClaim: {"claim", 8, 0}, SlotClaimOK: {"claim_ok", 26, 0}, SlotClaimNo: {"claim_no", 8, 0},
 	SlotPull: {"pull", 20, 0}, SlotBatch: {"batch", 24, slotDone},
 	SlotFetch: {"fetch", 18, 0}, SlotFetched: {"fetched", 18, slotFound},
 	SlotOffer: {"offer", 12, slotDone}, SlotAsk: {"ask", 25, 0}, SlotHeard: {"heard", 33, 0}, SlotStale: {"stale", 8, slotDone},
@@ -200,6 +201,8 @@ type SlotMessage struct {
 	Term               uint32
 	// Elder is of SlotGrant, SlotClaimOK and SlotOffer.
 	Elder uint32
+	// Below is of SlotClaimOK.
+	Below uint32
 	// Seq is of SlotPull and SlotBatch.
 	Seq uint32
 	// Clock is of SlotGrant and SlotClaimOK: the sender's hybrid logical clock.
@@ -224,12 +227,14 @@ type SlotMessage struct {
 }
 
 // SlotSource names a node that has entries of a slot which nobody has asked for. They
-// are all that was written under the terms from Elder on, and before Since.
+// are all that was written under the terms from Elder on, and before Since; Below is the
+// highest before that under which somebody may have held the slot.
 type SlotSource struct {
 	Node        []byte
 	Incarnation uint64
 	Since       uint32
 	Elder       uint32
+	Below       uint32
 }
 
 // SlotSources iterates over the sources of a claim_ok.
@@ -253,14 +258,15 @@ func (l *SlotSources) Next(s *SlotSource) bool {
 // read reads the source at the front of b, and gives its length, 0 if b is
 // shorter.
 func (s *SlotSource) read(b []byte) int {
-	if len(b) < slotSourceLen || len(b) < slotSourceLen+int(b[16]) {
+	if len(b) < slotSourceLen || len(b) < slotSourceLen+int(b[20]) {
 		return 0
 	}
-	end := slotSourceLen + int(b[16])
+	end := slotSourceLen + int(b[20])
 	*s = SlotSource{
 		Node:        b[slotSourceLen:end:end],
 		Incarnation: binary.LittleEndian.Uint64(b),
 		Since:       binary.LittleEndian.Uint32(b[8:]), Elder: binary.LittleEndian.Uint32(b[12:]),
+		Below: binary.LittleEndian.Uint32(b[16:]),
 	}
 	return end
 }

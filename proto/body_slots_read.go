@@ -113,8 +113,8 @@ func (m *SlotMessage) read(b []byte) (n int, err error) {
 		m.Incarnation = binary.LittleEndian.Uint64(body)
 		m.Node, n, err = cut(b, n, int(body[8]))
 	case SlotClaimOK:
-		m.Elder, m.Clock = binary.LittleEndian.Uint32(body), binary.LittleEndian.Uint64(body[4:])
-		m.Sources.Count = int(binary.LittleEndian.Uint16(body[12:]))
+		m.Elder, m.Below = binary.LittleEndian.Uint32(body), binary.LittleEndian.Uint32(body[4:])
+		m.Clock, m.Sources.Count = binary.LittleEndian.Uint64(body[8:]), int(binary.LittleEndian.Uint16(body[16:]))
 		return m.readSources(b, n)
 	case SlotPull:
 		m.Time, m.Seq = binary.LittleEndian.Uint64(body), binary.LittleEndian.Uint32(body[8:])

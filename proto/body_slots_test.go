@@ -46,8 +46,8 @@ func TestDecodeSlotsErrors(t *testing.T) {
 	}
 	same := func(*Entry) {}
 	seq := make([]byte, 8+4)
-	claimOK := make([]byte, 12)
-	source := slices.Concat(make([]byte, 16), []byte{1, 'n'})
+	claimOK := make([]byte, 16)
+	source := slices.Concat(make([]byte, 20), []byte{1, 'n'})
 	fetched := slices.Concat(make([]byte, 8), le16(len(key)), key)
 	longKey := bytes.Repeat([]byte("s"), MaxCanonicalLen+1)
 	short := AppendEntry(nil, &gEntry)
@@ -91,8 +91,8 @@ func TestDecodeSlotsErrors(t *testing.T) {
 		"sources":                {oneMessage(SlotClaimOK, 0, 1, claimOK, le16(MaxSources), bytes.Repeat(source, MaxSources)), nil},
 		"too many sources":       {oneMessage(SlotClaimOK, 0, 1, claimOK, le16(MaxSources+1), bytes.Repeat(source, MaxSources+1)), ErrBodyLimit},
 		"sources that are not":   {oneMessage(SlotClaimOK, 0, 1, claimOK, le16(2), source), ErrBody},
-		"source without name":    {oneMessage(SlotClaimOK, 0, 1, claimOK, le16(1), make([]byte, 17)), ErrBody},
-		"source, name cut off":   {oneMessage(SlotClaimOK, 0, 1, claimOK, le16(1), make([]byte, 16), []byte{9}), ErrBody},
+		"source without name":    {oneMessage(SlotClaimOK, 0, 1, claimOK, le16(1), make([]byte, 21)), ErrBody},
+		"source, name cut off":   {oneMessage(SlotClaimOK, 0, 1, claimOK, le16(1), make([]byte, 20), []byte{9}), ErrBody},
 		"batch":                  {oneMessage(SlotBatch, 0, 35525, seq, entry(same)), nil},
 		"reserved in a batch":    {oneMessage(SlotBatch, 0, 1, seq, le16(0), le16(256)), ErrFrameReserved},
 		"65,535 entries, but no": {oneMessage(SlotBatch, 0, 1, seq, le16(65535), le16(0)), ErrBody},

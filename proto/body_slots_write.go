@@ -26,7 +26,7 @@ const (
 
 	slotsTermsAt  = 8  // in the head
 	slotsCountAt  = 22 // in the head
-	sourceCountAt = 20 // in a claim_ok
+	sourceCountAt = 24 // in a claim_ok
 	entryCountAt  = 20 // in a batch
 )
 
@@ -79,6 +79,7 @@ func (w *SlotsWriter) Append(dst []byte, m *SlotMessage) []byte {
 		dst = append(append(dst, byte(len(m.Node))), m.Node...)
 	case SlotClaimOK:
 		dst = binary.LittleEndian.AppendUint32(dst, m.Elder)
+		dst = binary.LittleEndian.AppendUint32(dst, m.Below)
 		dst = binary.LittleEndian.AppendUint64(dst, m.Clock)
 		dst = append(dst, 0, 0)
 	case SlotPull:
@@ -135,6 +136,7 @@ func (w *SlotsWriter) Source(dst []byte, s *SlotSource) []byte {
 	dst = binary.LittleEndian.AppendUint64(dst, s.Incarnation)
 	dst = binary.LittleEndian.AppendUint32(dst, s.Since)
 	dst = binary.LittleEndian.AppendUint32(dst, s.Elder)
+	dst = binary.LittleEndian.AppendUint32(dst, s.Below)
 	return append(append(dst, byte(len(s.Node))), s.Node...)
 }
 

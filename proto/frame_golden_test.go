@@ -238,8 +238,8 @@ var golden = map[string]goldenFrame{
 	"slots/claim": gSlots(slotMessage{SlotMessage: SlotMessage{Kind: SlotClaim, Slot: 35525, Term: 9}}),
 	"slots/claim_ok, with and without sources": gSlots(
 		slotMessage{
-			SlotMessage: SlotMessage{Kind: SlotClaimOK, Slot: 35525, Term: 9, Elder: 7, Clock: gETag},
-			Sources:     []SlotSource{{[]byte(gB), gStart + 1, 7, 4}, {[]byte(gC), gStart + 2, 4, 2}},
+			SlotMessage: SlotMessage{Kind: SlotClaimOK, Slot: 35525, Term: 9, Elder: 7, Below: 6, Clock: gETag},
+			Sources:     []SlotSource{{[]byte(gB), gStart + 1, 7, 4, 3}, {[]byte(gC), gStart + 2, 4, 2, 1}},
 		},
 		slotMessage{SlotMessage: SlotMessage{Kind: SlotClaimOK, Slot: 258, Term: 6, Clock: gETag}}),
 	"slots/claim_no": gSlots(slotMessage{SlotMessage: SlotMessage{Kind: SlotClaimNo, Slot: 35525, Term: 8}}),

@@ -66,7 +66,7 @@ func (m *Machine) tickAside(n Slot, s *slot) {
 			m.stats.Dropped.Add(uint64(len(a.items)))
 		case joins && (!a.doubt || m.vouched()):
 			m.putBack(n, a)
-			s.elder = min(s.elder, a.elder)
+			s.lower(a.elder)
 		case s.role == roleNone && s.source == nil:
 			m.putBack(n, a)
 			m.setSource(n, s, &source{term: s.term, span: a.span, by: a.by, doubt: a.doubt, handed: map[string]bool{}})

@@ -22,6 +22,41 @@ type claim struct {
 	waiting []ID // who has not agreed yet
 	sources []Source
 	elder   uint32
+	below   uint32 // what elder were if those who are silent had not held the slot
+	known   knowledge
+}
+
+// knowledge is what each node says of a slot: the highest term under which somebody may
+// have held it, as far as that one knows; and if it has some of the slot itself, up to
+// which term that is right, and the highest before all that.
+type knowledge []struct{ term, since, below uint32 }
+
+// bridge gives the term from which on somebody has all of a slot, if that is known from
+// elder on: nobody has held it between the two. What each node knows from before elder
+// counts. Who knows of a later term, and has not what was written under it, does not say.
+func (all knowledge) bridge(elder uint32) uint32 {
+	below := uint32(0)
+	for _, of := range all {
+		switch {
+		case of.term < elder:
+			below = max(below, of.term)
+		case of.term < of.since && of.below < elder:
+			below = max(below, of.below)
+		default:
+			return elder
+		}
+	}
+	return min(below+1, elder)
+}
+
+// learn adds what a node says, which has src of the slot, if anything.
+func (c *claim) learn(elder, below uint32, src []Source) {
+	c.elder, c.below = max(c.elder, elder), max(c.below, below)
+	of := struct{ term, since, below uint32 }{term: elder}
+	if len(src) > 0 {
+		of.since, of.below = src[0].Since, src[0].Below
+	}
+	c.known = append(c.known, of)
 }
 
 // claimFactor is how many more slots a node claims at a time than it takes: nobody
@@ -38,7 +73,12 @@ func (m *Machine) pressClaim(n Slot, s *slot) {
 		}
 		s.claim = &claim{term: term}
 		m.promise(s, m.me, term)
-		s.claim.elder = m.elderOf(s)
+		var own []Source
+		if src := s.source; src != nil && (!src.doubt || m.vouched()) {
+			own = append(own, Source{m.self.ID, src.since, src.elder, m.belowOf(&src.span)})
+		}
+		elder, below := m.elderOf(s)
+		s.claim.learn(elder, below, own)
 		for _, o := range m.alive {
 			s.claim.waiting = append(s.claim.waiting, o.ID)
 		}
@@ -82,7 +122,8 @@ func (m *Machine) onClaim(msg *Message) {
 		m.send(msg.From.ID, Message{Kind: MsgClaimNo, Slot: msg.Slot, Term: s.term})
 		return
 	}
-	answer := Message{Kind: MsgClaimOK, Slot: msg.Slot, Term: msg.Term, Clock: m.d.Clock(), Elder: m.elderOf(s)}
+	elder, below := m.elderOf(s)
+	answer := Message{Kind: MsgClaimOK, Slot: msg.Slot, Term: msg.Term, Clock: m.d.Clock(), Elder: elder, Below: below}
 	m.promise(s, from, msg.Term)
 	s.holder, s.holderTerm = from, 0 // promised, not known to hold
 	s.claim = nil
@@ -90,7 +131,7 @@ func (m *Machine) onClaim(msg *Message) {
 		if src.to != from || src.term != msg.Term { // else it was given to this claim: the claimer may be importing it
 			m.rebind(msg.Slot, s, from, msg.Term)
 		}
-		answer.Sources = []Source{{m.self.ID, src.since, src.elder}}
+		answer.Sources = []Source{{m.self.ID, src.since, src.elder, m.belowOf(&src.span)}}
 	} // else it waits until somebody can vouch for it
 	m.send(msg.From.ID, answer)
 }
@@ -111,14 +152,19 @@ func (m *Machine) promise(s *slot, to *node, term uint32) {
 // elderOf gives the highest term that somebody may have held a slot under, as far
 // as this node can say. Whoever was promised one and lives says for itself whether
 // anything came of it: it is asked for the same claim.
-func (m *Machine) elderOf(s *slot) uint32 {
-	elder := s.seen
+// Whoever is silent may come back, and say so: below is without them.
+func (m *Machine) elderOf(s *slot) (elder, below uint32) {
+	elder, below = s.seen, s.seen
 	for _, p := range s.promises {
-		if o := m.member(p.to.Name); o == nil || !o.Alive() || !o.sameRun(p.to.ID) {
-			elder = max(elder, p.term)
+		o := m.member(p.to.Name)
+		if o != nil && o.Alive() && o.sameRun(p.to.ID) {
+			continue
+		}
+		if elder = max(elder, p.term); o == nil || o.State == StateGone || !o.sameRun(p.to.ID) {
+			below = max(below, p.term)
 		}
 	}
-	return elder
+	return elder, below
 }
 
 func (m *Machine) onClaimAnswer(msg *Message) {
@@ -137,7 +183,7 @@ func (m *Machine) onClaimAnswer(msg *Message) {
 	}
 	m.d.Adopt(msg.Clock)
 	s.claim.waiting = slices.DeleteFunc(s.claim.waiting, func(id ID) bool { return id == msg.From.ID })
-	s.claim.elder = max(s.claim.elder, msg.Elder)
+	s.claim.learn(msg.Elder, msg.Below, msg.Sources)
 	for _, src := range msg.Sources {
 		if !slices.Contains(s.claim.sources, src) {
 			s.claim.sources = append(s.claim.sources, src)
@@ -152,8 +198,15 @@ func (m *Machine) finishClaim(n Slot, s *slot) {
 	if len(s.claim.waiting) > 0 || !m.fenced() {
 		return
 	}
-	sources, elder := s.claim.sources, s.claim.elder+1
-	s.claim = nil
+	c := s.claim
+	sources, elder := c.sources, c.elder+1
+	if m.cfg.off == dropGaps {
+		c.known = nil
+	}
+	s.claim, s.below = nil, nil
+	if c.below < c.elder {
+		s.below = &bound{term: c.below, list: m.list}
+	}
 	chain := m.leftovers(n, s)
 	for _, src := range sources {
 		chain = append(chain, &imported{from: m.node(src.ID), span: span{since: src.Since, elder: src.Elder}})
@@ -161,5 +214,5 @@ func (m *Machine) finishClaim(n Slot, s *slot) {
 	slices.SortStableFunc(chain, func(a, b *imported) int { return cmp.Compare(b.since, a.since) })
 	m.hold(n, s)
 	m.stats.Claimed.Add(1)
-	m.openImports(n, s, elder, chain)
+	m.openImports(n, s, elder, chain, c.known)
 }

@@ -308,7 +308,7 @@ func kindOf(seed uint64) int { return int(fromEnv("KIND", seed%kinds)) }
 
 // TestHistories runs histories, on all cores. HISTORIES says how many, FROM the first
 // seed, KIND the only kind, FAILURES after how many faults to stop. Unless KIND is given,
-// there are a tenth more, of the kinds torn and crossed.
+// there are a tenth more, of the kinds recut, torn and crossed.
 func TestHistories(t *testing.T) {
 	n := fromEnv("HISTORIES", 1000)
 	if raceEnabled {
@@ -331,7 +331,7 @@ func TestHistories(t *testing.T) {
 				seed := from + i*step
 				kind := kindOf(seed)
 				if i >= n {
-					seed, kind = from+(i-n)/2, torn+int(i%2)
+					seed, kind = from+(i-n)/3, recut+int(i%3)
 				}
 				if err := history(seed, kind, whole, nil); err != nil {
 					t.Errorf("seed %d (kind %d): %v", seed, kind, err)

@@ -10,14 +10,18 @@ import (
 
 // openImports makes a chain of spans part of what this node holds: it has all from
 // elder on, and each of them, the latest first, must reach back from where the one
-// before it ends. What does not reach is left with its source: what is missing in
-// between may yet turn up.
-func (m *Machine) openImports(n Slot, s *slot, elder uint32, chain []*imported) {
+// before it ends, or nobody has held the slot between the two, by what all say. What does
+// not reach is left with its source: what is missing in between may yet turn up.
+func (m *Machine) openImports(n Slot, s *slot, elder uint32, chain []*imported, all knowledge) {
 	s.elder, s.imports, s.lost = elder, nil, false
 	for _, im := range chain {
 		switch {
 		case im.since >= elder || m.cfg.off == returnKeeps:
 			elder = min(elder, im.elder)
+			if len(all) > 0 {
+				elder = all.bridge(elder)
+				im.elder = min(im.elder, elder)
+			}
 			s.imports = append(s.imports, im)
 			if im.seq = 1; im.settled == nil {
 				im.settled = map[string]bool{}
@@ -89,7 +93,15 @@ func (m *Machine) mayReturn(o *node) bool {
 // complete notes that this node has all that an import had.
 func (m *Machine) complete(s *slot, im *imported) {
 	if im.done = true; !s.lost {
-		s.elder = min(s.elder, im.elder)
+		s.lower(im.elder)
+	}
+}
+
+// lower notes that a holder has all from a term on.
+func (s *slot) lower(elder uint32) {
+	s.elder = min(s.elder, elder)
+	if s.below != nil && s.below.term >= s.elder {
+		s.below = nil
 	}
 }
 

@@ -77,6 +77,8 @@ type Message struct {
 	// the slot, as far as the sender knows; in MsgGrant, see slot.elder; in MsgOffer,
 	// see span.since.
 	Elder uint32
+	// Below is, in MsgClaimOK, what Elder were if those who are silent had not held it.
+	Below uint32
 	Clock uint64 // hybrid logical clock of a holder that grants
 	// Time is, in MsgPing, MsgPull, MsgFetch and MsgAsk, the sender's clock; it comes
 	// back with MsgPong, MsgBatch, MsgFetched and MsgHeard.
@@ -95,10 +97,11 @@ type Message struct {
 }
 
 // Source names a node that has entries of a slot which nobody has asked for, and the
-// terms of which they are all there is: see span.
+// terms of which they are all there is: see span. Below is the highest term before Elder
+// under which somebody may have held the slot, as far as that node knows.
 type Source struct {
 	ID
-	Since, Elder uint32
+	Since, Elder, Below uint32
 }
 
 // ID names one run of one node.

@@ -33,4 +33,5 @@ const (
 	takeOld            mutant = 25 // what is older than all that memory suffices for pushes out what is younger (rule 6)
 	ownEars            mutant = 26 // who does not answer this node is counted dead, whoever else it answers (rule 16)
 	blameOthers        mutant = 27 // time in which a node stood still counts as its peers' silence (rule 13)
+	dropGaps           mutant = 28 // terms that nobody has held stay between the parts of a slot (rule 8)
 )

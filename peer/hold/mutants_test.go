@@ -45,6 +45,7 @@ var mutants = []mutantTest{
 	{takeOld, "takeOld", []int{planned}, 100, true},
 	{ownEars, "ownEars", []int{crossed}, 200, false},
 	{blameOthers, "blameOthers", []int{freezes}, 400, false},
+	{dropGaps, "dropGaps", []int{recut}, 9000, false},
 	{flushOnce, "flushOnce", []int{planned, freezes, lossy}, 1000, false},
 }
 

@@ -40,6 +40,7 @@ type slot struct {
 	// right up to that term may be believed; what is older may have been overtaken by
 	// something that is not here, and must not come back (rule 10).
 	elder uint32
+	below *bound
 	// wanted is the term under which leftovers were asked for last.
 	wanted uint32
 
@@ -76,6 +77,15 @@ type imported struct {
 // right up to since goes together with what is complete from since on.
 type span struct {
 	since, elder uint32
+	below        *bound // nil: not known
+}
+
+// bound says that nobody has held a slot above term and before the elder of a span, as
+// far as its node knew when it claimed the slot, unless it was somebody who was silent, by
+// list. That one had been promised it, and could not be asked what came of that.
+type bound struct {
+	term uint32
+	list []Member
 }
 
 // source is what is left at a node that has handed a slot over: entries which the
@@ -360,7 +370,7 @@ func (m *Machine) onTake(msg *Message) {
 		since = s.term + 1
 	}
 	m.setSource(msg.Slot, s, &source{
-		to: from, term: term, span: span{since: since, elder: m.completeFrom(msg.Slot, s)}, handed: map[string]bool{},
+		to: from, term: term, span: m.spanOf(msg.Slot, s, since), handed: map[string]bool{},
 	})
 	m.stats.Granted.Add(1)
 	m.promise(s, from, term) // that it has arrived, it says itself
@@ -408,6 +418,7 @@ func (m *Machine) onGrant(msg *Message) {
 		own := m.leftovers(msg.Slot, s)
 		m.hold(msg.Slot, s)
 		chain = append(chain, own...)
+		s.below = nil
 	} else {
 		elder, s.ahead = s.elder, true
 	}
@@ -415,7 +426,7 @@ func (m *Machine) onGrant(msg *Message) {
 	if msg.Empty {
 		m.send(msg.From.ID, Message{Kind: MsgTaken, Slot: msg.Slot, Term: msg.Term})
 	}
-	m.openImports(msg.Slot, s, elder, chain)
+	m.openImports(msg.Slot, s, elder, chain, nil)
 }
 
 // Moved learns from a peer's answer to an operation that it does not hold a slot,

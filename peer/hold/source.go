@@ -61,23 +61,51 @@ func (m *Machine) completeFrom(n Slot, s *slot) uint32 {
 	return s.elder
 }
 
+// spanOf gives the span of what a holder has, that is right up to since.
+func (m *Machine) spanOf(n Slot, s *slot, since uint32) span {
+	of := span{since: since, elder: m.completeFrom(n, s)}
+	if of.elder == s.elder {
+		of.below = s.below
+	}
+	return of
+}
+
+// belowOf gives the highest term before the elder of a span under which somebody may
+// have held the slot, as far as this node knows. Those who were silent can be asked now,
+// or it is not known.
+func (m *Machine) belowOf(of *span) uint32 {
+	if of.below == nil || slices.ContainsFunc(of.below.list, func(b Member) bool {
+		o := m.member(b.Name)
+		return b.State == StateSilent && (o == nil || !o.Alive() || !o.sameRun(b.ID))
+	}) {
+		return of.elder - 1
+	}
+	return of.below.term
+}
+
 // doubt turns what a returning node holds into a source without an importer. What
 // was here of a slot that it was still importing stays behind what is later.
 func (m *Machine) doubt(n Slot, s *slot) {
 	src := &source{
-		term: s.term, span: span{since: s.holderTerm + 1, elder: m.completeFrom(n, s)}, doubt: true, handed: map[string]bool{},
+		term: s.term, span: m.spanOf(n, s, s.holderTerm+1), doubt: true, handed: map[string]bool{},
 	}
-	for at, im := range s.imports {
-		if im.done || m.own(im) {
-			continue
-		}
-		for _, later := range s.imports[at+1:] {
-			keys := s.unsupported(at, later)
-			if !m.own(later) {
-				m.d.Remove(n, keys) // it has them still
-			} else if len(keys) > 0 {
-				src.keep(keys, later.span, nil)
+	for behind, im := range s.imports {
+		keys, missing := []string(nil), false
+		for at, before := range s.imports[:behind] {
+			if !before.done && !m.own(before) {
+				keys, missing = append(keys, s.unsupported(at, im)...), true
 			}
+		}
+		slices.Sort(keys)
+		keys = slices.Compact(keys)
+		switch {
+		case !missing:
+		case !m.own(im):
+			m.d.Remove(n, keys) // it has them still
+		case len(keys) > 0 && src.kept == nil:
+			src.keep(keys, im.span, im.by)
+		default:
+			m.setAside(n, s, keys, aside{span: im.span, by: im.by, doubt: true})
 		}
 	}
 	m.setRole(n, s, roleNone)
@@ -134,7 +162,7 @@ func (m *Machine) unbind(n Slot, src *source) {
 		default:
 			src.keep(keys, of, src.to)
 		}
-		src.elder = max(src.elder, src.term+1)
+		src.elder, src.below = max(src.elder, src.term+1), nil
 	}
 	src.outlast()
 	src.handed = map[string]bool{}
@@ -157,7 +185,7 @@ func (src *source) keep(keys []string, of span, by *node) {
 	if src.kept.by == nil {
 		src.kept.by = by
 	}
-	src.kept.since, src.kept.elder = min(src.kept.since, of.since), max(src.kept.elder, of.elder)
+	src.kept.since, src.kept.elder, src.kept.below = min(src.kept.since, of.since), max(src.kept.elder, of.elder), nil
 	for _, key := range keys {
 		src.kept.keys[key] = true
 	}
