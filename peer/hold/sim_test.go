@@ -30,7 +30,8 @@ type sim struct {
 	side         map[string]int     // of a cut; names that are not in it reach everybody
 	severed      map[[2]string]bool // pairs that do not reach each other
 	fading       *simNode
-	dark         map[*simNode]bool // those that do not hear it, nor it them
+	dark         map[*simNode]bool                          // those that do not hear it, nor it them
+	lose         func(from, to *simNode, msg *Message) bool // which messages get lost, in a scenario
 	check        *checker
 	trace        func(format string, args ...any)
 }
@@ -393,7 +394,7 @@ func (n *simNode) Send(to ID, msg *Message) {
 		copies = 2
 	}
 	dst := s.nodes[to.Name] // a link is to a process, not to a name
-	if dst == nil {
+	if dst == nil || s.lose != nil && s.lose(n, dst, msg) {
 		return
 	}
 	for range copies {
