@@ -436,3 +436,28 @@ func TestDeadlinesMove(t *testing.T) {
 		_ = resp.Body.Close()
 	}
 }
+
+// The sweeper rests while there is no connection, and the time-outs of the next hold.
+func TestSweeperRests(t *testing.T) {
+	s := newServer(t, newFake(), func(c *Config) { c.IdleTimeout, c.ReadTimeout = 300*time.Millisecond, 300*time.Millisecond })
+	address := serve(t, s)
+	for range 3 {
+		eventually(t, "the sweeper rests", func() bool { return s.registry.open() == 0 && s.registry.resting.Load() })
+		rested := s.registry.now()
+		eventually(t, "time passes", func() bool { return s.registry.now() > rested+int64(time.Second) })
+		if s.registry.tick.Load() > rested {
+			t.Error("it goes on")
+		}
+		c := dial(t, address)
+		if got := c.get("/"); got.status != 200 {
+			t.Fatal(got.status, got.body)
+		}
+		begun := time.Now()
+		if _, err := c.r.ReadByte(); err != io.EOF {
+			t.Error(err)
+		}
+		if took := time.Since(begun); took < 250*time.Millisecond {
+			t.Errorf("an idle connection was closed after %v", took)
+		}
+	}
+}

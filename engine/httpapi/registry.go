@@ -31,6 +31,8 @@ type registry struct {
 	mu        sync.Mutex
 	conns     []*conn
 	addresses map[netip.Addr]int
+	resting   atomic.Bool   // there is nothing to sweep; set and cleared under mu
+	first     chan struct{} // takes note of a connection where there was none
 	stop      chan struct{} // closed by halt; nil while nothing is swept
 	swept     chan struct{} // closed when the sweeper has ended
 
@@ -49,6 +51,7 @@ func newRegistry(c *Config, limit, perAddress int) registry {
 		limit: limit, perAddress: perAddress,
 		readTimeout: c.ReadTimeout, writeTimeout: c.WriteTimeout, idleTimeout: c.IdleTimeout,
 		interval: sweepInterval(c), base: time.Now(), addresses: make(map[netip.Addr]int),
+		first: make(chan struct{}, 1),
 	}
 }
 
@@ -73,6 +76,9 @@ const (
 
 // add admits nc and wraps it, or says which limit is reached.
 func (r *registry) add(nc net.Conn, loopback bool, config *tls.Config) (*conn, admission) {
+	if r.resting.Load() {
+		r.tick.Store(r.now())
+	}
 	c := &conn{Conn: nc, registry: r, loopback: loopback, opened: r.tick.Load()}
 	c.bind()
 	if config != nil {
@@ -100,6 +106,13 @@ func (r *registry) add(nc net.Conn, loopback bool, config *tls.Config) (*conn, a
 	}
 	c.place = len(r.conns)
 	r.conns = append(r.conns, c)
+	if r.resting.Load() {
+		r.resting.Store(false)
+		select {
+		case r.first <- struct{}{}:
+		default: // one from before a rest is there still
+		}
+	}
 	r.accepted.Add(1)
 	return c, admitted
 }
@@ -141,8 +154,8 @@ func (r *registry) bytes() (in, out uint64) {
 }
 
 // sweep moves the clock and ends what is past its deadline, every interval, until
-// halt. Only the
-// first call does; the others return at once.
+// halt; it rests while there is no connection. Only the first call does; the others
+// return at once.
 func (r *registry) sweep() {
 	r.mu.Lock()
 	if r.stop != nil {
@@ -161,7 +174,16 @@ func (r *registry) sweep() {
 			case <-stop:
 				return
 			case <-ticker.C:
-				r.sweepOnce()
+				if r.sweepOnce() {
+					continue
+				}
+				ticker.Stop() // so that a process without connections is not woken
+				select {
+				case <-stop:
+					return
+				case <-r.first:
+					ticker.Reset(r.interval)
+				}
 			}
 		}
 	}()
@@ -180,12 +202,16 @@ func (r *registry) halt() {
 }
 
 // sweepOnce interrupts the connections whose deadline has passed, each once for
-// each deadline.
-func (r *registry) sweepOnce() {
+// each deadline. False: there is none.
+func (r *registry) sweepOnce() (more bool) {
 	now := r.now()
 	r.tick.Store(now)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if len(r.conns) == 0 {
+		r.resting.Store(true)
+		return false
+	}
 	for _, c := range r.conns {
 		if by := c.readBy.Load(); by != 0 && by <= now && by != c.readCut {
 			c.readCut = by
@@ -203,6 +229,7 @@ func (r *registry) sweepOnce() {
 			r.writeTimeouts.Add(1)
 		}
 	}
+	return true
 }
 
 // drain closes each connection once it is between two requests, until there is none.

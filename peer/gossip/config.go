@@ -212,8 +212,8 @@ func (g *Gossip) library(local bool) (*memberlist.Config, error) {
 	c := memberlist.DefaultLANConfig()
 	if local {
 		c = memberlist.DefaultLocalConfig()
-		c.GossipInterval = 200 * time.Millisecond // half as many wake-ups
 	}
+	c.GossipInterval = 400 * time.Millisecond // fewer wake-ups: news are rare
 	c.Name = g.key
 	c.Transport = g.transport
 	c.Label = g.cfg.label()
