@@ -261,25 +261,27 @@ Scenarios
   mset     POST /api/mset: write as many
   location many moving things: --updates writes a second, each with --ttl, and
            --reads reads a second of --batch things each, as an open loop
-  remote   GETs, or with --read-share POSTs, too, of keys that live on another node
-           than the one addressed
+  remote   GETs, or with --read-share POSTs, too, of keys that live on another
+           node than the one addressed
   peer     the same in the nodes' binary protocol, one request a connection at a
            time; the peer port is asked for, or given as peer://
-  http     any request to any server: --url with path and query, --method, --body,
-           --status, --answer
-  seed     the five figures that the seed's documentation has, beside those: control,
-           post and get at one node, post and get of a key on the other of two.
-           Without --addr or --url it starts the nodes itself, on free ports
+  http     any request to any server: --url with path and query, --method,
+           --body, --status, --answer
+  seed     the five figures that the seed's documentation has, beside those:
+           control, post and get at one node, post and get of a key on the other
+           of two. Without --addr or --url it starts the nodes itself, on free
+           ports
   engine   10,000 records written, then read, in this process, without HTTP;
            see smache bench engine --help
 Without one, control, post and get run one after the other. What is read is
 written before, unless --written says that it is there.
 
 Every answer is compared with what it must be. Failures are counted by kind:
-connect, timeout, closed, status, content, malformed, and unsent: in an open loop,
-no connection was free.
+connect, timeout, closed, status, content, malformed, and unsent: in an open
+loop, no connection was free.
 
-Exit codes: 0 all answers right, 1 failures, 2 usage, 4 no server, 130 interrupted
+Exit codes: 0 all answers right, 1 failures, 2 usage, 4 no server,
+130 interrupted
 
 Examples
   smache bench get

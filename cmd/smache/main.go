@@ -73,11 +73,11 @@ func commands() []command {
 	return []command{
 		{"serve", "[flags]", "run a node", runServe},
 		{"get", "[flags] KEY", "read an entry", runGet},
-		{"set", "[flags] KEY JSON|-", "write an entry; - reads the JSON from standard input", runSet},
+		{"set", "[flags] KEY JSON|-", "write an entry; - reads standard input", runSet},
 		{"del", "[flags] KEY", "delete an entry", runDel},
 		{"status", "[flags] [--watch [INTERVAL]]", "show the cluster and a node's figures", runStatus},
 		{"top", "[flags]", "show the cluster live in a terminal", runTop},
-		{"key", "[flags] KEY", "show what a key is: canonical form, slot, holder", runKey},
+		{"key", "[flags] KEY", "show a key's form, slot and holder", runKey},
 		{"secret", "", "print a new secret for a cluster", runSecret},
 		{"bench", "[SCENARIO] [flags]", "load a node and measure it", runBench},
 		{"completion", "bash|zsh|fish", "print the completions for a shell", runCompletion},
@@ -152,9 +152,10 @@ func printHelp(w io.Writer) {
 	_ = tw.Flush()
 	fmt.Fprint(w, `
 smache serve, with no flag, is a working node on 127.0.0.1:4000.
-smache COMMAND --help lists the flags of a command. Those of serve, and --server,
---timeout, --token, --token-file, --ca, --client-cert and --client-key, can also be
-given as environment variables, --some-name as SMACHE_SOME_NAME; the flag wins.
+smache COMMAND --help lists the flags of a command. Those of serve, and
+--server, --timeout, --token, --token-file, --ca, --client-cert and
+--client-key, can also be given as environment variables, --some-name as
+SMACHE_SOME_NAME; the flag wins.
 
 Exit codes
 `)

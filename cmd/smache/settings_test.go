@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // sampleSettings is a table with one setting of each kind.
@@ -213,6 +214,25 @@ func TestUsageErrors(t *testing.T) {
 		code, stdout, stderr := capture(t.Context(), "", c.env, c.args...)
 		if code != exitUsage || !strings.Contains(stderr, c.want) || stdout != "" {
 			t.Errorf("smache %q with %v: exit %d, stdout %q, stderr %q; want 2 and %q", c.args, c.env, code, stdout, stderr, c.want)
+		}
+	}
+}
+
+// TestHelpFitsTerminals: no line of any command's help is wider than 80 columns.
+func TestHelpFitsTerminals(t *testing.T) {
+	texts := [][]string{{"help"}, {"bench", "engine", "--help"}}
+	for _, c := range commands() {
+		texts = append(texts, []string{"help", c.name})
+	}
+	for _, args := range texts {
+		code, stdout, _ := capture(t.Context(), "", nil, args...)
+		if code != exitOK || stdout == "" {
+			t.Errorf("smache %q exits with %d and prints %q", args, code, stdout)
+		}
+		for line := range strings.Lines(stdout) {
+			if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 80 {
+				t.Errorf("smache %q: %d columns: %s", args, n, line)
+			}
 		}
 	}
 }
