@@ -117,7 +117,7 @@ func (c *chart) key(place int, class, text string) {
 
 func (c *chart) done() html.HTML {
 	c.b.WriteString("</svg>")
-	return html.HTML(c.b.String()) //nolint:gosec // numbers and constants alone
+	return html.HTML(c.b.String()) // numbers and constants alone
 }
 
 // shortNumber writes a mark of an axis.

@@ -31,7 +31,7 @@ func TestTLS(t *testing.T) {
 	for name, version := range map[string]uint16{"1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13} {
 		t.Run(name, func(t *testing.T) {
 			eachReactor(t, func(t *testing.T, with func(*loop) (reactor, error)) {
-				s, e := startTLSCache(t, &tls.Config{MinVersion: tls.VersionTLS12, MaxVersion: version}, nil) //nolint:gosec // 1.2 is in use
+				s, e := startTLSCache(t, &tls.Config{MinVersion: tls.VersionTLS12, MaxVersion: version}, nil) // 1.2 is in use
 				for _, size := range []int{0, 20 << 10, 1 << 20} {
 					cfg := WorkloadConfig{Endpoint: e, Keys: Keys{Count: 3, Order: OrderSequential}, ValueSize: size}
 					result, err := testRun(t, e, func(c *Config) {

@@ -162,7 +162,7 @@ func (o *outbox) flush() {
 }
 
 func (o *outbox) sendFrame(op proto.FrameOp, epoch uint64, body []byte) {
-	c := o.k.calls.Get().(*machineCall) //nolint:forcetypeassert // nothing else is put there
+	c := o.k.calls.Get().(*machineCall) // nothing else is put there
 	c.Header = proto.Header{Op: op, Epoch: epoch}
 	c.Timeout, c.Urgent = mailWithin, true
 	c.box, c.size = o, int64(len(body))
@@ -276,7 +276,7 @@ func (k *keeper) receiveMembers(now time.Duration, e *event) {
 
 // Do is hold.Driver's.
 func (k *keeper) Do(o *hold.Op) {
-	op := o.Ref.(*proto.Op) //nolint:forcetypeassert // importing put it there
+	op := o.Ref.(*proto.Op) // importing put it there
 	op.Importing = true
 	if k.store.Submit(op) {
 		op.Done(op)
@@ -285,7 +285,7 @@ func (k *keeper) Do(o *hold.Op) {
 
 // Refuse is hold.Driver's.
 func (k *keeper) Refuse(o *hold.Op) {
-	op := o.Ref.(*proto.Op) //nolint:forcetypeassert // importing put it there
+	op := o.Ref.(*proto.Op) // importing put it there
 	op.Status = proto.StatusBusy
 	op.Done(op)
 }

@@ -45,7 +45,7 @@ type plan struct {
 // together. Done of each is called once it is complete, perhaps before SubmitAll
 // returns, and on any goroutine. ops itself is the caller's again then.
 func (f *forwarder) SubmitAll(ops []*proto.Op) {
-	p := f.plans.Get().(*plan) //nolint:forcetypeassert // nothing else is put there
+	p := f.plans.Get().(*plan) // nothing else is put there
 	for _, op := range ops {
 		if !f.gather(p, op) {
 			p.here = append(p.here, op)
@@ -111,7 +111,7 @@ func (f *forwarder) gather(p *plan, op *proto.Op) bool {
 }
 
 func (f *forwarder) newBundle(link *Link, code proto.Opcode) *bundle {
-	b := f.bundles.Get().(*bundle) //nolint:forcetypeassert // nothing else is put there
+	b := f.bundles.Get().(*bundle) // nothing else is put there
 	b.link, b.code, b.begun = link, code, f.now()
 	b.body = b.writer.Begin(b.body[:0], 0)
 	f.live.Add(1)

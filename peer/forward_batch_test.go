@@ -75,7 +75,7 @@ func TestSubmitAll(t *testing.T) {
 			}
 			done := op.Value
 			op.Reset()
-			*op = proto.Op{Code: proto.OpGet, Key: testKey(i), Slot: proto.SlotOf(testKey(i)), Value: done} //nolint:govet // at rest
+			*op = proto.Op{Code: proto.OpGet, Key: testKey(i), Slot: proto.SlotOf(testKey(i)), Value: done} // at rest
 			if i%2 == 0 {
 				op.Out = []byte("before ")
 			}

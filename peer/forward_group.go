@@ -38,7 +38,7 @@ func (f *forwarder) serveMulti(code proto.Opcode, r *Request, reply Reply, trace
 		return
 	}
 	r.From.forward.served.Add(uint64(items.Count))
-	g := f.groups.Get().(*group) //nolint:forcetypeassert // nothing else is put there
+	g := f.groups.Get().(*group) // nothing else is put there
 	g.code, g.reply, g.request, g.items = code, reply, r.Header, items.Count
 	if trace.begun != 0 {
 		g.trace = *trace

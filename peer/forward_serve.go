@@ -40,7 +40,7 @@ func (f *forwarder) makeServed() any {
 }
 
 func (f *forwarder) newServed(r *Request, reply Reply) *served {
-	s := f.serves.Get().(*served) //nolint:forcetypeassert // nothing else is put there
+	s := f.serves.Get().(*served) // nothing else is put there
 	s.reply, s.request = reply, r.Header
 	s.carry = r.Header.Flags&proto.FlagForwarded == 0
 	f.serving.Add(1)

@@ -40,7 +40,7 @@ func (f *forwarder) newTrip(op *proto.Op) *trip { return f.newTripAt(op, f.now()
 
 // newTripAt is newTrip for an operation that has been on its way since begun.
 func (f *forwarder) newTripAt(op *proto.Op, begun int64) *trip {
-	t := f.trips.Get().(*trip) //nolint:forcetypeassert // nothing else is put there
+	t := f.trips.Get().(*trip) // nothing else is put there
 	t.op, t.begun, t.deadline, t.verdict = op, begun, begun+int64(f.within), proto.StatusBusy
 	f.live.Add(1)
 	return t

@@ -305,7 +305,7 @@ func (r *raw) ended() {
 	buf := make([]byte, 4096)
 	for {
 		if _, err := r.c.Read(buf); err != nil {
-			if ne, ok := err.(net.Error); ok && ne.Timeout() { //nolint:errorlint // as the connection gives it
+			if ne, ok := err.(net.Error); ok && ne.Timeout() { // as the connection gives it
 				r.t.Error("the connection stays open")
 			}
 			return

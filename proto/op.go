@@ -167,7 +167,7 @@ const (
 // and drops everything else, Again too, which belongs to one submission.
 func (op *Op) Reset() {
 	done := op.Done
-	*op = Op{Done: done} //nolint:govet // state is at rest: the caller owns op
+	*op = Op{Done: done} // state is at rest: the caller owns op
 }
 
 // Begin marks op as submitted. For whoever implements Submit.

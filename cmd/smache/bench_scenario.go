@@ -158,7 +158,7 @@ func (c *benchConfig) secure(e *bench.Endpoint) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", bench.ErrConfig, err)
 	}
-	config.InsecureSkipVerify = bool(c.insecure) //nolint:gosec // as asked for
+	config.InsecureSkipVerify = bool(c.insecure) // as asked for
 	e.TLS = config
 	return nil
 }

@@ -14,5 +14,5 @@ func openFiles() int {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return 0
 	}
-	return int(min(uint64(limit.Cur), math.MaxInt32)) //nolint:unconvert // signed on FreeBSD
+	return int(min(uint64(limit.Cur), math.MaxInt32)) // signed on FreeBSD
 }

@@ -201,7 +201,7 @@ func stopNode(node *engine.Node, timeout time.Duration, signals <-chan os.Signal
 // listenAdmin opens the address for administration, unless it is empty.
 func listenAdmin(ctx context.Context, address string) (net.Listener, error) {
 	if address == "" {
-		return nil, nil //nolint:nilnil // there is none
+		return nil, nil // there is none
 	}
 	config := net.ListenConfig{}
 	listener, err := config.Listen(ctx, "tcp", address)

@@ -66,7 +66,7 @@ func (c *tlsFlags) check(tokens bool) error {
 // another, whose authorities may be others.
 func (c *tlsFlags) config() (*tls.Config, error) {
 	if !c.on() {
-		return nil, nil //nolint:nilnil // no TLS
+		return nil, nil // no TLS
 	}
 	cert, _, err := readSecretFile(string(c.cert))
 	if err != nil {

@@ -108,7 +108,7 @@ func TestEndBehindRequest(t *testing.T) {
 		if _, err := io.WriteString(c, getOne); err != nil {
 			t.Fatal(err)
 		}
-		if err := c.Conn.(*net.TCPConn).CloseWrite(); err != nil { //nolint:forcetypeassert // dial made it
+		if err := c.Conn.(*net.TCPConn).CloseWrite(); err != nil { // dial made it
 			t.Fatal(err)
 		}
 		if held {
@@ -139,7 +139,7 @@ func TestGoneWhileUnderWay(t *testing.T) {
 		}
 		eventually(t, "it is under way", func() bool { return s.Counts().InFlight == i+1 })
 		if i%2 == 0 {
-			_ = c.Conn.(*net.TCPConn).SetLinger(0) //nolint:forcetypeassert // dial made it
+			_ = c.Conn.(*net.TCPConn).SetLinger(0) // dial made it
 		}
 		_ = c.Close()
 	}
@@ -276,7 +276,7 @@ func (h hiding) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return hidden{c.(*net.TCPConn)}, nil //nolint:forcetypeassert // a listener of TCP gave it
+	return hidden{c.(*net.TCPConn)}, nil // a listener of TCP gave it
 }
 
 // twoWays serves the same on loops and in goroutines.
@@ -307,7 +307,7 @@ func exchange(tb testing.TB, address string, pieces ...[]byte) ([]byte, bool) {
 			break // refused before its end
 		}
 	}
-	_ = nc.(*net.TCPConn).CloseWrite() //nolint:forcetypeassert // it dials TCP
+	_ = nc.(*net.TCPConn).CloseWrite() // it dials TCP
 	got, err := io.ReadAll(nc)
 	if errors.Is(err, syscall.ECONNRESET) {
 		return nil, false

@@ -33,7 +33,7 @@ func (s *Server) writeBatch(ctx *fasthttp.RequestCtx, r *request) {
 		s.fail(ctx, r, refuseBudget)
 		return
 	}
-	b := s.batches.Get().(*batch) //nolint:forcetypeassert // nothing else is put there
+	b := s.batches.Get().(*batch) // nothing else is put there
 	b.take(r, n)
 	c := cursor{b: list}
 	for c.enter(); c.more(); {

@@ -67,20 +67,20 @@ func takeProfile(text *bytes.Buffer, name string, length time.Duration, stop <-c
 	switch name {
 	case "profile":
 		if err := pprof.StartCPUProfile(text); err != nil {
-			return err //nolint:wrapcheck // the caller says what it is about
+			return err // the caller says what it is about
 		}
 		waitFor(length, stop)
 		pprof.StopCPUProfile()
 		return nil
 	case "trace":
 		if err := trace.Start(text); err != nil {
-			return err //nolint:wrapcheck // the same
+			return err // the same
 		}
 		waitFor(length, stop)
 		trace.Stop()
 		return nil
 	default:
-		return pprof.Lookup(name).WriteTo(text, 0) //nolint:wrapcheck // the same
+		return pprof.Lookup(name).WriteTo(text, 0) // the same
 	}
 }
 

@@ -244,7 +244,7 @@ func (r *registry) drain(ctx context.Context) (err error) {
 		case <-again.C:
 		case <-ctx.Done():
 			r.closeAll()
-			return ctx.Err() //nolint:wrapcheck // Shutdown does
+			return ctx.Err() // Shutdown does
 		}
 	}
 	return nil

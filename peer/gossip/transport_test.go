@@ -110,7 +110,7 @@ func attack(t *testing.T, n *node, what string, b []byte) {
 	_, _ = conn.Write(b)
 	_ = conn.(*net.TCPConn).CloseWrite()
 	if _, err := io.Copy(io.Discard, conn); err != nil {
-		if timeout, ok := err.(net.Error); ok && timeout.Timeout() { //nolint:errorlint // of the connection itself
+		if timeout, ok := err.(net.Error); ok && timeout.Timeout() { // of the connection itself
 			t.Errorf("%s: the node does not close", what)
 		}
 	}

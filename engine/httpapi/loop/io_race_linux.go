@@ -18,7 +18,7 @@ func told(call func(int, []byte) (int, error), fd int, p []byte) (int, syscall.E
 		if err == nil {
 			return n, 0
 		}
-		if errno, ok := err.(syscall.Errno); !ok || errno != syscall.EINTR { //nolint:errorlint // nobody wraps it
+		if errno, ok := err.(syscall.Errno); !ok || errno != syscall.EINTR { // nobody wraps it
 			return 0, errno
 		}
 	}

@@ -66,7 +66,7 @@ func pair(t *testing.T, l *Loop) (*Conn, *net.TCPConn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := l.Take(near.(*net.TCPConn)) //nolint:forcetypeassert // a listener of TCP gave it
+	c, err := l.Take(near.(*net.TCPConn)) // a listener of TCP gave it
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +80,7 @@ func pair(t *testing.T, l *Loop) (*Conn, *net.TCPConn) {
 	if err := far.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
-	return c, far.(*net.TCPConn) //nolint:forcetypeassert // it dials TCP
+	return c, far.(*net.TCPConn) // it dials TCP
 }
 
 func write(t *testing.T, c io.Writer, p []byte) {
