@@ -139,8 +139,16 @@ func (m *Machine) onClaim(msg *Message) {
 // promise notes that a node may hold the slot under term, from now on.
 func (m *Machine) promise(s *slot, to *node, term uint32) {
 	s.term = term
-	if to == m.me {
-		return // whether this node has held the slot it knows
+	if to != m.me { // whether this node has held the slot it knows
+		s.expect(to, term)
+	}
+}
+
+// expect notes that a node may hold the slot under term, or has: it says so itself for as
+// long as it lives.
+func (s *slot) expect(to *node, term uint32) {
+	if term <= s.seen || slices.ContainsFunc(s.promises, func(p promise) bool { return p.to.sameRun(to.ID) && p.term >= term }) {
+		return
 	}
 	s.promises = slices.DeleteFunc(s.promises, func(p promise) bool { return p.to.sameRun(to.ID) || p.term <= s.seen })
 	if s.promises = append(s.promises, promise{to, term}); len(s.promises) > maxPromises {

@@ -480,8 +480,12 @@ func (m *Machine) onMoved(msg *Message) {
 
 func (m *Machine) learn(s *slot, holder ID, term uint32) {
 	m.terms = max(m.terms, term)
-	s.seen = max(s.seen, term)
-	if term > s.holderTerm && s.role == roleNone {
+	if s.role != roleNone {
+		s.seen = max(s.seen, term)
+		return
+	}
+	s.expect(m.node(holder), term) // its grant may still be on the way, or have got lost
+	if term > s.holderTerm {
 		s.holder, s.holderTerm, s.claim = m.node(holder), term, nil
 		s.term = max(s.term, term)
 	}
