@@ -99,7 +99,7 @@ func (m *Machine) pressClaim(n Slot, s *slot) {
 func (m *Machine) onClaim(msg *Message) {
 	s := &m.slots[msg.Slot]
 	from := m.node(msg.From.ID)
-	if msg.Epoch != m.epoch || m.owner(msg.Slot) != from || !m.fenced() ||
+	if msg.Epoch != m.epoch && m.cfg.off != anyList || m.owner(msg.Slot) != from || !m.fenced() ||
 		s.source != nil && s.source.doubt && m.hopes() {
 		m.send(msg.From.ID, Message{Kind: MsgClaimNo, Slot: msg.Slot, Term: s.term})
 		return
@@ -177,7 +177,7 @@ func (m *Machine) elderOf(s *slot) (elder, below uint32) {
 
 func (m *Machine) onClaimAnswer(msg *Message) {
 	s := &m.slots[msg.Slot]
-	if s.claim == nil || msg.Epoch != m.epoch {
+	if s.claim == nil || msg.Epoch != m.epoch && m.cfg.off != anyList {
 		return
 	}
 	if msg.Kind == MsgClaimNo {

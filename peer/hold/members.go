@@ -213,6 +213,9 @@ func (m *Machine) undoubt() {
 // it was counted dead, is there to say so. Only then what it has is worth
 // anything: somebody may have changed it, and died since (rule 10).
 func (m *Machine) vouched() bool {
+	if m.cfg.off == vouchless {
+		return true
+	}
 	for _, o := range m.list {
 		if o.Alive() || m.cfg.off == returnKeeps {
 			continue
@@ -233,7 +236,7 @@ func (m *Machine) vouched() bool {
 // disowned reports whether what this node holds can never be vouched for any more:
 // one of those who may have held it has gone.
 func (m *Machine) disowned() bool {
-	return slices.ContainsFunc(m.before, func(b Member) bool {
+	return m.cfg.off != vouchless && slices.ContainsFunc(m.before, func(b Member) bool {
 		o := m.member(b.Name)
 		return b.Alive() && (o == nil || !o.sameRun(b.ID) || o.State == StateGone)
 	})

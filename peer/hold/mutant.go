@@ -34,4 +34,6 @@ const (
 	ownEars            mutant = 26 // who does not answer this node is counted dead, whoever else it answers (rule 16)
 	blameOthers        mutant = 27 // time in which a node stood still counts as its peers' silence (rule 13)
 	dropGaps           mutant = 28 // terms that nobody has held stay between the parts of a slot (rule 8)
+	vouchless          mutant = 29 // what nobody can vouch for is believed (rule 10)
+	anyList            mutant = 30 // a claim counts with another member list (rule 8)
 )

@@ -11,22 +11,25 @@ import (
 type scenario struct {
 	off  mutant
 	name string
-	play func(t *testing.T, s *sim)
+	seed uint64 // says who weighs what, and so what belongs to whom
+	play func(s *sim)
 }
 
 var scenarios = []scenario{
-	{breakSoon, "breakSoon", cutOffImporter},
+	{breakSoon, "breakSoon", 1, cutOffImporter},
+	{vouchless, "vouchless", 3, heirThatDied},
+	{anyList, "anyList", 1, ownerThatKnowsHalf},
 }
 
 func TestScenarios(t *testing.T) {
 	for _, c := range scenarios {
 		t.Run(c.name, func(t *testing.T) {
-			s := newSim(1, historySlots, whole)
-			if c.play(t, s); s.check.err != nil {
+			s := newSim(c.seed, historySlots, whole)
+			if c.play(s); s.check.err != nil {
 				t.Errorf("with all rules: %v", s.check.err)
 			}
-			s = newSim(1, historySlots, c.off)
-			if c.play(t, s); s.check.err == nil {
+			s = newSim(c.seed, historySlots, c.off)
+			if c.play(s); s.check.err == nil {
 				t.Error("not caught")
 			} else {
 				t.Logf("caught: %.150v", s.check.err)
@@ -50,14 +53,13 @@ func (s *sim) ask(n *simNode, action action, key string) *clientOp {
 }
 
 // until lets time pass until something is so, at most ten seconds.
-func (s *sim) until(t *testing.T, so func() bool) {
-	t.Helper()
+func (s *sim) until(so func() bool) {
 	for end := s.now + 10*time.Second; !so(); s.run(time.Millisecond) {
 		if s.check.err != nil {
 			return
 		}
 		if s.now > end {
-			t.Fatal("the scenario does not come about")
+			s.check.fail("the scenario does not come about")
 		}
 	}
 }
@@ -65,21 +67,18 @@ func (s *sim) until(t *testing.T, so func() bool) {
 // An importer is cut off from its source, then from the rest, who have told it by then
 // that they hear the source, but that was lost. It serves until its lease ends: what its
 // source has it must not change meanwhile, for that takes the slot back, with them.
-func cutOffImporter(t *testing.T, s *sim) {
+func cutOffImporter(s *sim) {
 	s.start("n0")
 	s.start("n1")
 	s.run(8 * time.Second)
-	for i := range s.slots {
-		s.ask(s.nodes["n1"], actSet, fmt.Sprintf("%c0", 'a'+i))
-	}
-	s.run(time.Second)
+	s.all(s.nodes["n1"], actSet)
 	importer := s.start("n2")
 	s.lose = func(_, to *simNode, msg *Message) bool {
 		return to == importer && (msg.Kind == MsgBatch || msg.Kind == MsgHeard)
 	}
 	var source *simNode
 	key := ""
-	s.until(t, func() bool {
+	s.until(func() bool {
 		for i := range importer.m.slots {
 			for _, im := range importer.m.slots[i].imports {
 				source, key = s.nodes[im.from.Name], fmt.Sprintf("%c0", 'a'+i)
@@ -95,4 +94,55 @@ func cutOffImporter(t *testing.T, s *sim) {
 	s.run(4 * time.Second)
 	s.ask(source, actGet, key)
 	s.run(time.Second)
+}
+
+// keysOf gives a key of each slot.
+func (s *sim) keysOf() (keys []string) {
+	for i := range s.slots {
+		keys = append(keys, fmt.Sprintf("%c0", 'a'+i))
+	}
+	return keys
+}
+
+// all has a node do something with a key of each slot, and waits for the answers.
+func (s *sim) all(n *simNode, action action) {
+	for _, key := range s.keysOf() {
+		s.ask(n, action, key)
+	}
+	s.run(time.Second)
+}
+
+// A node stands still, its heir changes what it held, and dies. One that has just joined
+// knows nothing of that: what the first one has when it returns is overtaken all the same.
+func heirThatDied(s *sim) {
+	s.start("n0")
+	s.start("n1")
+	s.run(8 * time.Second)
+	first, heir := s.nodes["n0"], s.nodes["n1"]
+	if heir.m.stats.Held.Load() > first.m.stats.Held.Load() {
+		first, heir = heir, first
+	}
+	s.all(first, actSet)
+	s.freeze(first, 14*time.Second)
+	s.run(6 * time.Second)
+	s.all(heir, actSet)
+	other := s.start("n2")
+	s.run(3 * time.Second)
+	s.kill(heir)
+	s.run(12 * time.Second)
+	s.all(other, actGet)
+}
+
+// A node does not know of the holder of a slot that belongs to it, and is cut off from that
+// one. Who knows both must not agree that it claims the slot.
+func ownerThatKnowsHalf(s *sim) {
+	s.start("n0")
+	s.start("n1")
+	s.run(8 * time.Second)
+	s.all(s.nodes["n0"], actSet)
+	s.severed = map[[2]string]bool{{"n1", "n2"}: true, {"n2", "n1"}: true}
+	s.lose = func(_, to *simNode, msg *Message) bool { return to.id.Name == "n2" && msg.Kind == MsgMembers }
+	owner := s.start("n2")
+	s.run(2 * time.Second)
+	s.all(owner, actGet)
 }
