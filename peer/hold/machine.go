@@ -265,7 +265,9 @@ func (m *Machine) Tick(now time.Duration) {
 				p.quiet = 0
 			}
 		}
-		m.alone = now + silence
+		if m.cfg.off != aloneAtOnce {
+			m.alone = now + silence
+		}
 		if m.recording { // whoever has returned meanwhile could not say what it is left with
 			m.unheard = now
 		}

@@ -36,4 +36,5 @@ const (
 	dropGaps           mutant = 28 // terms that nobody has held stay between the parts of a slot (rule 8)
 	vouchless          mutant = 29 // what nobody can vouch for is believed (rule 10)
 	anyList            mutant = 30 // a claim counts with another member list (rule 8)
+	aloneAtOnce        mutant = 31 // who has stood still and counts no peer alive serves at once (rule 9)
 )

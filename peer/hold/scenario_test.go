@@ -19,6 +19,7 @@ var scenarios = []scenario{
 	{breakSoon, "breakSoon", 1, cutOffImporter},
 	{vouchless, "vouchless", 3, heirThatDied},
 	{anyList, "anyList", 1, ownerThatKnowsHalf},
+	{aloneAtOnce, "aloneAtOnce", 1, aloneInTurn},
 }
 
 func TestScenarios(t *testing.T) {
@@ -145,4 +146,40 @@ func ownerThatKnowsHalf(s *sim) {
 	owner := s.start("n2")
 	s.run(2 * time.Second)
 	s.all(owner, actGet)
+}
+
+// Two nodes stand still, one after the other. The second does not hear at once, when it goes
+// on, that the first has what it held, and counts it dead; it must wait for that.
+func aloneInTurn(s *sim) {
+	s.start("n0")
+	s.start("n1")
+	s.run(8 * time.Second)
+	first, second := s.nodes["n0"], s.nodes["n1"]
+	if first.m.stats.Held.Load() > second.m.stats.Held.Load() {
+		first, second = second, first
+	}
+	s.all(second, actSet)
+	var keys []string
+	for i, key := range s.keysOf() {
+		if second.m.slots[i].role == roleHolding {
+			keys = append(keys, key)
+		}
+	}
+	s.freeze(first, 6*time.Second)
+	s.run(5 * time.Second)
+	s.freeze(second, 8*time.Second)
+	s.lose = func(_, _ *simNode, _ *Message) bool { return true } // until a moment after
+	s.run(7 * time.Second)
+	for _, key := range keys {
+		s.ask(first, actSet, key)
+	}
+	s.run(time.Second)
+	for range 20 {
+		for _, key := range keys {
+			s.ask(second, actGet, key)
+		}
+		s.run(10 * time.Millisecond)
+	}
+	s.lose = nil
+	s.run(3 * time.Second)
 }
