@@ -380,6 +380,8 @@ func (m *Machine) Flush(now time.Duration, number uint32) uint32 {
 		m.flush((m.flushes | 0xff) + 1 + uint32(m.epoch^m.self.Incarnation^uint64(now))&0xff)
 	case number > m.flushes:
 		m.flush(number)
+	case m.cfg.off == forgoFlush:
+		return number
 	case number < m.flushes:
 		m.flush(m.flushes + 1)
 	}

@@ -37,4 +37,5 @@ const (
 	vouchless          mutant = 29 // what nobody can vouch for is believed (rule 10)
 	anyList            mutant = 30 // a claim counts with another member list (rule 8)
 	aloneAtOnce        mutant = 31 // who has stood still and counts no peer alive serves at once (rule 9)
+	forgoFlush         mutant = 32 // a flush that another has overtaken is not repeated (rule 15)
 )

@@ -20,6 +20,7 @@ var scenarios = []scenario{
 	{vouchless, "vouchless", 3, heirThatDied},
 	{anyList, "anyList", 1, ownerThatKnowsHalf},
 	{aloneAtOnce, "aloneAtOnce", 1, aloneInTurn},
+	{forgoFlush, "forgoFlush", 2, flushesAtOnce},
 }
 
 func TestScenarios(t *testing.T) {
@@ -182,4 +183,23 @@ func aloneInTurn(s *sim) {
 	}
 	s.lose = nil
 	s.run(3 * time.Second)
+}
+
+// A node begins a flush, and has not heard of another under a higher number, after which
+// more was written. That goes as well.
+func flushesAtOnce(s *sim) {
+	for i := range 3 {
+		s.start(fmt.Sprint("n", i))
+	}
+	s.run(8 * time.Second)
+	last, other, writer := s.nodes["n0"], s.nodes["n1"], s.nodes["n2"]
+	s.severed = map[[2]string]bool{{"n0", "n1"}: true, {"n1", "n0"}: true}
+	s.lose = func(_, to *simNode, _ *Message) bool { return to == last }
+	s.flush(other)
+	s.run(50 * time.Millisecond)
+	s.all(writer, actSet)
+	s.severed, s.lose = nil, nil
+	s.flush(last)
+	s.run(time.Second)
+	s.all(writer, actGet)
 }
