@@ -73,8 +73,9 @@ func (m *Machine) setList(list []Member) {
 			m.peers[o.Name] = p
 		}
 		if !o.Alive() && p.since == 0 {
-			p.since = m.now
-			m.terms = max(m.terms, p.heard+unheardTerms)
+			if p.since = m.now; m.cfg.off != nextTerm {
+				m.terms = max(m.terms, p.heard+unheardTerms)
+			}
 		}
 	}
 	m.me = m.node(m.self.ID)

@@ -38,4 +38,5 @@ const (
 	anyList            mutant = 30 // a claim counts with another member list (rule 8)
 	aloneAtOnce        mutant = 31 // who has stood still and counts no peer alive serves at once (rule 9)
 	forgoFlush         mutant = 32 // a flush that another has overtaken is not repeated (rule 15)
+	nextTerm           mutant = 33 // what was given away unheard is not skipped (rule 1)
 )

@@ -21,6 +21,7 @@ var scenarios = []scenario{
 	{anyList, "anyList", 1, ownerThatKnowsHalf},
 	{aloneAtOnce, "aloneAtOnce", 1, aloneInTurn},
 	{forgoFlush, "forgoFlush", 2, flushesAtOnce},
+	{nextTerm, "nextTerm", 0, heldUnheard},
 }
 
 func TestScenarios(t *testing.T) {
@@ -202,4 +203,37 @@ func flushesAtOnce(s *sim) {
 	s.flush(last)
 	s.run(time.Second)
 	s.all(writer, actGet)
+}
+
+// A node gets slots of one that leaves, under a term of which the third does not hear, and
+// stands still. What the third writes instead must be later than what was written there.
+func heldUnheard(s *sim) {
+	for i := range 3 {
+		s.start(fmt.Sprint("n", i))
+	}
+	s.run(8 * time.Second)
+	taker, third, leaver := s.nodes["n0"], s.nodes["n1"], s.nodes["n2"]
+	var keys []string
+	for i, key := range s.keysOf() {
+		if leaver.m.slots[i].role == roleHolding {
+			keys = append(keys, key)
+		}
+	}
+	s.lose = func(_, to *simNode, _ *Message) bool { return to == third }
+	s.leave(leaver)
+	s.run(600 * time.Millisecond)
+	s.kill(leaver)
+	s.run(300 * time.Millisecond)
+	for _, key := range keys {
+		if taker.m.slots[slotOf(key, s.slots)].role != roleNone {
+			s.ask(taker, actSet, key)
+		}
+	}
+	s.run(300 * time.Millisecond)
+	s.freeze(taker, 8*time.Second)
+	s.lose = nil
+	s.run(6 * time.Second)
+	s.all(third, actSet)
+	s.run(6 * time.Second)
+	s.all(third, actGet)
 }
