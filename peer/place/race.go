@@ -136,6 +136,10 @@ func newField(runners []runner) field {
 // nobody is the index of no member.
 const nobody = math.MaxUint16
 
+// closeBy is more than two numbers differ by whose times, as they are computed, are in
+// another order than they themselves.
+const closeBy = 1 << (spare + 12)
+
 // race lets the field run in a slot against its owner so far, nil if there is
 // none, and gives the winner's index, or nobody. The order among runners is total,
 // so that it does not matter when each of them runs.
@@ -149,11 +153,18 @@ func (f *field) race(slot proto.Slot, owner *runner) int {
 	}
 	steps := stepsTo(slot)
 	best, time := runner{weight: 1, index: nobody}, uint64(math.MaxUint64)
+	i, limit := 0, uint64(math.MaxUint64)
 	if owner != nil {
-		best, time = *owner, timeOf(number(owner.seed+steps)>>spare)
+		drawn := number(owner.seed + steps)
+		if f.runners[0].weight <= owner.weight && drawn < math.MaxUint64-closeBy {
+			// Nobody is heavier: whoever has not drawn less, or nearly so, has lost.
+			if i, _ = within(drawn+closeBy, f.seeds, steps); i == len(f.runners) {
+				return owner.index
+			}
+		}
+		best, time = *owner, timeOf(drawn>>spare)
 	}
-	limit := limitOf(time, &best, f.runners[0].weight)
-	for i := 0; ; i++ {
+	for limit = limitOf(time, &best, f.runners[i].weight); ; i++ {
 		n, drawn := within(limit, f.seeds[i:], steps)
 		if i += n; i == len(f.runners) {
 			return best.index
