@@ -51,7 +51,8 @@ type keeper struct {
 	events  []event
 	urgent  []event // what must not wait behind data, see event.urgent
 	hurry   atomic.Bool
-	bytes   int // in events
+	roused  bool // handle is under way, or about to be
+	bytes   int  // in events
 	stopped bool
 	wake    chan struct{}
 	stop    chan struct{}
@@ -174,12 +175,13 @@ func (k *keeper) post(e event) bool {
 		k.events = append(k.events, e)
 	}
 	k.bytes += len(e.body)
-	first := len(k.events)+len(k.urgent) == 1
+	roused := k.roused
+	k.roused = true
 	k.mu.Unlock()
-	if first {
+	if !roused {
 		select {
 		case k.wake <- struct{}{}:
-		default:
+		default: // it has stopped
 		}
 	}
 	return true
@@ -278,6 +280,7 @@ func (k *keeper) tickIfDue(now time.Duration) bool {
 // them must not make the node look frozen to itself or to others.
 func (k *keeper) handle() {
 	k.mu.Lock()
+	k.roused = false // before anything is taken: what is posted from here on rouses again
 	k.events, k.next = k.next[:0], k.events
 	for i := range k.next {
 		k.bytes -= len(k.next[i].body)

@@ -19,8 +19,12 @@ finish() {
   [[ -z $load ]] || kill "$load" 2>/dev/null || true
   scripts/services.sh down >/dev/null 2>&1 || true
   if ((${#made[@]})); then docker image rm --force "${made[@]}" >/dev/null 2>&1 || true; fi
+  # The stage that builds has no name, and stays behind.
+  unnamed | comm -13 "$dir/unnamed" - | xargs --no-run-if-empty docker image rm --force >/dev/null 2>&1 || true
   rm -rf "$dir"
 }
+unnamed() { docker image ls --quiet --no-trunc --filter dangling=true | sort; }
+unnamed >"$dir/unnamed"
 trap finish EXIT
 began=$SECONDS
 step() { printf '%4ds  %s\n' $((SECONDS - began)) "$*"; }
