@@ -28,6 +28,8 @@ type mesh struct {
 	t     *testing.T
 	mu    sync.Mutex
 	nodes []*meshNode
+
+	cleaning sync.Once
 }
 
 type meshNode struct {
@@ -105,7 +107,7 @@ func (m *mesh) start(name string, weight uint32, skew time.Duration) *meshNode {
 	m.mu.Lock()
 	m.nodes = append(m.nodes, n)
 	m.mu.Unlock()
-	t.Cleanup(func() { m.crash(n) })
+	m.cleaning.Do(func() { t.Cleanup(m.crashAll) }) // for all: a node that has gone is to be forgotten
 	return n
 }
 
@@ -127,6 +129,12 @@ func (m *mesh) crash(n *meshNode) {
 	m.remove(n)
 	_ = n.Close()
 	_ = n.store.Close()
+}
+
+func (m *mesh) crashAll() {
+	for len(m.nodes) > 0 {
+		m.crash(m.nodes[0])
+	}
 }
 
 func (m *mesh) remove(n *meshNode) {

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -207,6 +208,28 @@ func (p *process) signal(s syscall.Signal) {
 	if err := p.cmd.Process.Signal(s); err != nil {
 		p.t.Fatal(err)
 	}
+	if s == syscall.SIGSTOP && runtime.GOOS == "linux" {
+		// One of its threads takes the signal, and the others go on until that one runs.
+		poll(p.t, "the process stands still", p.stands)
+	}
+}
+
+// stands reports whether all threads of the process have been stopped.
+func (p *process) stands() bool {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.cmd.Process.Pid))
+	if err != nil || len(threads) == 0 {
+		p.t.Fatal("no threads", err)
+	}
+	for _, name := range threads {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			continue // it has ended
+		}
+		if _, state, ok := strings.Cut(string(text[bytes.LastIndexByte(text, ')')+1:]), " "); !ok || state[0] != 'T' {
+			return false
+		}
+	}
+	return true
 }
 
 // serve runs a node on a free port and waits until it serves.

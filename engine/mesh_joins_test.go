@@ -1,0 +1,77 @@
+//go:build many && !race
+
+package engine
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// A thousand nodes come and go, eight at a time. They get no slots, so that it does not
+// take long; everything else is as ever. JOINS=100 tries fewer.
+func TestMeshJoinsLeakNothing(t *testing.T) {
+	joins := 1000
+	if n, err := strconv.Atoi(os.Getenv("JOINS")); err == nil {
+		joins = n
+	}
+	m := startMesh(t, 2)
+	var wait sync.WaitGroup
+	cycle := func(from, n int) {
+		for side := range 8 {
+			wait.Go(func() {
+				for i := side; i < n; i += 8 {
+					node := m.start(fmt.Sprint("x", from+i), 0, 0)
+					await(t, "it serves", node.Ready)
+					m.leave(node)
+				}
+			})
+		}
+		wait.Wait()
+		m.settle()
+	}
+	cycle(0, 40)
+	before := usageNow(t)
+	cycle(40, joins-40)
+	await(t, "the goroutines end", func() bool { return runtime.NumGoroutine() <= before.goroutines+5 })
+	after := usageNow(t)
+	t.Logf("after 40 joins and leaves %+v, after %d %+v", before, joins, after)
+	if after.heap > before.heap+16<<20 || after.files > before.files+5 || after.mappings > before.mappings+50 {
+		t.Errorf("after 40 joins and leaves %+v, after %d %+v", before, joins, after)
+	}
+	if n := strings.Count(string(m.nodes[0].AppendMetrics(nil)), "\n"); n > 5000 {
+		t.Errorf("the metrics have %d lines", n)
+	}
+}
+
+// usage is what this process has of what can leak.
+type usage struct {
+	goroutines      int
+	heap            uint64 // bytes that are reachable
+	files, mappings int    // 0 where there is no /proc
+}
+
+func usageNow(t *testing.T) (u usage) {
+	t.Helper()
+	runtime.GC()
+	runtime.GC()
+	var s runtime.MemStats
+	runtime.ReadMemStats(&s)
+	u.goroutines, u.heap = runtime.NumGoroutine(), s.HeapAlloc
+	if runtime.GOOS == "linux" {
+		files, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		maps, err := os.ReadFile("/proc/self/maps")
+		if err != nil {
+			t.Fatal(err)
+		}
+		u.files, u.mappings = len(files), strings.Count(string(maps), "\n")
+	}
+	return u
+}

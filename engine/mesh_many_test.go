@@ -1,0 +1,57 @@
+//go:build many && !race
+
+package engine
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/smache/smache/proto"
+)
+
+// 32 nodes that start at the same moment become one cluster, in which every slot is held
+// once and every node answers for the keys of every other.
+func TestMeshManyNodes(t *testing.T) {
+	const nodes, keys = 32, 640
+	m := startMesh(t, nodes) // settled: one epoch, all members, and slots held that sum up
+	held := map[proto.Slot]string{}
+	for _, n := range m.nodes {
+		mine := 0
+		for slot := range proto.Slots {
+			mine += m.heldBy(n, proto.Slot(slot), held)
+		}
+		if mine < proto.Slots/nodes/2 || mine > proto.Slots/nodes*2 {
+			t.Errorf("%s holds %d slots", n.name, mine)
+		}
+	}
+	if len(held) != proto.Slots {
+		t.Errorf("%d slots are held", len(held))
+	}
+	m.fill(keys, "v1")
+	homes := map[string]int{} // keys by holder
+	for i := range keys {
+		key := fmt.Sprint("k", i)
+		homes[held[proto.SlotOf([]byte("s"+key))]]++
+		for _, n := range m.nodes {
+			if op := n.do(proto.OpGet, key, ""); op.Status != proto.StatusOK || string(op.Out) != "v1" {
+				t.Fatalf("%s through %s is %q, %v", key, n.name, op.Out, op.Status)
+			}
+		}
+	}
+	if len(homes) != nodes {
+		t.Errorf("the keys are on %d nodes", len(homes))
+	}
+}
+
+// heldBy notes whether a node holds a slot, 1 or 0: nobody else may.
+func (m *mesh) heldBy(n *meshNode, slot proto.Slot, held map[proto.Slot]string) int {
+	_, importing, ok := n.store.Serves(slot)
+	if !ok {
+		return 0
+	}
+	if other := held[slot]; other != "" || importing {
+		m.t.Errorf("slot %d is held by %s, importing: %v, and by %q", slot, n.name, importing, other)
+	}
+	held[slot] = n.name
+	return 1
+}
