@@ -168,6 +168,90 @@ func TestUI(t *testing.T) {
 	b.mustBeQuiet(nodes[1])
 }
 
+// uiFigures takes the place of the node's answers in a page: three members whose load
+// has gone from 10 reads a second to 500 of each just now, and from 1 ms to 40; the
+// samples of the second span three seconds each, and the third fails to answer while
+// late is set. asked has how many samples the page has asked for.
+const uiFigures = `(() => {
+	const began = Date.now(), figures = ["number", "span_ms", "reads", "writes", "deletes", "failed", "hits", "misses", "forwarded", "evictions", "expirations",
+		"received_bytes", "sent_bytes", "processor_us", "entries", "live_bytes", "arena_bytes", "arena_age_ms", "resident_bytes", "memory_bytes", "connections", "in_flight", "moving"];
+	window.late = false;
+	window.asked = [];
+	window.fetch = async (path) => {
+		const last = +new URL(path, location.href).searchParams.get("last"), now = Date.now();
+		window.asked.push(last);
+		const member = (name, seconds) => {
+			const about = { name, state: "serving", slots: 21845, version: "v" };
+			if (name === "c" && window.late) return { ...about, error: "no_answer" };
+			const samples = { latency: [] }, newest = Math.floor((now - began) / 1000 / seconds) + 1000;
+			for (const f of figures) samples[f] = [];
+			for (let number = newest - last + 1; number <= newest; number++) {
+				const busy = number > 1000 - 3 / seconds;
+				for (const f of figures) samples[f].push({ number, span_ms: seconds * 1000, reads: seconds * (busy ? 500 : 10), hits: 1, entries: 1 }[f] || 0);
+				samples.latency.push(busy ? [0, 0, 1] : [0, 1, 0]);
+			}
+			return { ...about, run: "1", age: (now - began) / 1000 % seconds, samples };
+		};
+		return new Response(JSON.stringify({ node: "a", epoch: "1", moving: 0, latency_bounds: [0.001, 0.04], members: [member("a", 1), member("b", 3), member("c", 1)] }));
+	};
+	// What the page says of the present: whole numbers of requests, and latencies.
+	window.says = () => {
+		const count = (text) => Math.round(parseFloat(text.replace(/,/g, "")));
+		const values = (i) => [...document.querySelectorAll("#charts .chart")[i].querySelectorAll("b")].map((e) => e.textContent);
+		const tile = (i) => document.querySelectorAll("#tiles > div")[i].innerText;
+		return {
+			tile: count(tile(0).split("\n")[1]), chart: values(0).reduce((n, v) => n + count(v), 0),
+			rows: [...document.querySelectorAll("#rows [data-name='Req/s']")].reduce((n, e) => n + (count(e.textContent) || 0), 0),
+			tileLatency: tile(2).split("\n").slice(1).join(" "), chartLatency: values(2)[0] + " p99 " + values(2)[1],
+		};
+	};
+})()`
+
+// TestUIOneStory: the tiles, the ends of the lines and the table say the same of the
+// same five seconds, while the load rises and a member is late; what that has not told
+// in time it is asked for afterwards.
+func TestUIOneStory(t *testing.T) {
+	t.Parallel()
+	b := startBrowser(t)
+	p := serve(t, nil)
+	b.screen(1280, 900, "light")
+	b.call("Page.addScriptToEvaluateOnNewDocument", map[string]any{"source": uiFigures}, nil)
+	b.visit("http://" + p.address + "/ui")
+	var said struct {
+		Tile, Chart, Rows         int
+		TileLatency, ChartLatency string
+	}
+	same := func(when string) {
+		t.Helper()
+		b.eval("says()", &said)
+		// Each of the three rows is rounded for itself.
+		if said.Tile != said.Chart || said.Rows < said.Tile-2 || said.Rows > said.Tile+2 || said.TileLatency != said.ChartLatency {
+			t.Errorf("%s: the page says %+v", when, said)
+		}
+	}
+	b.await("there are three members", `document.querySelectorAll("#rows tr").length === 3`)
+	same("while the load rises")
+	b.await("the load has risen", "says().tile === 1500")
+	same("when it has risen")
+	b.eval("late = true", nil)
+	b.await("the third is late", `document.querySelector("#health").innerText === "1 of 3 nodes not answering"`)
+	b.await("it counts no longer", "says().tile === 1000")
+	same("while one does not answer")
+	b.eval("late = false; asked = []", nil)
+	b.await("what it has not told is asked for", "asked.some((n) => n > 5)")
+	b.await("it counts again", "says().tile === 1500")
+	same("when it answers again")
+	// The line has no dip where it was late, and a long sample fills all its steps.
+	b.eval(`document.querySelector("[name=window]").click(); document.querySelector("#charts svg").focus()`, nil)
+	for range 3 {
+		b.press("ArrowLeft")
+		var reads string
+		if b.eval(`document.querySelector("#charts b").textContent`, &reads); reads != "1,500" {
+			t.Errorf("%s: %s reads a second", b.text("#charts .legend"), reads)
+		}
+	}
+}
+
 // tabTo presses the tabulator until a condition holds, from wherever the focus is.
 func (b *browser) tabTo(condition string) {
 	b.t.Helper()

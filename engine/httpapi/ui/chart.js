@@ -1,7 +1,8 @@
 // Lines over time, and the ring of slots.
 
 // chart makes a chart of some lines, and gives what brings it up to date. The legend
-// shows the latest values, or those under the pointer; arrow keys move there too.
+// shows the present, as the tiles do, or what is under the pointer; arrow keys move
+// there too.
 function chart(title, lines, show, options = {}) {
   const legend = make("div", { className: "legend" });
   const values = lines.map((line, i) => {
@@ -16,6 +17,9 @@ function chart(title, lines, show, options = {}) {
     make("div", { className: "top" }, make("h2", {}, title), legend), svg);
   byId("charts").append(box);
   let points = [], at = -1;
+  // part says where a point is, from 0 at the first to 1 at the last.
+  const part = (i) => points.length > 1 ? (points[i].at - points[0].at) / (points[points.length - 1].at - points[0].at) : 0;
+  const nearest = (is) => points.reduce((best, _, i) => Math.abs(part(i) - is) < Math.abs(part(best) - is) ? i : best, 0);
 
   function paint() {
     const width = svg.clientWidth || 300, height = svg.clientHeight || 150;
@@ -24,11 +28,11 @@ function chart(title, lines, show, options = {}) {
     const of = (p, line) => p.is ? line.of(p.is) : undefined;
     const most = Math.max(options.least || 0, ...points.flatMap((p) => lines.map((l) => of(p, l)).filter(isNumber)));
     const full = options.most || ceiling(most, options.base);
-    const x = (i) => left + (width - left - 4) * (points.length > 1 ? i / (points.length - 1) : 0);
+    const x = (i) => left + (width - left - 4) * part(i);
     const y = (v) => low - (low - top) * Math.min(v / full, 1);
-    const parts = [0, 0.5, 1].map((part) => draw("g", {},
-      draw("line", { class: "grid", x1: left, x2: width - 4, y1: y(part * full), y2: y(part * full) }),
-      draw("text", { x: left - 8, y: y(part * full) + 4, "text-anchor": "end" }, part || !options.zero ? show(part * full) : options.zero)));
+    const parts = [0, 0.5, 1].map((level) => draw("g", {},
+      draw("line", { class: "grid", x1: left, x2: width - 4, y1: y(level * full), y2: y(level * full) }),
+      draw("text", { x: left - 8, y: y(level * full) + 4, "text-anchor": "end" }, level || !options.zero ? show(level * full) : options.zero)));
     if (points.length > 1) {
       const span = Math.round((points[points.length - 1].at - points[0].at) / 1000);
       const ago = span > 50 ? Math.round(span / 60) + " min ago" : span + " s ago";
@@ -50,18 +54,17 @@ function chart(title, lines, show, options = {}) {
         parts.push(draw("path", { class: "s" + line.color, d }));
       }
     });
-    const shown = at >= 0 && at < points.length ? at : lastFull();
+    const shown = at >= 0 && at < points.length ? at : points.length - 1;
     if (at >= 0 && at < points.length) parts.push(draw("line", { class: "cross", x1: x(at), x2: x(at), y1: top, y2: low }));
     svg.replaceChildren(...parts);
     const p = points[shown];
     lines.forEach((line, i) => { values[i].textContent = p ? show(of(p, line)) : none; });
-    when.textContent = at >= 0 && p ? Math.round((Date.now() - p.at) / 1000) + " s ago" : "";
+    when.textContent = at >= 0 && p && shown < points.length - 1 ? Math.round((Date.now() - p.at) / 1000) + " s ago" : "";
     svg.setAttribute("aria-label", title + ": " + lines.map((line, i) => line.name + " " + values[i].textContent).join(", ") + (when.textContent && ", " + when.textContent));
   }
-  const lastFull = () => points.findLastIndex((p) => p.is);
   svg.addEventListener("pointermove", (e) => {
     const r = svg.getBoundingClientRect();
-    at = Math.max(0, Math.min(points.length - 1, Math.round((e.clientX - r.left - 58) / (r.width - 62) * (points.length - 1))));
+    at = nearest((e.clientX - r.left - 58) / (r.width - 62));
     paint();
   });
   svg.addEventListener("pointerleave", () => { at = -1; paint(); });

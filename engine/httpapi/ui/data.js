@@ -1,8 +1,14 @@
 // What the page knows: the samples of every member, as GET stats gives them, and
 // what follows from them.
 
-const known = { answer: null, bounds: [], members: new Map() };
+// missing is how many of the last samples have to be asked for to fill what a member
+// has not told in time.
+const known = { answer: null, bounds: [], members: new Map(), missing: 0 };
 const keepFor = 320e3; // milliseconds
+
+// recent is what "now" is an average of, in milliseconds: in the tiles, in the table
+// and where the lines of the charts end, so that all of them say the same.
+const recent = 5e3;
 
 // ask sends a request with the token, if there is one, and gives the answer with its
 // JSON. A page that is left open must not wait for ever.
@@ -18,12 +24,14 @@ async function ask(path, options = {}) {
   return { response, text, body };
 }
 
-// learn takes an answer of stats: of each member, the samples not seen before. Clocks
-// of other machines play no part: a sample's time follows from its age.
-function learn(answer) {
+// learn takes an answer of stats, which was asked for so many samples of each member,
+// and adds those not known yet. Clocks of other machines play no part: a sample's time
+// follows from its age.
+function learn(answer, asked) {
   const now = Date.now();
   known.answer = answer;
   known.bounds = answer.latency_bounds;
+  known.missing = 0;
   const names = new Set(answer.members.map((m) => m.name));
   for (const name of known.members.keys()) if (!names.has(name)) known.members.delete(name);
   for (const m of answer.members) {
@@ -34,17 +42,23 @@ function learn(answer) {
       continue;
     }
     const seen = of && of.run === m.run ? of.samples : [];
-    const last = seen.length ? seen[seen.length - 1].number : 0;
+    const have = new Set(seen.map((s) => s.number));
     const fresh = [];
     let at = now - m.age * 1000;
-    for (let i = m.samples.number.length - 1; i >= 0 && m.samples.number[i] > last; i--) {
+    for (let i = m.samples.number.length - 1; i >= 0; i--) {
       const s = { at, latency: m.samples.latency[i] };
       for (const figure in m.samples) if (figure !== "latency") s[figure] = m.samples[figure][i];
-      fresh.push(s);
+      if (!have.has(s.number)) fresh.push(s);
       at -= s.span_ms;
     }
-    const samples = seen.concat(fresh.reverse()).filter((s) => s.at > now - keepFor);
+    const samples = seen.concat(fresh).sort((a, b) => a.number - b.number).filter((s) => s.at > now - keepFor);
     known.members.set(m.name, { about: m, run: m.run, samples });
+    // A member that was late has a gap, which it fills if it is asked for more. One that
+    // gave fewer than it was asked for has no more.
+    const gap = samples.findIndex((s, i) => i && s.number !== samples[i - 1].number + 1);
+    if (gap > 0 && m.samples.number.length >= asked) {
+      known.missing = Math.max(known.missing, samples[samples.length - 1].number - samples[gap - 1].number);
+    }
   }
 }
 
@@ -97,26 +111,34 @@ function percentile(s, part) {
   return undefined;
 }
 
-// lately gives a member's samples of the last ten seconds as one, if there are any.
-function lately(member, within = 10e3) {
-  return sum(member.samples.filter((s) => s.at > Date.now() - within));
+// lately gives a member's recent samples as one, if there are any.
+function lately(member) {
+  return sum(member.samples.filter((s) => s.at > Date.now() - recent));
+}
+
+// present gives the cluster's figures as they are now. A member that has just failed to
+// answer in time counts as long as what it told is recent.
+function present() {
+  return join([...known.members.values()].map(lately));
 }
 
 // course gives the cluster's figures over time: one point for each step, the whole of
-// the members in each. The last moments are left out: not all have told of them yet.
-function course(seconds) {
+// the members in each, and the present as the last. The steps of the last moments are
+// left out: not all members have told of them yet.
+function course(seconds, now) {
   const step = seconds > 60 ? 5e3 : 2e3;
   const end = Math.floor((Date.now() - 1500) / step);
   const points = [];
-  for (let i = end - seconds * 1000 / step; i < end; i++) points.push({ at: i * step, parts: [] });
+  for (let i = end - seconds * 1000 / step; i < end; i++) points.push({ at: (i + 1) * step, parts: [] });
   const first = end - points.length;
   for (const m of known.members.values()) {
     const steps = points.map(() => []);
     for (const s of m.samples) {
-      const i = Math.floor(s.at / step) - first;
-      if (i >= 0 && i < steps.length) steps[i].push(s);
+      // The sample of a node that is short of time may span several steps.
+      const to = Math.floor(s.at / step) - first, from = Math.floor((s.at - s.span_ms) / step) + 1 - first;
+      for (let i = Math.max(0, Math.min(from, to)); i <= to && i < steps.length; i++) steps[i].push(s);
     }
     steps.forEach((list, i) => points[i].parts.push(sum(list)));
   }
-  return points.map((p) => ({ at: p.at, is: join(p.parts) }));
+  return [...points.map((p) => ({ at: p.at, is: join(p.parts) })), { at: Date.now(), is: now }];
 }

@@ -16,7 +16,7 @@ const memory = chart("Memory", [
   { name: "in entries", color: 1, area: true, of: (s) => s.live_bytes },
 ], showBytes, { zero: "0", base: 1024 });
 
-// tiles shows the cluster as it is now.
+// tiles shows the cluster as it is now, which is what present gives.
 function tiles(now) {
   const tile = (name, value, sub) => make("div", {}, make("dt", {}, name), make("dd", {}, value), make("dd", { className: "sub" }, sub));
   const s = now || {};
@@ -73,10 +73,10 @@ function health(members, moving) {
 function show() {
   if (!known.answer) return;
   const members = [...known.members.values()];
-  const now = join(members.filter((m) => !m.about.error).map((m) => lately(m, 5e3)));
+  const now = present();
   const moving = Math.max(known.answer.moving, now ? now.moving : 0);
   tiles(now);
-  const points = course(+document.querySelector("[name=window]:checked").value);
+  const points = course(+document.querySelector("[name=window]:checked").value, now);
   for (const update of [requests, hits, latency, memory]) update(points);
   drawRing(members.map((m) => m.about), moving);
   rows(members);
@@ -100,12 +100,12 @@ let timer = 0, heard = 0;
 async function look() {
   clearTimeout(timer);
   if (!document.hidden) {
-    const last = Math.min(300, Math.ceil((Date.now() - heard) / 1000) + 3);
+    const last = Math.min(300, Math.max(known.missing, Math.ceil((Date.now() - heard) / 1000)) + 3);
     try {
       const { response, body } = await ask("stats?last=" + last);
       if (response.ok && body) {
         heard = Date.now();
-        learn(body);
+        learn(body, last);
         trouble("");
         show();
       } else if (response.status === 401) {
