@@ -28,7 +28,7 @@ func (s *Server) mget(ctx *fasthttp.RequestCtx, r *request) {
 		s.fail(ctx, r, why)
 		return
 	}
-	b := s.batches.Get().(*batch) //nolint:forcetypeassert // nothing else is put there
+	b := s.batches.Get().(*batch) // nothing else is put there
 	b.take(r, n)
 	c := cursor{b: list}
 	for c.enter(); c.more(); {

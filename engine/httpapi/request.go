@@ -73,7 +73,7 @@ const (
 
 // acquire gives a request on c, which is nil if it came on none of ours.
 func (s *Server) acquire(c *conn) *request {
-	r := s.requests.Get().(*request) //nolint:forcetypeassert // nothing else is put there
+	r := s.requests.Get().(*request) // nothing else is put there
 	r.owes = &r.own
 	if c != nil {
 		r.conn, r.owes = c, &c.owes

@@ -38,7 +38,7 @@ func newWorker(s *Server) *worker {
 // context gives the context of the next request.
 func (w *worker) context() *fasthttp.RequestCtx {
 	if w.ctx == nil {
-		w.ctx = w.server.loops.contexts.Get().(*fasthttp.RequestCtx) //nolint:forcetypeassert // nothing else is put there
+		w.ctx = w.server.loops.contexts.Get().(*fasthttp.RequestCtx) // nothing else is put there
 	}
 	return w.ctx
 }
@@ -64,7 +64,7 @@ func (h *header) Read(p []byte) (int, error) {
 
 // Ready implements loop.Handler.
 func (w *worker) Ready(lc *loop.Conn) {
-	c := lc.Owner.(*conn) //nolint:forcetypeassert // begin put it there
+	c := lc.Owner.(*conn) // begin put it there
 	defer w.caught(c)
 	n, more, err := lc.Receive(w.in)
 	if n == 0 {
@@ -82,7 +82,7 @@ func (w *worker) Ready(lc *loop.Conn) {
 
 // Resumed implements loop.Handler.
 func (w *worker) Resumed(lc *loop.Conn) {
-	c := lc.Owner.(*conn) //nolint:forcetypeassert // begin put it there
+	c := lc.Owner.(*conn) // begin put it there
 	defer w.caught(c)
 	o := &c.onLoop
 	ctx, r := o.ctx, o.r
@@ -107,7 +107,7 @@ func (w *worker) Resumed(lc *loop.Conn) {
 
 // Cut implements loop.Handler.
 func (w *worker) Cut(lc *loop.Conn) {
-	c := lc.Owner.(*conn) //nolint:forcetypeassert // begin put it there
+	c := lc.Owner.(*conn) // begin put it there
 	defer w.caught(c)
 	if c.registry.passed(c.readBy.Load()) {
 		_ = c.Close()
