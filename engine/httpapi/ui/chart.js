@@ -2,7 +2,7 @@
 
 // chart makes a chart of some lines, and gives what brings it up to date. The legend
 // shows the present, as the tiles do, or what is under the pointer; arrow keys move
-// there too.
+// there too. It keeps its lines meanwhile, so that the chart stays where the pointer is.
 function chart(title, lines, show, options = {}) {
   const legend = make("div", { className: "legend" });
   const values = lines.map((line, i) => {
@@ -10,8 +10,6 @@ function chart(title, lines, show, options = {}) {
     legend.append(make("span", { className: "s" + line.color }, make("i"), line.name + " ", value));
     return value;
   });
-  const when = make("span", { className: "muted" });
-  legend.append(when);
   const svg = draw("svg", { role: "img", tabindex: 0 });
   const box = make("article", { className: "card chart" },
     make("div", { className: "top" }, make("h2", {}, title), legend), svg);
@@ -33,7 +31,12 @@ function chart(title, lines, show, options = {}) {
     const parts = [0, 0.5, 1].map((level) => draw("g", {},
       draw("line", { class: "grid", x1: left, x2: width - 4, y1: y(level * full), y2: y(level * full) }),
       draw("text", { x: left - 8, y: y(level * full) + 4, "text-anchor": "end" }, level || !options.zero ? show(level * full) : options.zero)));
-    if (points.length > 1) {
+    const shown = at >= 0 && at < points.length ? at : points.length - 1;
+    const p = points[shown];
+    const when = shown < points.length - 1 ? Math.round((Date.now() - p.at) / 1000) + " s ago" : "";
+    if (when) {
+      parts.push(draw("text", { x: Math.max(left + 26, Math.min(x(at), width - 30)), y: height - 4, "text-anchor": "middle" }, when));
+    } else if (points.length > 1) {
       const span = Math.round((points[points.length - 1].at - points[0].at) / 1000);
       const ago = span > 50 ? Math.round(span / 60) + " min ago" : span + " s ago";
       parts.push(draw("text", { x: left, y: height - 4 }, ago), draw("text", { x: width - 4, y: height - 4, "text-anchor": "end" }, "now"));
@@ -41,8 +44,8 @@ function chart(title, lines, show, options = {}) {
     lines.forEach((line) => {
       const stretches = [];
       let run = [];
-      points.forEach((p, i) => {
-        const v = of(p, line);
+      points.forEach((point, i) => {
+        const v = of(point, line);
         if (isNumber(v)) run.push([x(i), y(v)]);
         else if (run.length) { stretches.push(run); run = []; }
       });
@@ -54,13 +57,10 @@ function chart(title, lines, show, options = {}) {
         parts.push(draw("path", { class: "s" + line.color, d }));
       }
     });
-    const shown = at >= 0 && at < points.length ? at : points.length - 1;
     if (at >= 0 && at < points.length) parts.push(draw("line", { class: "cross", x1: x(at), x2: x(at), y1: top, y2: low }));
     svg.replaceChildren(...parts);
-    const p = points[shown];
     lines.forEach((line, i) => { values[i].textContent = p ? show(of(p, line)) : none; });
-    when.textContent = at >= 0 && p && shown < points.length - 1 ? Math.round((Date.now() - p.at) / 1000) + " s ago" : "";
-    svg.setAttribute("aria-label", title + ": " + lines.map((line, i) => line.name + " " + values[i].textContent).join(", ") + (when.textContent && ", " + when.textContent));
+    svg.setAttribute("aria-label", title + ": " + lines.map((line, i) => line.name + " " + values[i].textContent).join(", ") + (when && ", " + when));
   }
   svg.addEventListener("pointermove", (e) => {
     const r = svg.getBoundingClientRect();

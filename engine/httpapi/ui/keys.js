@@ -65,9 +65,12 @@ async function lookUp(key) {
     const form = byId("write").elements;
     form.key.value = key;
     form.data.value = indent(data);
-    form.ttl.value = h.has("Smache-TTL") ? h.get("Smache-TTL") : "";
+    form.data.rows = Math.min(Math.max(form.data.value.split("\n").length, 4), 20);
+    form.ttl.value = h.has("Smache-TTL") ? Math.ceil(+h.get("Smache-TTL")) : "";
     guard();
     form.data.focus();
+    form.data.setSelectionRange(0, 0);
+    form.data.scrollTop = 0;
   });
   byId("found").replaceChildren(make("pre", { tabIndex: 0 }, indent(data)), facts,
     make("div", { className: "row" }, edit, deleteButton(key)));

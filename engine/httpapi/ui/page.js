@@ -23,7 +23,7 @@ function tiles(now) {
   byId("tiles").replaceChildren(
     tile("Requests", now ? showCount(s.requests) + "/s" : none, now ? (s.failed ? showCount(s.failed) + "/s refused" : "none refused") : ""),
     tile("Hit rate", showShare(hitRate(now)), now && !isNumber(hitRate(now)) ? "no reads now" : "of reads"),
-    tile("Latency", showLatency(percentile(now, 0.5)), "p99 " + showLatency(percentile(now, 0.99))),
+    tile("Latency, p50", showLatency(percentile(now, 0.5)), "p99 " + showLatency(percentile(now, 0.99))),
     tile("Entries", showCount(s.entries), now ? (s.evictions ? showCount(s.evictions) + "/s evicted" : "none evicted") : ""),
     tile("Memory", showBytes(s.resident_bytes || s.live_bytes), now ? "of " + showBytes(s.memory_bytes) : ""),
     tile("Arena age", now ? (s.entries ? showTime(s.arena_age_ms / 1000) : none) : none, "of the oldest entry"));
