@@ -32,7 +32,7 @@ var (
 	corsAllowHeaders   = []byte("Access-Control-Allow-Headers")
 	corsAllowPrivate   = []byte("Access-Control-Allow-Private-Network")
 	corsMaxAge         = []byte("Access-Control-Max-Age")
-	corsExposed        = []byte("ETag, Smache-TTL, Smache-Age, Cache-Status, Retry-After, WWW-Authenticate")
+	corsExposed        = []byte("ETag, Smache-TTL, Smache-Age, Cache-Status, Retry-After, Allow, WWW-Authenticate")
 	corsMethods        = []byte("GET, HEAD, POST, DELETE")
 	corsHeaders        = []byte("Authorization, Content-Type, If-Match, If-None-Match, Traceparent")
 	corsPreflightValid = []byte("600")

@@ -20,6 +20,7 @@ func (s *Server) panicked(ctx *fasthttp.RequestCtx, r *request, v any) {
 		s.settle(&r.own)
 	}
 	ctx.Response.Reset()
+	_ = s.guard.judge(ctx, r) // for its headers: a page of another origin may read this, too
 	ctx.SetConnectionClose()
 	s.fail(ctx, r, refusal{fail: proto.FailInternal})
 }
