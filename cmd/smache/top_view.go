@@ -1,10 +1,8 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -68,24 +66,30 @@ func (v *topView) paint(color, text string) string {
 const lately = 5
 
 // lines gives the picture for a terminal of that size, without colours where they are
-// not wanted: at most height lines of at most width characters.
+// not wanted: at most height lines of at most width characters. What there is no room for
+// is left out, the least important first; a line that is too long all the same ends in an
+// ellipsis.
 func (v *topView) lines(width, height int) []string {
-	lines := []string{v.title()}
+	lines := []string{v.title(width)}
 	switch {
 	case v.trouble != "":
 		lines = append(lines, v.paint(red, tame(v.trouble)), "")
 	default:
 		lines = append(lines, "")
 	}
+	room := height - 2 // for all but the help
 	if v.body != nil {
 		lines = append(append(lines, v.summary(width)...), "")
-		lines = append(lines, v.table()...)
+		lines = append(lines, v.table(width, room-len(lines))...)
 	}
-	help := v.paint(faint, "q quit   sort by: n name  s slots  r requests  h hits  p p99  m memory")
-	if room := height - 2; len(lines) > room && room > 0 {
+	if len(lines) > room && room > 0 {
 		lines = lines[:room]
 	}
-	lines = append(lines, "", help)
+	help := "q quit   sort by: n name  s slots  r requests  h hits  p p99  m memory"
+	if len(help) > width {
+		help = "q quit   sort by: n s r h p m"
+	}
+	lines = append(lines, "", v.paint(faint, help))
 	if len(lines) > height {
 		lines = lines[:height]
 	}
@@ -95,8 +99,8 @@ func (v *topView) lines(width, height int) []string {
 	return lines
 }
 
-// title says how the cluster is.
-func (v *topView) title() string {
+// title says how the cluster is, and who says so and when, as far as there is room.
+func (v *topView) title(width int) string {
 	if v.body == nil {
 		return v.paint(bold, "Smache") + "  asking…"
 	}
@@ -125,7 +129,13 @@ func (v *topView) title() string {
 	if moving > 0 {
 		state += v.paint(yellow, ", "+strconv.Itoa(moving)+" slots moving")
 	}
-	return v.paint(bold, "Smache") + "  " + state + v.paint(faint, "  seen from "+tame(v.body.Node)+"  "+v.at.Format(time.TimeOnly))
+	title := v.paint(bold, "Smache") + "  " + state
+	for _, more := range []string{"  " + v.at.Format(time.TimeOnly), "  seen from " + tame(v.body.Node)} {
+		if shown(title)+utf8.RuneCountInString(more) <= width {
+			title += v.paint(faint, more)
+		}
+	}
+	return title
 }
 
 // summary shows the cluster as a whole, each figure with its course.
@@ -161,8 +171,18 @@ func (v *topView) summary(width int) (lines []string) {
 	if now.entries > 0 {
 		age = formatAge(now.arenaAge)
 	}
-	return append(lines, fmt.Sprintf("%-10s %12s  %s evicted/s, %s refused/s, arena age %s", "entries",
-		formatRate(now.entries), formatRate(now.evictions), formatRate(now.failed), age))
+	last := fmt.Sprintf("%-10s %12s ", "entries", formatRate(now.entries))
+	for i, more := range []string{formatRate(now.evictions) + " evicted/s", formatRate(now.failed) + " refused/s", "arena age " + age} {
+		if i > 0 {
+			more = ", " + more
+		} else {
+			more = " " + more
+		}
+		if len(last)+len(more) <= width {
+			last += more
+		}
+	}
+	return append(lines, strings.TrimRight(last, " "))
 }
 
 // sparks are the heights of a sparkline.
@@ -190,137 +210,37 @@ func sparkline(values []float64) string {
 	return line.String()
 }
 
-// A topRow is a member in the table.
-type topRow struct {
-	member *statsOfOne
-	rates  rates
-	known  bool
+// shown is how many characters of a line are seen: sequences that colour it take none.
+func shown(line string) (n int) {
+	for i := 0; i < len(line); n++ {
+		if line[i] == '\x1b' {
+			i += strings.IndexByte(line[i:], 'm') + 1
+			n--
+			continue
+		}
+		_, size := utf8.DecodeRuneInString(line[i:])
+		i += size
+	}
+	return n
 }
 
-// sorted gives the members in the order chosen: names upwards, the rest downwards,
-// with those that have no figures last.
-func (v *topView) sorted() []topRow {
-	rows := make([]topRow, len(v.body.Members))
-	for i := range rows {
-		m := &v.body.Members[i]
-		rows[i].member = m
-		if m.Error == "" {
-			rows[i].rates, rows[i].known = m.over(lately, 0)
-		}
-	}
-	size := func(r *topRow) float64 {
-		switch {
-		case v.order == orderSlots:
-			return float64(r.member.Slots)
-		case v.order == orderName:
-			return 0
-		case !r.known:
-			return -2
-		}
-		is := map[order]float64{
-			orderRequests: r.rates.requests, orderHits: r.rates.hitRate(),
-			orderLatency: r.rates.percentile(v.body.Bounds, 0.99), orderMemory: r.rates.used(),
-		}[v.order]
-		if math.IsNaN(is) {
-			return -1
-		}
-		return is
-	}
-	slices.SortStableFunc(rows, func(a, b topRow) int {
-		return cmp.Or(-cmp.Compare(size(&a), size(&b)), cmp.Compare(a.member.Name, b.member.Name))
-	})
-	return rows
-}
-
-// topColumns are the columns of the table, with the order that each stands for.
-var topColumns = []struct {
-	name string
-	by   order
-}{
-	{"NODE", orderName}, {"STATE", 0}, {"SLOTS", orderSlots}, {"MOVING", 0}, {"REQ/S", orderRequests}, {"HITS", orderHits},
-	{"P50", 0}, {"P99", orderLatency}, {"ENTRIES", 0}, {"MEMORY", orderMemory}, {"AGE", 0}, {"CPU", 0},
-}
-
-// table shows the members.
-func (v *topView) table() []string {
-	rows := v.sorted()
-	cells := make([][]string, 1, len(rows)+1)
-	for _, c := range topColumns {
-		name := c.name
-		if c.by == v.order {
-			name += "*"
-		}
-		cells[0] = append(cells[0], name)
-	}
-	for i := range rows {
-		r := &rows[i]
-		line := []string{tame(r.member.Name), r.member.shownState(), showShare(r.member.Slots)}
-		if l := &r.rates; r.known {
-			age := unknown
-			if l.entries > 0 {
-				age = formatAge(l.arenaAge)
-			}
-			line = append(line, strconv.Itoa(l.moving), formatRate(l.requests), formatShare(l.hitRate()),
-				formatLatency(l.percentile(v.body.Bounds, 0.5)), formatLatency(l.percentile(v.body.Bounds, 0.99)),
-				formatRate(l.entries), engine.FormatBytes(int64(l.used())), age, formatShare(l.processor))
-		}
-		for len(line) < len(topColumns) {
-			line = append(line, unknown)
-		}
-		cells = append(cells, line)
-	}
-	widths := make([]int, len(topColumns))
-	for _, line := range cells {
-		for i, cell := range line {
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
-		}
-	}
-	var lines []string
-	for n, line := range cells {
-		var text strings.Builder
-		for i, cell := range line {
-			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
-			switch {
-			case n == 0:
-				cell = v.paint(bold, cell)
-			case i == 1:
-				cell = v.paint(stateColor(rows[n-1].member), cell)
-			}
-			if i < 2 { // text to the left, figures to the right
-				text.WriteString(cell + pad + "  ")
-			} else {
-				text.WriteString(pad + cell + "  ")
-			}
-		}
-		lines = append(lines, strings.TrimRight(text.String(), " "))
-	}
-	return lines
-}
-
-func stateColor(m *statsOfOne) string {
-	switch {
-	case m.Error != "" || m.State == "silent":
-		return red
-	case m.State == "serving":
-		return green
-	}
-	return yellow
-}
-
-// cut shortens a line to a number of characters; sequences that colour it take none.
+// cut shortens a line to a number of characters, of which the last then says so.
 func cut(line string, width int) string {
-	shown := 0
+	if shown(line) <= width {
+		return line
+	}
+	seen := 0
 	for i := 0; i < len(line); {
 		if line[i] == '\x1b' {
 			i += strings.IndexByte(line[i:], 'm') + 1
 			continue
 		}
-		if shown == width {
-			return line[:i]
+		if seen == width-1 {
+			return line[:i] + "…"
 		}
 		_, size := utf8.DecodeRuneInString(line[i:])
 		i += size
-		shown++
+		seen++
 	}
 	return line
 }

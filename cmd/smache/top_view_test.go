@@ -1,11 +1,8 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"math"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -48,7 +45,7 @@ func TestTopPicture(t *testing.T) {
 	evil := oneOf("b\x1b[31m", 0, 0)
 	v := topView{body: body(oneOf("a", 100, 0, 50, 200), evil, frozen), order: orderRequests, at: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
 	const want = `
-Smache  1 of 3 nodes not answering  seen from a  03:04:05
+Smache  1 of 3 nodes not answering  03:04:05  seen from a
 
 requests           88/s  ▅▁▃█
 hit rate          50.0%  █ ██
@@ -80,12 +77,86 @@ q quit   sort by: n name  s slots  r requests  h hits  p p99  m memory`
 			}
 			v.colors = true
 			for i, line := range v.lines(width, height) {
-				if uncolored(line) != lines[i] || len([]rune(lines[i])) > width {
+				if uncolored(line) != lines[i] || len([]rune(lines[i])) > width || shown(line) != len([]rune(lines[i])) {
 					t.Errorf("for %d x %d, line %d is %q and in colours %q", width, height, i, lines[i], line)
 				}
 			}
 			v.colors = false
 		}
+	}
+}
+
+// TestTopNarrow: in a window of 80 columns, and of 60, what matters least is left out, and
+// the picture says what; in none are figures cut.
+func TestTopNarrow(t *testing.T) {
+	addresses, machines := &topView{order: orderRequests}, &topView{order: orderSlots}
+	var of []statsOfOne
+	for i := range 3 {
+		of = append(of, oneOf(fmt.Sprintf("smache@10.0.0.%d:4000", i+1), 120_000))
+	}
+	addresses.body, of = body(of...), nil
+	for i := range 14 {
+		of = append(of, oneOf(fmt.Sprintf("smache@ip-10-20-130-%d.eu-central-1.compute.internal:4000", 10+i), 120_000))
+	}
+	machines.body = body(of...)
+	for _, c := range []struct {
+		v             *topView
+		width, height int
+		want          string
+	}{
+		{addresses, 80, 24, `
+NODE                  STATE    SLOTS  REQ/S*   HITS     P99  MEMORY    CPU
+smache@10.0.0.1:4000  serving  50.0%  120.0k  50.0%  24.9µs  100MiB  25.0%
+smache@10.0.0.2:4000  serving  50.0%  120.0k  50.0%  24.9µs  100MiB  25.0%
+smache@10.0.0.3:4000  serving  50.0%  120.0k  50.0%  24.9µs  100MiB  25.0%
+no room for MOVING, P50, ENTRIES, AGE
+
+q quit   sort by: n name  s slots  r requests  h hits  p p99  m memory`},
+		{addresses, 60, 24, `
+NODE                  STATE    REQ/S*   HITS     P99  MEMORY
+smache@10.0.0.1:4000  serving  120.0k  50.0%  24.9µs  100MiB
+smache@10.0.0.2:4000  serving  120.0k  50.0%  24.9µs  100MiB
+smache@10.0.0.3:4000  serving  120.0k  50.0%  24.9µs  100MiB
+no room for SLOTS, MOVING, P50, ENTRIES, AGE, CPU
+
+q quit   sort by: n s r h p m`},
+		{machines, 80, 16, `
+NODE                     STATE    SLOTS*   REQ/S   HITS     P99  MEMORY    CPU
+smache@ip-10-20-130-10…  serving   50.0%  120.0k  50.0%  24.9µs  100MiB  25.0%
+smache@ip-10-20-130-11…  serving   50.0%  120.0k  50.0%  24.9µs  100MiB  25.0%
+smache@ip-10-20-130-12…  serving   50.0%  120.0k  50.0%  24.9µs  100MiB  25.0%
+no room for 11 nodes, MOVING, P50, ENTRIES, AGE
+
+q quit   sort by: n name  s slots  r requests  h hits  p p99  m memory`},
+		{machines, 60, 14, `
+NODE                  STATE    SLOTS*   REQ/S   HITS     P99
+…he@ip-10-20-130-10…  serving   50.0%  120.0k  50.0%  24.9µs
+no room for 13 nodes, MOVING, P50, ENTRIES, MEMORY, AGE, CPU
+
+q quit   sort by: n s r h p m`},
+	} {
+		lines := c.v.lines(c.width, c.height)
+		if got := "\n" + strings.Join(lines[9:], "\n"); got != c.want {
+			t.Errorf("%d x %d:%s\nwant%s", c.width, c.height, got, c.want)
+		}
+		if last := lines[7]; !strings.HasSuffix(last, "evicted/s") && !strings.HasSuffix(last, "refused/s") && !strings.HasSuffix(last, "arena age 2d7h") && !strings.HasSuffix(last, "arena age 1d9h") {
+			t.Errorf("%d x %d: %q is cut", c.width, c.height, last)
+		}
+		for _, line := range lines {
+			if strings.HasSuffix(line, "…") {
+				t.Errorf("%d x %d: %q is cut", c.width, c.height, line)
+			}
+		}
+	}
+	// What no line has room for is cut, and looks it.
+	if got := machines.lines(20, 24)[0]; got != "Smache  14 nodes, s…" {
+		t.Errorf("the title is %q", got)
+	}
+	// Names that have nothing in common lose their middle.
+	rows := [][]string{{"a-name-of-thirty-characters-one"}, {"some-other-name-that-is-too-long"}, {"short"}}
+	abridge(rows, 11)
+	if got := fmt.Sprint(rows); got != "[[a-nam…s-one] [some-…-long] [short]]" {
+		t.Errorf("the names are %s", got)
 	}
 }
 
@@ -144,51 +215,6 @@ func TestTopNeedsTerminal(t *testing.T) {
 	code, _, stderr := capture(t.Context(), "", nil, "top")
 	if code != exitUsage || !strings.Contains(stderr, "status --watch") {
 		t.Errorf("exit %d, %q", code, stderr)
-	}
-}
-
-// TestWatch: a line for each member, again and again, until it is ended; what is wrong
-// is said beside.
-func TestWatch(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	asked := make(chan string, 1)
-	answers := 0
-	node := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch answers++; answers {
-		case 1:
-			fmt.Fprint(w, `{"node":"a","latency_bounds":[1],"members":[{"name":"a","state":"serving","slots":7,"samples":{"span_ms":[1000],"reads":[5],"writes":[1],
-				"deletes":[0],"failed":[2],"hits":[4],"misses":[1],"evictions":[0],"processor_us":[500000],"entries":[9],"live_bytes":[10],"arena_age_ms":[1000],
-				"resident_bytes":[1048576],"memory_bytes":[5],"moving":[3],"latency":[[6,0]]}},{"name":"b","state":"serving","slots":9,"error":"no_answer"}]}`)
-		case 2:
-			w.WriteHeader(http.StatusServiceUnavailable)
-			fmt.Fprint(w, `{"message":"the node is shutting down","code":"draining"}`)
-		case 3:
-			fmt.Fprint(w, `{"members":[{"name":"a","samples":{"span_ms":[1000]}}]}`)
-		default:
-			asked <- r.URL.RawQuery
-			cancel()
-		}
-	}))
-	defer node.Close()
-	code, stdout, stderr := capture(ctx, "", nil, "status", "--server", node.URL, "--watch", "20ms")
-	const want = " member=a state=serving slots=7 moving=3 requests=6/s refused=2/s hits=80.0% p50=500ms p99=990ms entries=9 evicted=0/s memory=1MiB arena_age=1.0s cpu=50.0%\n"
-	lines := strings.SplitAfter(stdout, "\n")
-	if code != exitOK || len(lines) != 3 || !strings.HasSuffix(lines[0], want) || !strings.HasSuffix(lines[1], " member=b state=no_answer slots=9\n") {
-		t.Errorf("exit %d, %q", code, stdout)
-	}
-	if _, err := time.Parse(time.RFC3339, strings.Split(stdout, " ")[0]); err != nil {
-		t.Error(err)
-	}
-	if strings.Count(stderr, "\n") != 2 || !strings.Contains(stderr, "draining") {
-		t.Errorf("beside it says %q", stderr)
-	}
-	if query := <-asked; query != "last=1" {
-		t.Errorf("it asks for %s", query)
-	}
-	for _, args := range [][]string{{"5s"}, {"--watch", "0s"}, {"--watch", "often"}, {"--watch", "1s", "2s"}} {
-		if code, _, stderr := capture(t.Context(), "", nil, append([]string{"status"}, args...)...); code != exitUsage {
-			t.Errorf("status %q: exit %d, %q", args, code, stderr)
-		}
 	}
 }
 
