@@ -48,6 +48,7 @@ const (
 	programBytes    = 24 << 20 // text, runtime, stacks, pools
 	foreignBytes    = 8 << 20  // of programBytes, what the Go runtime does not count
 	clusterBytes    = 24 << 20 // slot tables and the state of each slot, links, batches that move
+	typicalBytes    = 175      // key, value and head of the entries that arena and index are balanced for
 
 	leastConnections = 256
 	mostConnections  = 10_000
@@ -95,16 +96,21 @@ func planMemory(total int64, cluster bool, writers int, perConnection int64, max
 	}
 	p.Connections = int64(p.MaxConnections) * perConnection
 	rest := total - programBytes - p.Cluster - p.Connections - p.Large - indexFixedBytes
-	// 58 parts in a hundred for the arena and the rest for the index balances
-	// the two for entries of 100 to 200 bytes of key and value.
-	p.Arena = max((rest*58/100+store.ArenaUnit/2)/store.ArenaUnit*store.ArenaUnit, store.ArenaUnit)
-	// A fifth of what is left is the garbage collector's, so that it does not
+	// A fifth of what the arena leaves is the garbage collector's, so that it does not
 	// run all the time when everything is full.
-	entries := (rest - p.Arena - logBytes(p.Arena, writers)) * 8 / 10 / entryIndexBytes
-	for entries < 10_000 && p.Arena > store.ArenaUnit {
-		p.Arena -= store.ArenaUnit
-		entries = (rest - p.Arena - logBytes(p.Arena, writers)) * 8 / 10 / entryIndexBytes
+	indexed := func(arena int64) int64 {
+		return (rest - arena - logBytes(arena, writers)) * 8 / 10 / entryIndexBytes
 	}
+	// 58 parts in a hundred for the arena and the rest for the index balances
+	// the two for entries of 100 to 200 bytes of key and value. The arena has whole
+	// units: of the two sizes next to that the one in which more such entries stay, for in
+	// a small node one unit too many leaves hardly anything for the index.
+	stay := func(arena int64) int64 { return min(indexed(arena), arena*7/10/typicalBytes) }
+	p.Arena = max(rest*58/100/store.ArenaUnit*store.ArenaUnit, store.ArenaUnit)
+	if larger := p.Arena + store.ArenaUnit; stay(larger) > stay(p.Arena) {
+		p.Arena = larger
+	}
+	entries := indexed(p.Arena)
 	if entries < 10_000 {
 		least := p.Connections + p.Large + p.Cluster + programBytes + indexFixedBytes + store.ArenaUnit + logBytes(store.ArenaUnit, writers) + 2<<20
 		return MemoryPlan{}, fmt.Errorf("%w: %s, of which %s go to %d connections and %s to large bodies; "+

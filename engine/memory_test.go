@@ -43,6 +43,26 @@ func TestPlanMemory(t *testing.T) {
 	}
 }
 
+// TestPlanMemoryGrows: with more memory a node keeps no fewer entries of the usual size. An
+// arena that is rounded to too many units once left 168 MiB room for a tenth of what 160
+// had.
+func TestPlanMemoryGrows(t *testing.T) {
+	for _, cluster := range []bool{false, true} {
+		least := int64(0)
+		for total := int64(144); total < 4<<10; total++ {
+			p, err := PlanMemory(total<<20, cluster, 0, 0, 0, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			stay := min(int64(p.MaxEntries), p.Arena*7/10/typicalBytes)
+			if stay < least {
+				t.Errorf("%d MiB, in a cluster %t: %d entries stay, and with less %d", total, cluster, stay, least)
+			}
+			least = max(least, stay)
+		}
+	}
+}
+
 func TestPlanMemoryRefuses(t *testing.T) {
 	for _, c := range []struct {
 		total       int64
