@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -104,6 +106,21 @@ func TestTraceAcrossNodes(t *testing.T) {
 	} {
 		if second[0][name] != want {
 			t.Errorf("the second node: %s is %v, want %v", name, second[0][name], want)
+		}
+	}
+
+	// They are lines as the manual shows them.
+	manual := manualText(t)
+	_, block, _ := strings.Cut(manual, "grep '\"msg\":\"request\"'`.\n\n")
+	block, _, _ = strings.Cut(block, "\n\n")
+	shown := json.NewDecoder(strings.NewReader(block))
+	for _, line := range []logLine{first[0], second[0]} {
+		var example logLine
+		if err := shown.Decode(&example); err != nil {
+			t.Fatalf("the manual's lines: %v", err)
+		}
+		if got, want := slices.Sorted(maps.Keys(line)), slices.Sorted(maps.Keys(example)); !slices.Equal(got, want) {
+			t.Errorf("a line has %q, and in the manual it has %q", got, want)
 		}
 	}
 }

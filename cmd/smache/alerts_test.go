@@ -50,12 +50,8 @@ func alertRules(t *testing.T) (rules map[string]string, names []string) {
 // TestAlertsAreDocumented: docs/OPERATIONS.md says of every alert what to do, and of no
 // other.
 func TestAlertsAreDocumented(t *testing.T) {
-	manual, err := os.ReadFile(filepath.Join(repository(t), "docs", "OPERATIONS.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	var documented []string
-	for _, found := range regexp.MustCompile("(?m)^\\| `(Smache\\w+)` \\|").FindAllStringSubmatch(string(manual), -1) {
+	for _, found := range regexp.MustCompile("(?m)^\\| `(Smache\\w+)` \\|").FindAllStringSubmatch(manualText(t), -1) {
 		documented = append(documented, found[1])
 	}
 	if _, alerts := alertRules(t); !slices.Equal(alerts, documented) {

@@ -3,8 +3,6 @@ package main
 import (
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -50,11 +48,7 @@ func sizingTable(t *testing.T) string {
 // TestSizing holds the manual's table against the code that divides the memory, and its
 // examples against the table.
 func TestSizing(t *testing.T) {
-	manual, err := os.ReadFile(filepath.Join(repository(t), "docs", "OPERATIONS.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if table := sizingTable(t); !strings.Contains(string(manual), "\n\n"+table+"\n") {
+	if table := sizingTable(t); !strings.Contains(manualText(t), "\n\n"+table+"\n") {
 		t.Errorf("docs/OPERATIONS.md has another table than\n%s", table)
 	}
 	for _, c := range []struct {
