@@ -32,12 +32,13 @@ type counters struct {
 
 // Stats is the state of a store at one moment.
 type Stats struct {
-	Entries     int   // entries held, expired ones not yet dropped included
-	Pieces      int   // pieces of values above the inline limit
-	MaxEntries  int   // limit on the two together
-	ArenaBytes  int64 // capacity of the arena
-	LiveBytes   int64 // bytes of the arena that entries take
-	IndexBytes  int64 // estimate of the Go heap that the index takes
+	Entries     int     // entries held, expired ones not yet dropped included
+	Pieces      int     // pieces of values above the inline limit
+	MaxEntries  int     // limit on the two together
+	ArenaBytes  int64   // capacity of the arena
+	LiveBytes   int64   // bytes of the arena that entries take
+	IndexBytes  int64   // estimate of the Go heap that the index takes
+	Fill        float64 // of the fullest writer, arena or index: at 1 it evicts
 	QueueDepth  int
 	QueueLen    int
 	Written     uint64
@@ -77,6 +78,7 @@ func (s *Store) Stats() Stats {
 			st.Entries += w.entries
 			st.Pieces += w.pieces
 			st.LiveBytes += w.live
+			st.Fill = max(st.Fill, float64(w.live)*100/float64(s.writerArena*keepPercent), float64(w.entries+w.pieces)/float64(s.writerEntries))
 			st.Records += len(w.gone.items)
 			st.RecordBytes += w.gone.bytes
 			st.IndexBytes += w.gone.bytes + w.indexed + int64(w.entries+w.pieces)*mapBytes
@@ -128,6 +130,7 @@ func (s *Store) AppendMetrics(dst []byte) []byte {
 	gauge("smache_entries_limit", "Entries and pieces that may be held at once.", float64(st.MaxEntries))
 	gauge("smache_arena_bytes", "Capacity of the arena.", float64(st.ArenaBytes))
 	gauge("smache_arena_live_bytes", "Bytes of the arena that entries take.", float64(st.LiveBytes))
+	gauge("smache_fill_ratio", "How full the node is, of entries or of their bytes: at 1 it evicts what is oldest. The figure to add and remove nodes by.", st.Fill)
 	gauge("smache_index_bytes", "Estimate of the memory that the index takes.", float64(st.IndexBytes))
 	gauge("smache_arena_age_seconds", "Age of the oldest live entry. Near the time to live in use, memory is too small.", st.OldestAge.Seconds())
 	gauge("smache_queue_depth", "Writes waiting for the writer.", float64(st.QueueDepth))

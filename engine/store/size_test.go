@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -77,6 +78,41 @@ func TestConfigErrors(t *testing.T) {
 	} {
 		if _, err := New(c.cfg); !errors.Is(err, c.want) {
 			t.Errorf("%+v: %v, want %v", c.cfg, err, c.want)
+		}
+	}
+}
+
+// TestFill: the figure to scale on is 1 when the first live entry has to go, be it for
+// want of arena or of index, and in proportion before.
+func TestFill(t *testing.T) {
+	for _, c := range []struct {
+		of   string
+		cfg  Config
+		size int
+	}{
+		{"the arena", Config{ArenaBytes: 2 * ArenaUnit, Writers: 2, MaxEntries: 1 << 20}, 5000},
+		{"the index", Config{ArenaBytes: 2 * ArenaUnit, Writers: 2, MaxEntries: 4000}, 10},
+	} {
+		s := newTestStore(t, c.cfg)
+		if st := s.Stats(); st.Fill != 0 {
+			t.Errorf("an empty store is filled to %f", st.Fill)
+		}
+		value, half := strings.Repeat("v", c.size), 0
+		n := 0
+		for ; s.Stats().Evicted == 0; n++ {
+			wantStatus(t, set(s, "k"+strconv.Itoa(n), value), proto.StatusOK)
+			for i := range 3 { // the ring turns all the time
+				wantStatus(t, set(s, "k"+strconv.Itoa((n*3+i)%(n+1)), value+strconv.Itoa(n%10)), proto.StatusOK)
+			}
+			if half == 0 && s.Stats().Fill >= 0.5 {
+				half = n
+			}
+		}
+		if st := s.Stats(); st.Fill < 0.97 || st.Fill > 1.03 {
+			t.Errorf("%s: at %f the first of %d entries is evicted", c.of, st.Fill, n)
+		}
+		if half < n*45/100 || half > n*55/100 {
+			t.Errorf("%s: half full with %d of %d", c.of, half, n)
 		}
 	}
 }
