@@ -1,13 +1,16 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -223,6 +226,17 @@ func (m manifest) number(v any, path ...any) int {
 	return n
 }
 
+// stopTimes gives how long preStop keeps a pod, and how long the pod may take to end in all.
+func (m manifest) stopTimes() (preStop, grace time.Duration) {
+	m.t.Helper()
+	pod := m.at(m.objects["StatefulSet smache"], "spec", "template", "spec")
+	seconds := func(v any, path ...any) time.Duration {
+		m.t.Helper()
+		return time.Duration(m.number(v, path...)) * time.Second
+	}
+	return seconds(pod, "containers", 0, "lifecycle", "preStop", "sleep", "seconds"), seconds(pod, "terminationGracePeriodSeconds")
+}
+
 // TestKubernetes holds the manifest against the flags of the node, and against itself.
 // scripts/test-kubernetes.sh holds its fields against what Kubernetes publishes.
 func TestKubernetes(t *testing.T) {
@@ -340,9 +354,21 @@ func TestKubernetes(t *testing.T) {
 	if want := int64(cfg.memory)/4*5 + 64<<20; int64(limit) != want || m.text(node, "resources", "requests", "memory") != m.text(node, "resources", "limits", "memory") {
 		t.Errorf("the limit is %s for a memory of %s, want %s", limit.String(), cfg.memory.String(), formatSize(want))
 	}
-	least := time.Duration(m.number(node, "lifecycle", "preStop", "sleep", "seconds"))*time.Second + time.Duration(cfg.stopAfter) + stopMargin
-	if grace := time.Duration(m.number(pod, "terminationGracePeriodSeconds")) * time.Second; grace < least {
+	// The kubelet counts preStop, too.
+	preStop, grace := m.stopTimes()
+	if least := preStop + time.Duration(cfg.stopAfter) + stopMargin; grace < least {
 		t.Errorf("the pod is given %v to end, and needs %v", grace, least)
+	}
+	if time.Duration(cfg.drainDelay) > 0 || preStop < 5*time.Second {
+		t.Errorf("after %v of preStop the node still serves for %v", preStop, time.Duration(cfg.drainDelay))
+	}
+	_, live := holds(t, int64(cfg.memory)>>20, true)
+	moving := time.Duration(live)*time.Second/time.Duration(cfg.cluster.moveRate) + 10*time.Second
+	if ready := time.Duration(m.number(set, "spec", "minReadySeconds")) * time.Second; ready < moving {
+		t.Errorf("the next node's turn comes after %v, and this one needs %v to take its share back", ready, moving)
+	}
+	if time.Duration(cfg.stopAfter) < 2*moving {
+		t.Errorf("a node is given %v to hand over, and should have twice %v", time.Duration(cfg.stopAfter), moving)
 	}
 	for probe, path := range map[string]string{"startupProbe": "/livez", "readinessProbe": "/readyz", "livenessProbe": "/livez"} {
 		if m.text(node, probe, "httpGet", "path") != path || m.text(node, probe, "httpGet", "port") != "http" {
@@ -374,5 +400,86 @@ func TestKubernetes(t *testing.T) {
 	}
 	if !strings.Contains(fmt.Sprint(m.at(node, "securityContext", "capabilities", "drop")), "ALL") {
 		t.Error("the node keeps capabilities")
+	}
+}
+
+// TestKubernetesStop does what Kubernetes does to a pod of the manifest, with its settings,
+// once preStop is over: SIGTERM. The node then says at once that it is not ready, answers
+// every request until it closes its port, hands over what it holds, and ends long before
+// the kubelet would kill it.
+func TestKubernetesStop(t *testing.T) {
+	t.Parallel()
+	m := readManifest(t)
+	preStop, grace := m.stopTimes()
+	var settings []string // that are not about addresses, files or size
+	list, _ := m.at(m.objects["StatefulSet smache"], "spec", "template", "spec", "containers", 0, "env").([]any)
+	for _, v := range list {
+		if name := m.text(v, "name"); slices.Contains([]string{"SMACHE_STOP_TIMEOUT", "SMACHE_DRAIN_DELAY", "SMACHE_MOVE_RATE"}, name) {
+			settings = append(settings, "--"+strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(name, "SMACHE_")), "_", "-"), m.text(v, "value"))
+		}
+	}
+	if len(settings) == 0 {
+		t.Fatal("the manifest has no time to stop in")
+	}
+	ports := clusterPorts(t, 2)
+	stays := serveOn(t, ports[0], aSecret, settings...)
+	goes := serveOn(t, ports[1], aSecret, append(settings, "--join", "127.0.0.1:"+ports[0])...)
+	awaitSettled(t, stays, goes)
+	const keys = 2000
+	for i := range keys {
+		if status, answer := post(stays, fmt.Sprintf(`{"key":%d,"data":{"n":%d}}`, i, i)); status != http.StatusOK {
+			t.Fatalf("%d %s", status, answer)
+		}
+	}
+
+	k, err := dial(goes.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = k.conn.Close() }()
+	begin := time.Now()
+	goes.signal(syscall.SIGTERM)
+	unready, answered := false, 0
+	for i := 0; ; i = (i + 1) % keys {
+		path := fmt.Sprintf("/api?key=%d", i)
+		probe := i%20 == 0
+		if probe {
+			path = "/readyz"
+		}
+		status, answer, last, err := k.ask(http.MethodGet, path, "")
+		if errors.As(err, &unansweredError{}) {
+			break // the port is closed
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch {
+		case probe:
+			unready = unready || status == http.StatusServiceUnavailable
+			if unready && status != http.StatusServiceUnavailable {
+				t.Errorf("/readyz is %d after it was 503", status)
+			}
+		case status != http.StatusOK || !strings.Contains(answer, fmt.Sprintf(`"data":{"n":%d}`, i)):
+			t.Errorf("while it hands over it answers %d %s", status, answer)
+		default:
+			answered++
+		}
+		if last {
+			break
+		}
+	}
+	if code := goes.exit(); code != exitOK {
+		t.Errorf("exit code %d; the log: %v", code, goes.lines())
+	}
+	if took := time.Since(begin); took > grace-preStop {
+		t.Errorf("it takes %v to end, and is killed after %v", took, grace-preStop)
+	}
+	if !unready || answered == 0 {
+		t.Errorf("not ready: %t; %d answers while it stopped", unready, answered)
+	}
+	for i := range keys {
+		if status, answer := stays.get(fmt.Sprintf("/api?key=%d", i)); status != http.StatusOK || !strings.Contains(answer, fmt.Sprintf(`"data":{"n":%d}`, i)) {
+			t.Fatalf("key %d is lost: %d %s", i, status, answer)
+		}
 	}
 }

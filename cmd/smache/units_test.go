@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -69,5 +70,46 @@ func TestEnvironmentFile(t *testing.T) {
 	env["SMACHE_SECRET"] = ""
 	if _, err := parseSettings(newServeConfig().settings(), nil, env); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestComposeFitsDefaults: Docker gives a node as long to stop as the node may take, and
+// haproxy has noticed that it is not ready when it stops serving.
+func TestComposeFitsDefaults(t *testing.T) {
+	read := func(name string) string {
+		t.Helper()
+		text, err := os.ReadFile(filepath.Join(repository(t), "scripts", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	value := func(text, pattern string) string {
+		t.Helper()
+		found := regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1)
+		if len(found) != 1 {
+			t.Fatalf("%s is there %d times", pattern, len(found))
+		}
+		return found[0][1]
+	}
+	duration := func(text, pattern string) time.Duration {
+		t.Helper()
+		d, err := time.ParseDuration(value(text, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	compose, haproxy := read("compose.yaml"), read("haproxy.cfg")
+	stop, delay := duration(compose, `SMACHE_STOP_TIMEOUT: (\S+)`), duration(compose, `SMACHE_DRAIN_DELAY: (\S+)`)
+	if grace := duration(compose, `stop_grace_period: (\S+)`); grace < stop+stopMargin {
+		t.Errorf("Docker waits %v, and a node may take %v", grace, stop+stopMargin)
+	}
+	failures, err := strconv.Atoi(value(haproxy, `check inter \S+ fall (\d+)`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if notices := duration(haproxy, `check inter (\S+)`)*time.Duration(failures) + time.Second; delay < notices || delay >= stop {
+		t.Errorf("a node that stops serves for %v; haproxy may need %v to notice, and in all there are %v", delay, notices, stop)
 	}
 }
