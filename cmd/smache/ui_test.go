@@ -177,12 +177,13 @@ func TestUI(t *testing.T) {
 
 // uiFigures takes the place of the node's answers in a page: three members whose load
 // has gone from 10 reads a second to 500 of each just now, and from 1 ms to 40. The
-// name of the first is long; the samples of the second span three seconds each, and the third fails to answer while
-// late is set. asked has how many samples the page has asked for.
+// name of the first is long; the samples of the second span three seconds each, and the
+// third fails to answer while late is set. moving slots move; asked has how many samples the page has asked for.
 const uiFigures = `(() => {
 	const began = Date.now(), figures = ["number", "span_ms", "reads", "writes", "deletes", "failed", "hits", "misses", "forwarded", "evictions", "expirations",
 		"received_bytes", "sent_bytes", "processor_us", "entries", "live_bytes", "arena_bytes", "arena_age_ms", "resident_bytes", "memory_bytes", "connections", "in_flight", "moving"];
 	window.late = false;
+	window.moving = 0;
 	window.asked = [];
 	window.fetch = async (path) => {
 		const last = +new URL(path, location.href).searchParams.get("last"), now = Date.now();
@@ -199,7 +200,7 @@ const uiFigures = `(() => {
 			}
 			return { ...about, run: "1", age: (now - began) / 1000 % seconds, samples };
 		};
-		return new Response(JSON.stringify({ node: "smache@ip-10-20-130-140.eu-central-1.compute.internal:4000", epoch: "1", moving: 0, latency_bounds: [0.001, 0.04], members: [member("smache@ip-10-20-130-140.eu-central-1.compute.internal:4000", 1), member("b", 3), member("c", 1)] }));
+		return new Response(JSON.stringify({ node: "smache@ip-10-20-130-140.eu-central-1.compute.internal:4000", epoch: "1", moving: window.moving, latency_bounds: [0.001, 0.04], members: [member("smache@ip-10-20-130-140.eu-central-1.compute.internal:4000", 1), member("b", 3), member("c", 1)] }));
 	};
 	// What the page says of the present: whole numbers of requests, and latencies.
 	window.says = () => {
@@ -257,6 +258,12 @@ func TestUIOneStory(t *testing.T) {
 			t.Errorf("%s: %s reads a second", b.text("#charts .legend"), reads)
 		}
 	}
+	// Slots that move show, and that they have.
+	ring := `document.querySelector("#ring").innerHTML.includes`
+	b.eval("moving = 1234", nil)
+	b.await("slots move", `document.querySelector("#health").innerText === "3 nodes, 1,234 slots moving" && `+ring+`(">1,234<")`)
+	b.eval("moving = 0", nil)
+	b.await("they have moved", `document.querySelector("#health").innerText === "3 nodes, all serving" && `+ring+`("none moving")`)
 	// Names as long as machines have in a cloud leave the rest its place.
 	for _, width := range []int{1280, 800, 360} {
 		b.screen(width, 800, "light")
