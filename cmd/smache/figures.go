@@ -203,6 +203,14 @@ func (l *rates) used() float64 {
 	return l.live
 }
 
+// shownAge writes the age of the oldest entry, if there is any.
+func (l *rates) shownAge() string {
+	if l.entries == 0 {
+		return unknown
+	}
+	return formatAge(l.arenaAge)
+}
+
 // unknown stands for a figure that there is not.
 const unknown = "-"
 

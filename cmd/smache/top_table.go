@@ -134,13 +134,9 @@ func (v *topView) table(width, height int) []string {
 func (v *topView) cells(r *topRow) []string {
 	line := []string{tame(r.member.Name), r.member.shownState(), showShare(r.member.Slots)}
 	if l := &r.rates; r.known {
-		age := unknown
-		if l.entries > 0 {
-			age = formatAge(l.arenaAge)
-		}
 		line = append(line, strconv.Itoa(l.moving), formatRate(l.requests), formatShare(l.hitRate()),
 			formatLatency(l.percentile(v.body.Bounds, 0.5)), formatLatency(l.percentile(v.body.Bounds, 0.99)),
-			formatRate(l.entries), engine.FormatBytes(int64(l.used())), age, formatShare(l.processor))
+			formatRate(l.entries), engine.FormatBytes(int64(l.used())), l.shownAge(), formatShare(l.processor))
 	}
 	for len(line) < len(topColumns) {
 		line = append(line, unknown)

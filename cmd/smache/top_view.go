@@ -160,6 +160,12 @@ func (v *topView) summary(width int) (lines []string) {
 		{"p50", formatLatency(now.percentile(bounds, 0.5)), func(l *rates) float64 { return l.percentile(bounds, 0.5) }},
 		{"p99", formatLatency(now.percentile(bounds, 0.99)), func(l *rates) float64 { return l.percentile(bounds, 0.99) }},
 		{"memory", engine.FormatBytes(int64(now.used())), (*rates).used},
+		{"arena age", now.shownAge(), func(l *rates) float64 {
+			if l.entries == 0 {
+				return math.NaN()
+			}
+			return l.arenaAge.Seconds()
+		}},
 	} {
 		values := make([]float64, len(course))
 		for i := range course {
@@ -167,22 +173,13 @@ func (v *topView) summary(width int) (lines []string) {
 		}
 		lines = append(lines, fmt.Sprintf("%-10s %12s  %s", figure.name, figure.value, v.paint(cyan, sparkline(values))))
 	}
-	age := unknown
-	if now.entries > 0 {
-		age = formatAge(now.arenaAge)
-	}
-	last := fmt.Sprintf("%-10s %12s ", "entries", formatRate(now.entries))
-	for i, more := range []string{formatRate(now.evictions) + " evicted/s", formatRate(now.failed) + " refused/s", "arena age " + age} {
-		if i > 0 {
-			more = ", " + more
-		} else {
-			more = " " + more
-		}
+	last := fmt.Sprintf("%-10s %12s", "entries", formatRate(now.entries))
+	for _, more := range []string{"  " + formatRate(now.evictions) + " evicted/s", ", " + formatRate(now.failed) + " requests refused/s"} {
 		if len(last)+len(more) <= width {
 			last += more
 		}
 	}
-	return append(lines, strings.TrimRight(last, " "))
+	return append(lines, last)
 }
 
 // sparks are the heights of a sparkline.

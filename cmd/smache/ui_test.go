@@ -98,7 +98,7 @@ func TestUI(t *testing.T) {
 		t.Errorf("the health is %q", health)
 	}
 	b.await("the tiles have figures", `/^[\d.,]+k?\/s$/.test(document.querySelector("#tiles dd").innerText) && /\d%/.test(document.querySelectorAll("#tiles dd")[2].innerText)`)
-	b.await("lines are drawn", `document.querySelectorAll("#charts .chart").length === 4 && [...document.querySelectorAll("#charts .chart")].every((c) => c.querySelector("path"))`)
+	b.await("lines are drawn", `document.querySelectorAll("#charts .chart").length === 6 && [...document.querySelectorAll("#charts .chart")].every((c) => c.querySelector("path"))`)
 	var arcs int
 	if b.eval(`document.querySelectorAll("#ring circle title").length`, &arcs); arcs != 3 {
 		t.Errorf("the ring has %d parts", arcs)
@@ -178,7 +178,8 @@ func TestUI(t *testing.T) {
 // uiFigures takes the place of the node's answers in a page: three members whose load
 // has gone from 10 reads a second to 500 of each just now, and from 1 ms to 40. The
 // name of the first is long; the samples of the second span three seconds each, and the
-// third fails to answer while late is set. moving slots move; asked has how many samples the page has asked for.
+// third fails to answer while late is set. moving slots move; asked has how many samples
+// the page has asked for.
 const uiFigures = `(() => {
 	const began = Date.now(), figures = ["number", "span_ms", "reads", "writes", "deletes", "failed", "hits", "misses", "forwarded", "evictions", "expirations",
 		"received_bytes", "sent_bytes", "processor_us", "entries", "live_bytes", "arena_bytes", "arena_age_ms", "resident_bytes", "memory_bytes", "connections", "in_flight", "moving"];

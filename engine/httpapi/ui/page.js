@@ -1,12 +1,12 @@
 // The figures on the page, and the asking for them.
 
-const requests = chart("Requests a second", [
+const requests = chart("Requests/s", [
   { name: "reads", color: 0, area: true, of: (s) => s.reads },
   { name: "writes", color: 1, area: true, of: (s) => s.writes },
   { name: "deletes", color: 3, of: (s) => s.deletes },
 ], showCount, { least: 1 });
 const hits = chart("Hit rate", [{ name: "hits", color: 2, area: true, of: hitRate }], showShare, { most: 1 });
-const latency = chart("Latency at the node", [
+const latency = chart("Latency", [
   { name: "p50", color: 2, of: (s) => percentile(s, 0.5) },
   { name: "p99", color: 3, of: (s) => percentile(s, 0.99) },
   { name: "p99.9", color: 4, of: (s) => percentile(s, 0.999) },
@@ -15,6 +15,13 @@ const memory = chart("Memory", [
   { name: "resident", color: 0, area: true, of: (s) => s.resident_bytes },
   { name: "in entries", color: 1, area: true, of: (s) => s.live_bytes },
 ], showBytes, { zero: "0", base: 1024 });
+const age = chart("Arena age", [
+  { name: "oldest entry", color: 2, area: true, of: (s) => s.entries ? s.arena_age_ms / 1000 : undefined },
+], showTime, { least: 1, zero: "0", base: 60 });
+const going = chart("Entries that go/s", [
+  { name: "expired", color: 7, area: true, of: (s) => s.expirations },
+  { name: "evicted", color: 4, of: (s) => s.evictions },
+], showCount, { least: 1 });
 
 // tiles shows the cluster as it is now, which is what present gives.
 function tiles(now) {
@@ -77,7 +84,7 @@ function show() {
   const moving = Math.max(known.answer.moving, now ? now.moving : 0);
   tiles(now);
   const points = course(+document.querySelector("[name=window]:checked").value, now);
-  for (const update of [requests, hits, latency, memory]) update(points);
+  for (const update of [requests, hits, latency, memory, age, going]) update(points);
   drawRing(members.map((m) => m.about), moving);
   rows(members);
   health(members, moving);
