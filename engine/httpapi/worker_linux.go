@@ -65,6 +65,9 @@ func (h *header) Read(p []byte) (int, error) {
 // Ready implements loop.Handler.
 func (w *worker) Ready(lc *loop.Conn) {
 	c := lc.Owner.(*conn) // begin put it there
+	if c.closed.Load() {
+		return // after a panic; the loop has still to hear of it
+	}
 	defer w.caught(c)
 	n, more, err := lc.Receive(w.in)
 	if n == 0 {
