@@ -1,4 +1,4 @@
-//go:build many && !race
+//go:build !race
 
 package engine
 

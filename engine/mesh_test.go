@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -132,9 +133,11 @@ func (m *mesh) crash(n *meshNode) {
 }
 
 func (m *mesh) crashAll() {
-	for len(m.nodes) > 0 {
-		m.crash(m.nodes[0])
+	var wait sync.WaitGroup // at once: those that stay longer would take over from the others
+	for _, n := range slices.Clone(m.nodes) {
+		wait.Go(func() { m.crash(n) })
 	}
+	wait.Wait()
 }
 
 func (m *mesh) remove(n *meshNode) {
