@@ -12,9 +12,7 @@ import (
 // that memory that cannot be had is found missing now, and not by a write in an
 // hour. fastcache takes chunks when pairs need them: each bucket is filled once
 // around, by a key that falls into it, and Reset gives the chunks back to
-// fastcache's own list of free ones, from which they come again. It may take all
-// processors, but gives way to whatever else wants them: a node that starts must not
-// hold up those that serve on the same machine.
+// fastcache's own list of free ones, from which they come again.
 func (s *Store) touch() error {
 	keys := keysOfBuckets()
 	filling := make([]byte, fcChunk-kvOverhead-8-1)
@@ -26,7 +24,6 @@ func (s *Store) touch() error {
 	var wg sync.WaitGroup
 	for worker := range workers {
 		wg.Go(func() {
-			yieldToOthers()
 			// fastcache panics when the system refuses memory. It holds a lock
 			// then, for good: the process is of no more use, but can say why.
 			defer func() {
