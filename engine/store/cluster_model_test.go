@@ -174,7 +174,7 @@ func (m *slotModel) step(n int) {
 	case p < 900:
 		m.clock.advance(time.Duration(rng.Int64N(int64(200 * time.Millisecond))))
 	case p < 930:
-		m.s.writers[0].exclusive(func() { m.s.writers[0].sweepSome(200) })
+		m.s.writers[0].exclusive(func() { m.s.writers[0].sweepSome(200, sweepEmpty) })
 	case p < 955:
 		role.term++
 		role.held, role.importing = true, rng.IntN(2) == 0

@@ -70,7 +70,7 @@ func TestConcurrentModel(t *testing.T) {
 	reading.Go(func() {
 		for !stop.Load() {
 			for _, w := range s.writers {
-				w.exclusive(func() { w.sweepSome(8) })
+				w.exclusive(func() { w.sweepSome(8, sweepEmpty) })
 			}
 			runtime.Gosched()
 		}

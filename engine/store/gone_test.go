@@ -128,7 +128,7 @@ func TestRecords(t *testing.T) {
 	wantGone(t, s, "item", version["item"])
 	w.exclusive(func() {
 		for range 200 {
-			w.sweepSome(1000)
+			w.sweepSome(1000, sweepEmpty)
 		}
 	})
 	for name, v := range version {

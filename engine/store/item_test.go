@@ -201,7 +201,7 @@ func TestSlotKeysWhileGoing(t *testing.T) {
 			defer close(swept)
 			w := s.writers[0]
 			for range 200 {
-				w.exclusive(func() { w.sweepSome(1000) })
+				w.exclusive(func() { w.sweepSome(1000, sweepEmpty) })
 			}
 		}()
 		keys := s.SlotKeys(slot)

@@ -139,7 +139,7 @@ func TestMergeTooOld(t *testing.T) {
 	walk := func() {
 		w.exclusive(func() {
 			for range 400 {
-				w.sweepSome(1000)
+				w.sweepSome(1000, sweepEmpty)
 			}
 		})
 	}

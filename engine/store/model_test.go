@@ -103,7 +103,7 @@ func modelRun(t *testing.T, seed uint64, steps int) {
 			continue
 		default:
 			for _, w := range s.writers {
-				w.exclusive(func() { w.sweepSome(rng.IntN(300)) })
+				w.exclusive(func() { w.sweepSome(rng.IntN(300), sweepEmpty) })
 			}
 			if rng.IntN(20) == 0 {
 				if err := s.Flush(); err != nil {
@@ -248,7 +248,7 @@ func TestCompareAndSetCounts(t *testing.T) {
 		})
 	}
 	for range 50 {
-		s.writers[0].exclusive(func() { s.writers[0].sweepSome(100) })
+		s.writers[0].exclusive(func() { s.writers[0].sweepSome(100, sweepEmpty) })
 	}
 	wg.Wait()
 	wantHit(t, s, "n", "1600")

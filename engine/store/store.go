@@ -187,6 +187,7 @@ func newWriter(s *Store, index int, cfg *Config) *writer {
 	w.hlc.base = s.epoch
 	w.hlc.sync(w.clock)
 	w.turn = w.clock.Now()
+	w.swept = w.turn
 	return w
 }
 

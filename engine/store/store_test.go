@@ -41,8 +41,8 @@ func TestHashCollision(t *testing.T) {
 		"write": func(s *Store) { wantStatus(t, do(s, ttl), proto.StatusMiss) },
 		"sweep": func(s *Store) {
 			w := s.writers[0]
-			for range proto.Slots / 4096 { // the empty slots that one call passes
-				w.exclusive(func() { w.sweepSome(1) })
+			for range proto.Slots / sweepEmpty {
+				w.exclusive(func() { w.sweepSome(1, sweepEmpty) })
 			}
 		},
 		"list": func(s *Store) {

@@ -120,7 +120,7 @@ func TestSweeperDropsExpired(t *testing.T) {
 	sweep := func() {
 		w.exclusive(func() {
 			for range 200 {
-				w.sweepSome(1000)
+				w.sweepSome(1000, sweepEmpty)
 			}
 		})
 	}

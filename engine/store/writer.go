@@ -34,6 +34,7 @@ type writer struct {
 	buckets []bucket
 	slots   []slotSet // of all slots; it touches only its own
 	sweep   sweeper
+	swept   int64 // up to when slots that are due have been swept
 
 	memories []memory // of all slots, like slots; nil without Config.Cluster
 	gone     goneTable
@@ -192,18 +193,4 @@ func (w *writer) run() {
 			return
 		}
 	}
-}
-
-// sweepOn takes a step of the sweeper's walk, in turns so short that no write waits
-// long for them, and gives the time until the next. Clocks are compared on the way.
-func (w *writer) sweepOn() (pause time.Duration) {
-	left := 0
-	w.exclusive(func() {
-		w.hlc.sync(w.clock)
-		pause, left = sweepPace(w.entries)
-	})
-	for ; left > 0; left -= sweepBatch {
-		w.exclusive(func() { w.sweepSome(min(left, sweepBatch)) })
-	}
-	return pause
 }
