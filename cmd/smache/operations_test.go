@@ -55,7 +55,7 @@ func TestSizing(t *testing.T) {
 		entries, bytes int64
 		cluster        bool
 		want           int64
-	}{{1e6, 120 + 25, false, 768}, {4_500_000, 220 + 36, true, 4 << 10}, {3_333_333, 1020 + 28, true, 16 << 10}} {
+	}{{1e6, 120 + 25, false, 768}, {4_200_000, 220 + 36, true, 3 << 10}, {3_333_333, 1020 + 28, true, 16 << 10}} {
 		least := int64(0)
 		for _, memory := range sizes {
 			if entries, bytes := holds(t, memory, c.cluster); least == 0 && entries >= c.entries && bytes >= c.entries*c.bytes {
