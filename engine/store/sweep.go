@@ -67,6 +67,12 @@ func (w *writer) sweepOn() (pause time.Duration) {
 	// Slots that sweepMost leaves are no debt: the walk is that much later. The next slots
 	// have about as many entries as these.
 	pause = time.Duration(passed * each * sweepStep / max(int64(sweepMost-left), 1))
+	if pause >= 4*sweepRest {
+		// There are few entries: they can be met every few seconds for as little.
+		for range sweepStep / sweepBatch {
+			w.exclusive(func() { w.sweepSome(sweepBatch, sweepEmpty) })
+		}
+	}
 	return min(max(pause, sweepTick), sweepRest)
 }
 

@@ -27,6 +27,7 @@ func TestSweepRound(t *testing.T) {
 		run     time.Duration
 	}{
 		{"a few", 1, 1000, 0, 0, once},
+		{"some, while others come and stay", 1, 20_000, 100, proto.Forever, once},
 		{"many", 1, many, 0, 0, once},
 		{"many, of several writers", 4, many, 0, 0, once},
 		{"many, while others come and stay", 1, many, many / 100, proto.Forever, once},
@@ -72,6 +73,23 @@ func TestSweepRound(t *testing.T) {
 			}
 			checkAccounts(t, s)
 		})
+	}
+}
+
+// Where there are few entries, what has expired is gone within seconds.
+func TestSweepFew(t *testing.T) {
+	clock := newTestClock()
+	s := newTestStore(t, Config{Clock: clock, Writers: 1})
+	endTicks(s)
+	for i := range 1000 {
+		setTTL(s, fmt.Sprint("k", i), "value", 20*time.Second)
+	}
+	for begin, pause := clock.Now(), sweepTick; clock.Now()-begin < int64(25*time.Second); {
+		clock.advance(pause)
+		pause = s.writers[0].sweepOn()
+	}
+	if n := s.Len(); n != 0 {
+		t.Errorf("%d entries are left", n)
 	}
 }
 
