@@ -145,7 +145,7 @@ func (m *mesh) remove(n *meshNode) {
 	defer m.mu.Unlock()
 	for i, o := range m.nodes {
 		if o == n {
-			m.nodes = append(m.nodes[:i:i], m.nodes[i+1:]...)
+			m.nodes = slices.Delete(m.nodes, i, i+1)
 			return
 		}
 	}
