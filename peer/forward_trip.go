@@ -265,12 +265,9 @@ func (t *trip) redirected(a *proto.Answer, term uint32) {
 	t.term = max(t.term, term)
 	t.moves++
 	t.f.dir.moved(t.op.Slot, from, a.Redirect.Holder, a.Redirect.Incarnation, term)
-	if to := t.f.dir.linkTo(a.Redirect.Holder); to != nil && to != from {
-		if t.moves <= maxMoves {
-			t.send(to)
-			return
-		}
-		t.to = to // after a pause: what was learned of it may not be enough for the directory
+	if to := t.f.dir.linkTo(a.Redirect.Holder); to != nil && to != from && t.moves <= maxMoves {
+		t.send(to)
+		return
 	}
 	t.pause(retryAfter)
 }

@@ -254,11 +254,7 @@ func (m *Machine) hopes() bool {
 func (m *Machine) watchPeers() {
 	for _, o := range m.alive {
 		p := m.peers[o.Name]
-		limit := silence
-		if !p.spoken {
-			limit = strange
-		}
-		if p.quiet > limit && (m.now-p.reached > silence || m.cfg.off == ownEars) && m.cfg.off != neverSilent {
+		if p.quiet > silence && (m.now-p.reached > silence || m.cfg.off == ownEars) && m.cfg.off != neverSilent {
 			o.State = StateSilent
 			m.merge([]Member{o})
 		}

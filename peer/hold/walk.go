@@ -37,9 +37,7 @@ func (m *Machine) walkOn(passed time.Duration) {
 	many, words, from := m.many, len(m.active), m.from
 	if many {
 		pass := TickEvery * time.Duration(max(m.found, manySlots)) / manySlots
-		// Late, it does not make up for it: it may be late because there is more to do on
-		// this machine than it can, and pings must get their turn.
-		words = min(max(int(time.Duration(words)*min(passed, 2*stepEvery)/pass), 1), words)
+		words = min(max(int(time.Duration(words)*passed/pass), 1), words)
 	}
 	m.postponed = false
 	for i := range words {
