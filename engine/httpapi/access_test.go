@@ -156,7 +156,7 @@ func TestTokensInTheLog(t *testing.T) {
 	if strings.Count(text, "\n") != 1 || !strings.Contains(text, `"code":"unauthorized","refused_so_far":1}`) {
 		t.Errorf("the log is %q", text)
 	}
-	for _, secret := range []string{"guess", "writer", "reader", fmt.Sprintf("%x", s.guard.tokens.Load().All[0][:4])} {
+	for _, secret := range []string{"guess", "writer", "reader", fmt.Sprintf("%x", s.guard.tokens.Load().All[0].digest[:4])} {
 		if strings.Contains(text, secret) || strings.Contains(string(s.AppendMetrics(nil)), secret) {
 			t.Errorf("%q is in the log or the metrics", secret)
 		}
