@@ -72,22 +72,23 @@ install_all() {
   fi
 }
 
-# bytes SIZE prints a size in bytes.
+# bytes SIZE prints a size in bytes, with the node's own units, of which those are left
+# out that no memory is given in.
 bytes() {
-  number=${1%%[KMGTi]*}
-  case $1 in
-    *KiB | *K) factor=1024 ;;
-    *MiB | *M) factor=1048576 ;;
-    *GiB | *G) factor=1073741824 ;;
-    *TiB | *T) factor=1099511627776 ;;
-    *) factor=1 ;;
+  number=${1%%[!0-9]*}
+  factor=0
+  case ${1#"$number"} in
+    MiB | M) factor=1048576 ;;
+    GiB | G) factor=1073741824 ;;
+    TiB | T) factor=1099511627776 ;;
+    MB) factor=1000000 ;;
+    GB) factor=1000000000 ;;
+    TB) factor=1000000000000 ;;
   esac
-  case $number in
-    '' | *[!0-9]*)
-      echo "install.sh: $1 is no size: 512MiB, 4GiB" >&2
-      return 1
-      ;;
-  esac
+  if [ -z "$number" ] || [ "$factor" = 0 ]; then
+    echo "install.sh: $1 is no size of a memory: 512MiB, 4GiB" >&2
+    return 1
+  fi
   echo $((number * factor))
 }
 

@@ -92,7 +92,17 @@ func TestInstallScript(t *testing.T) {
 	if err != nil || directive(t, string(drop), "Environment") != "SMACHE_MEMORY=4GiB" || directive(t, string(drop), "MemoryMax") != strconv.Itoa(5184<<20) {
 		t.Errorf("%s, %v", drop, err)
 	}
-	run(1, "memory", "much")
+	run(0, "memory", "2GB")
+	drop, err = os.ReadFile(filepath.Join(root, "etc/systemd/system/smache.service.d/memory.conf"))
+	if err != nil || directive(t, string(drop), "Environment") != "SMACHE_MEMORY=2GB" || directive(t, string(drop), "MemoryMax") != strconv.Itoa(2e9*5/4+64<<20) {
+		t.Errorf("%s, %v", drop, err)
+	}
+	for _, size := range []string{"much", "512", "512KiB", "2GiBs", "GiB", "1.5GiB", "-1GiB", ""} {
+		run(1, "memory", size)
+	}
+	if is, err := os.ReadFile(filepath.Join(root, "etc/systemd/system/smache.service.d/memory.conf")); err != nil || !bytes.Equal(is, drop) {
+		t.Errorf("what is no size is written: %s, %v", is, err)
+	}
 	run(1, "install", filepath.Join(root, "nothing"))
 	run(2, "instal")
 
