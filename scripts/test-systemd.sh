@@ -153,6 +153,27 @@ await "the reload is logged" reloaded
 await "it runs" active
 expect "the process" "$pid" property MainPID
 
+step "a token that is renewed: it is found, by a node whose user may not read it but by its group"
+token() { head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \n' >"$root/etc/smache/$1"; }
+takes() { inside smache status --token-file "/etc/smache/$1" >/dev/null 2>&1; }
+echo 'smache-files:x:900:' >>"$root/etc/group"
+token first
+token second
+inside install -m 640 -g smache-files /etc/smache/first /etc/smache/tokens
+configure $'SupplementaryGroups=smache-files\nEnvironment=SMACHE_TOKEN_FILE=/etc/smache/tokens'
+inside systemctl restart smache.service
+takes first || fail "the token is not taken"
+if takes second; then fail "a token is taken that is none"; fi
+pid=$(property MainPID)
+inside install -m 640 -g smache-files /etc/smache/second /etc/smache/tokens
+inside systemctl reload smache.service
+await "the new token is taken" takes second
+if takes first; then fail "the old token is taken"; fi
+expect "the process" "$pid" property MainPID
+configure ''
+inside systemctl restart smache.service
+rm "$root"/etc/smache/{first,second,tokens}
+
 step "kill -9: it is started again, and nobody is refused meanwhile"
 before=$(property NRestarts)
 inside kill -9 "$(property MainPID)"
@@ -253,6 +274,14 @@ cage=''
 step "remove, and purge"
 inside dpkg --remove smache >/dev/null 2>&1
 [[ -e $root/etc/smache/smache.env && ! -e $root/usr/bin/smache ]] || fail "a removal leaves the wrong files"
+inside dpkg --install /opt/smache_1.0.1_amd64.deb >/dev/null
+expect "the service, installed again" active property ActiveState
+expect "what is enabled then" enabled inside systemctl is-enabled smache.service
+inside systemctl disable smache.service 2>/dev/null
+inside systemctl stop smache.service
+inside dpkg --install /opt/smache_1.0.1_amd64.deb >/dev/null
+expect "the service, stopped and upgraded" inactive property ActiveState
+expect "what is enabled then" disabled inside systemctl is-enabled smache.service
 inside dpkg --purge smache >/dev/null 2>&1
 [[ ! -e $root/etc/smache && ! -e $root/etc/systemd/system/smache.service.d ]] || fail "a purge leaves settings"
 expect "what failed" "" inside systemctl --failed --plain --no-legend

@@ -150,6 +150,28 @@ func TestTokenFileIsReadAgain(t *testing.T) {
 	poll(t, "the first token is refused", func() bool { return askWith(t, p, "GET", "/cluster", aToken, "") == 401 })
 }
 
+// TestWarnsOfCopies: what the service manager has copied is not renewed, which is said
+// of each such file and of no other.
+func TestWarnsOfCopies(t *testing.T) {
+	dir := t.TempDir()
+	copied, renewed := filepath.Join(dir, "token"), secretFile(t, aReadToken)
+	if err := os.WriteFile(copied, []byte(aToken), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, given := range []string{dir, dir + "x"} {
+		p := serve(t, []string{"CREDENTIALS_DIRECTORY=" + given}, "--token-file", copied, "--read-token-file", renewed)
+		var warned []any
+		for _, line := range p.lines() {
+			if line["level"] == "WARN" {
+				warned = append(warned, line["file"])
+			}
+		}
+		if want := given == dir; (len(warned) == 1) != want || want && warned[0] != copied {
+			t.Errorf("with copies in %s it warns of %v", given, warned)
+		}
+	}
+}
+
 // TestReloader: files are read again when they change, in whatever way, and only
 // then.
 func TestReloader(t *testing.T) {

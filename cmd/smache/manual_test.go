@@ -39,7 +39,7 @@ func TestManualNames(t *testing.T) {
 	}
 	_, man, _ := execute(t, "", "", nil, binary, "man")
 	man = strings.ReplaceAll(man, `\-`, "-")
-	others := "--some-flag --read-only --replicas" // of nobody, docker and kubectl
+	others := "--some-flag --read-only --add-host --replicas --system" // of nobody, docker, kubectl and groupadd
 	for _, flag := range named(15, "[ `(](--[a-z][a-z-]+)") {
 		if !regexp.MustCompile(flag+`\b`).MatchString(man) && !strings.Contains(others, flag) {
 			t.Errorf("there is no flag %s", flag)

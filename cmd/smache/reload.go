@@ -4,6 +4,8 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -50,6 +52,23 @@ func (r *reload) changed() bool {
 		r.seen[i] = info
 	}
 	return changed
+}
+
+// warnOfCopies says which files lie in dir, where systemd puts copies of those of
+// LoadCredential=. It makes them when it starts the node, and never again: whoever
+// renews a certificate would wait in vain.
+func warnOfCopies(reloads []*reload, dir string, log *slog.Logger) {
+	if dir == "" {
+		return
+	}
+	for _, one := range reloads {
+		for _, path := range one.paths {
+			if strings.HasPrefix(filepath.Clean(path), filepath.Clean(dir)+"/") {
+				log.Warn("the service manager has made a copy of this file (LoadCredential=), and makes no other until the node is restarted: a new one will not be seen; see SupplementaryGroups= in docs/OPERATIONS.md",
+					"what", one.what, "file", path)
+			}
+		}
+	}
 }
 
 // A reloader reads again what has changed, until it is stopped.

@@ -63,6 +63,7 @@ func runServe(inv invocation) int {
 	cfg.cluster.warn(log)
 	cfg.access.warn(log)
 	cfg.tls.warn(log)
+	warnOfCopies(changes, inv.env["CREDENTIALS_DIRECTORY"], log)
 	node, closeAll, err := startNode(inv, cfg, service, closed, log, queue.appendMetrics)
 	if err != nil {
 		log.Error("the node did not start", "error", err)
