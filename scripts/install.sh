@@ -144,7 +144,7 @@ HEAD
   suggest net.core.somaxconn 4096 \
     "Connections that wait to be accepted: those of a restart, and of clients that all come at once. Beyond it they time out and try again after a second."
   suggest net.ipv4.tcp_max_syn_backlog 4096 \
-    "The same, before the handshake is over."
+    "Connections whose handshake is not over, when thousands of clients come at once. Beyond it theirs is lost, and they try again after a second."
   suggest net.core.netdev_max_backlog 4096 \
     "Packets that wait for a processor that is busy; beyond it they are lost and sent again, 200 ms later."
   suggest net.ipv4.ip_local_port_range "10240 65535" \
