@@ -117,13 +117,17 @@ func TestFreeze(t *testing.T) {
 		first = append(first, c)
 	}
 	f.lb.remove(frozen.address)
-	frozen.signal(syscall.SIGSTOP)
 	f.up[1] = false
+	before := f.claimed()
+	frozen.signal(syscall.SIGSTOP)
 	fault := f.fault(l, 1)
 	if took := recovery(l, l.held(fault.Held)); took > soon {
 		t.Errorf("with a frozen node it takes %v until all keys are writable", took)
 	}
 	f.settle()
+	if f.claimed() == before {
+		t.Error("no slot was claimed, which the alert goes by")
+	}
 	l.await(500)
 	// All keys have another value by now, or none. Ask while it stands still.
 	var asking sync.WaitGroup

@@ -124,6 +124,18 @@ func (f *fleet) mustNotEvict() {
 	}
 }
 
+// claimed gives how many slots the nodes that are up have claimed, which is what the
+// alert SmacheNodesFlap goes by.
+func (f *fleet) claimed() (slots float64) {
+	f.t.Helper()
+	for i, p := range f.nodes {
+		if f.up[i] {
+			slots += p.metric("smache_slots_claimed_total")
+		}
+	}
+	return slots
+}
+
 // metric asks a node for a metric.
 func (p *process) metric(name string) float64 {
 	p.t.Helper()

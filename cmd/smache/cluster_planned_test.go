@@ -52,6 +52,9 @@ func TestRollingRestart(t *testing.T) {
 	l.await(500)
 	l.stop()
 	f.audit(l)
+	if slots := f.claimed(); slots != 0 {
+		t.Errorf("since they were restarted, the nodes have claimed %v slots", slots)
+	}
 	l.mustNotFail()
 	l.check()
 	f.mustNotEvict()
