@@ -39,6 +39,10 @@ const (
 	// silence is how long a peer may leave pings unanswered before it is counted
 	// dead. Only time that this node was awake for counts, see blame.
 	silence = 2500 * time.Millisecond
+	// strange is how long a peer may leave them unanswered from which nothing has ever
+	// come: where many nodes start together it takes long until each has a link to all
+	// others, and one that is counted dead for that makes them all begin anew.
+	strange = 10 * time.Second
 	// blame is the most that the time between two ticks counts as a peer's silence
 	// where Next asked for TickEvery: where this node gets little of its processor, so
 	// may its peers.

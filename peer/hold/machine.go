@@ -89,6 +89,7 @@ type peer struct {
 	id       ID
 	quiet    time.Duration // since it was sent the ping that it answered last; see blame
 	reached  time.Duration // when a ping was sent, by anybody that this node hears of, which it answered
+	spoken   bool          // something has come from this run of it
 	answered time.Duration // our last answer to a ping of its; kept when it falls silent
 	since    time.Duration // silent, or gone, since
 	// It was sent the list of the epoch told, at toldAt, when it was toldID.
@@ -162,7 +163,8 @@ func (m *Machine) Receive(now time.Duration, msg *Message) {
 	if msg.Epoch != m.epoch && msg.Kind != MsgMembers {
 		m.sendMembers(msg.From.ID)
 	}
-	m.peers[msg.From.Name].heard = m.terms
+	p := m.peers[msg.From.Name]
+	p.heard, p.spoken = m.terms, true
 	m.receive(msg)
 }
 

@@ -62,6 +62,7 @@ func (m *Machine) setList(list []Member) {
 			// sides count from here. But nobody is told that it has answered.
 			was := p
 			p = &peer{id: o.ID, answered: m.now, reached: m.now - silence, heard: m.terms}
+			p.spoken = was != nil && was.spoken && was.id.sameRun(o.ID)
 			if o.State == StateSilent { // this node has never answered that one
 				if p.answered = -fence; was != nil {
 					p.answered = was.answered
@@ -254,7 +255,11 @@ func (m *Machine) hopes() bool {
 func (m *Machine) watchPeers() {
 	for _, o := range m.alive {
 		p := m.peers[o.Name]
-		if p.quiet > silence && (m.now-p.reached > silence || m.cfg.off == ownEars) && m.cfg.off != neverSilent {
+		limit := silence
+		if !p.spoken {
+			limit = strange
+		}
+		if p.quiet > limit && (m.now-p.reached > silence || m.cfg.off == ownEars) && m.cfg.off != neverSilent {
 			o.State = StateSilent
 			m.merge([]Member{o})
 		}
