@@ -6,10 +6,11 @@
 #   scripts/services.sh down       stop and remove all
 #
 # Then: scripts/curl.post.sh 8080, scripts/curl.get.sh 8080. SMACHE_PORT is another
-# port, SMACHE_MEMORY what each node may use.
+# port, SMACHE_ADDRESS another address than 127.0.0.1 (0.0.0.0: other machines reach it),
+# SMACHE_TOKEN the token that clients then need, SMACHE_MEMORY what each node may use.
 set -eu
 cd "$(dirname "$0")"
-port=${SMACHE_PORT:-8080}
+balancer=${SMACHE_ADDRESS:-127.0.0.1}:${SMACHE_PORT:-8080}
 
 if docker compose version >/dev/null 2>&1; then
   compose() { docker compose -p smache -f compose.yaml "$@"; }
@@ -30,14 +31,17 @@ case $nodes in
     ;;
 esac
 
-# Nodes that run keep their secret: new ones get theirs.
+# Nodes that run keep their secret and token: new ones get theirs.
 first=$(docker ps -q --filter label=com.docker.compose.project=smache --filter label=com.docker.compose.service=node | head -n 1)
 if [ -n "$first" ]; then
-  SMACHE_SECRET=$(docker inspect --format '{{range .Config.Env}}{{println .}}{{end}}' "$first" | sed -n 's/^SMACHE_SECRET=//p')
+  settings=$(docker inspect --format '{{range .Config.Env}}{{println .}}{{end}}' "$first")
+  SMACHE_SECRET=$(echo "$settings" | sed -n 's/^SMACHE_SECRET=//p')
+  SMACHE_TOKEN=$(echo "$settings" | sed -n 's/^SMACHE_TOKEN=//p')
 else
   SMACHE_SECRET=${SMACHE_SECRET:-$(head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n')}
 fi
-export SMACHE_SECRET
+SMACHE_TOKEN=${SMACHE_TOKEN:-}
+export SMACHE_SECRET SMACHE_TOKEN
 [ -n "$first" ] || compose build
 compose up -d --no-recreate --scale "node=$nodes"
 
@@ -49,12 +53,12 @@ for node in $(docker ps -q --filter label=com.docker.compose.project=smache --fi
   fi
 done
 tries=0
-until curl --silent --fail --output /dev/null "http://127.0.0.1:$port/readyz"; do
+until curl --silent --fail --output /dev/null "http://$balancer/readyz"; do
   tries=$((tries + 1))
   if [ "$tries" -gt 120 ]; then
-    echo "services.sh: nobody answers on port $port; see: docker ps, docker logs" >&2
+    echo "services.sh: nobody answers on $balancer; see: docker ps, docker logs" >&2
     exit 1
   fi
   sleep 0.5
 done
-echo "services.sh: $nodes nodes on http://127.0.0.1:$port" >&2
+echo "services.sh: $nodes nodes on http://$balancer" >&2

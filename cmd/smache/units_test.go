@@ -73,8 +73,9 @@ func TestEnvironmentFile(t *testing.T) {
 	}
 }
 
-// TestComposeFitsDefaults: Docker gives a node as long to stop as the node may take, and
-// haproxy has noticed that it is not ready when it stops serving.
+// TestComposeFitsDefaults: Docker gives a node as long to stop as the node may take,
+// haproxy has noticed that it is not ready when it stops serving, and without being told
+// it publishes nothing to other machines.
 func TestComposeFitsDefaults(t *testing.T) {
 	read := func(name string) string {
 		t.Helper()
@@ -101,6 +102,9 @@ func TestComposeFitsDefaults(t *testing.T) {
 		return d
 	}
 	compose, haproxy := read("compose.yaml"), read("haproxy.cfg")
+	if ports := value(compose, `ports: \["(.*)"\]`); ports != "${SMACHE_ADDRESS:-127.0.0.1}:${SMACHE_PORT:-8080}:8080" {
+		t.Errorf("Docker publishes %s", ports)
+	}
 	stop, delay := duration(compose, `SMACHE_STOP_TIMEOUT: (\S+)`), duration(compose, `SMACHE_DRAIN_DELAY: (\S+)`)
 	if grace := duration(compose, `stop_grace_period: (\S+)`); grace < stop+stopMargin {
 		t.Errorf("Docker waits %v, and a node may take %v", grace, stop+stopMargin)
