@@ -182,6 +182,10 @@ func (c *Cluster) Start() error {
 	return nil
 }
 
+// Gathered sends the operations with Op.Gather that have waited for each other. Any
+// goroutine.
+func (c *Cluster) Gathered() { c.links.Gathered() }
+
 func (c *Cluster) gossipKeys() [][]byte { return c.links.cfg.Keys.Gossip() }
 
 // refused is told that another node has this one's name.

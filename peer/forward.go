@@ -180,7 +180,9 @@ func (f *forwarder) Submit(op *proto.Op) bool {
 		return true
 	}
 	op.Begin()
-	f.newTrip(op).refused(op.Status)
+	t := f.newTrip(op)
+	t.gather = op.Gather
+	t.refused(op.Status)
 	return op.Await()
 }
 

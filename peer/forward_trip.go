@@ -23,6 +23,7 @@ type trip struct {
 	term            uint32       // the highest that a MOVED has named
 	moves           int          // MOVED so far
 	handed          bool         // copy is with the directory
+	gather          bool         // its submitter will call Gathered
 	verdict         proto.Status // at the deadline
 	head            []byte       // the request, up to the value
 	next            *trip        // in the list of those parked
@@ -50,7 +51,7 @@ func (f *forwarder) newTripAt(op *proto.Op, begun int64) *trip {
 func (t *trip) complete() {
 	op, f := t.op, t.f
 	t.op, t.link, t.to, t.next = nil, nil, nil, nil
-	t.term, t.moves, t.handed = 0, 0, false
+	t.term, t.moves, t.handed, t.gather = 0, 0, false, false
 	t.call.Answer, t.call.Body, t.call.Err = proto.Header{}, nil, nil
 	t.head = keep(t.head, keepForOne)
 	t.copy.Reset()
@@ -90,7 +91,7 @@ func (t *trip) refused(status proto.Status) {
 			return
 		}
 		t.renew()
-		t.handed = true
+		t.handed, t.gather = true, false
 		t.f.dir.importing(&t.copy, left)
 		return
 	}
@@ -166,6 +167,7 @@ func (t *trip) send(link *Link) {
 	t.head = proto.AppendRequestHead(t.head, op)
 	t.link = link
 	t.call.Timeout, t.call.Patience = left, t.f.patience
+	t.call.Gather, t.gather = t.gather, false
 	t.call.Header = proto.Header{
 		Op: proto.FrameOpOf(op.Code, false), Flags: flags, Epoch: t.f.dir.epoch(), Slot: op.Slot,
 	}
@@ -275,6 +277,7 @@ func (t *trip) redirected(a *proto.Answer, term uint32) {
 // pause parks the operation for about d. If there is no time left for another try,
 // or no room, it is complete: nothing was done.
 func (t *trip) pause(d time.Duration) {
+	t.gather = false
 	if t.left(callSlack+d) <= 0 {
 		t.finish(t.verdict)
 		return

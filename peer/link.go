@@ -41,6 +41,8 @@ type Links struct {
 	pending atomic.Int32 // accepted connections that have not said hello
 	panics  atomic.Uint64
 
+	gathering gathering
+
 	mu      sync.Mutex
 	peers   map[string]*Link
 	conns   map[*conn]struct{} // those that gnet has

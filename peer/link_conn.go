@@ -66,6 +66,7 @@ type conn struct {
 	flight flight
 
 	armed   atomic.Bool // the loop will look at out
+	gathers atomic.Bool // it is in Links.gathering
 	heavy   atomic.Bool // out is long
 	probe   atomic.Bool // send something, to learn whether the peer still has it
 	gone    atomic.Bool

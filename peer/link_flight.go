@@ -21,6 +21,8 @@ type Call struct {
 	// Urgent requests may use the last eighth of the credits, and the whole
 	// outbox: what keeps the cluster together is not to wait for data.
 	Urgent bool
+	// Gather says that the request may wait for others until Links.Gathered is called.
+	Gather bool
 	// Done is called once, on the link's event loop, when Answer and Body are set,
 	// or Err is; for an answer in parts, once for each, until one without
 	// proto.FlagMore. Body is good until it returns.

@@ -125,6 +125,9 @@ type Op struct {
 	// Trace, if set, is where the request that op is part of stands in a trace. It
 	// goes with op to other nodes, and changes nothing else.
 	Trace *Trace
+	// Gather says that whoever submits op will submit others at once, and then tell the
+	// cache (httpapi.Gatherer): until then op may wait, so that they travel together.
+	Gather bool
 	// Done, if set, is called once when Submit has returned false and the
 	// operation is complete, on any goroutine; it must not block.
 	Done func(*Op)

@@ -42,6 +42,15 @@ type Batcher interface {
 	Holds(slot proto.Slot) bool
 }
 
+// Gatherer is a Cache that sends operations to other nodes together: it may keep one that
+// has Gather set until it is told that no more are coming.
+type Gatherer interface {
+	Cache
+	// Gathered sends what has waited. It costs next to nothing if there is nothing, and
+	// does not wait. Any goroutine may call it, for the operations of all.
+	Gathered()
+}
+
 // Member is one node of the cluster, as GET /cluster shows it.
 type Member struct {
 	// Name is smache@host, unique in the cluster.

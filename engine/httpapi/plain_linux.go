@@ -130,7 +130,7 @@ func (p *plain) serve(c *conn, in []byte) (n int, closes, waits bool) {
 	r.start = s.registry.now()
 	r.stats.started.Add(1)
 	op := &r.op
-	op.Code = proto.OpGet
+	op.Code, op.Gather = proto.OpGet, true
 	op.Out = append(append(append(p.body(), `{"key":"`...), key...), `","data":`...)
 	complete, v := p.submit(op)
 	if v == nil && !complete {

@@ -125,6 +125,7 @@ func (s *Server) release(r *request) {
 // carryOut submits the request's operation, and goes on with then when it is complete:
 // later, if that takes a while and the request is on a loop.
 func (s *Server) carryOut(ctx *fasthttp.RequestCtx, r *request, then func(*Server, *fasthttp.RequestCtx, *request)) {
+	r.op.Gather = r.onLoop
 	if !s.config.Cache.Submit(&r.op) {
 		if r.onLoop {
 			r.then = then

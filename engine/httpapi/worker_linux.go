@@ -23,6 +23,8 @@ type worker struct {
 	large  []byte // the body of the last of them, if it is above flushFrom
 	rooms  rooms
 	plain  plain
+	// gathered sends the operations that have waited for each other; nil: none do.
+	gathered func()
 }
 
 // flushFrom is how long answers to pipelined requests get before they are written.
@@ -32,6 +34,9 @@ func newWorker(s *Server) *worker {
 	w := &worker{server: s, in: make([]byte, s.config.MaxHeader), out: make([]byte, 0, 2*flushFrom)}
 	w.reader = bufio.NewReaderSize(&w.header, s.config.MaxHeader)
 	w.plain = newPlain(w)
+	if g, ok := s.config.Cache.(Gatherer); ok {
+		w.gathered = g.Gathered
+	}
 	return w
 }
 
@@ -118,6 +123,13 @@ func (w *worker) Cut(lc *loop.Conn) {
 	}
 	// It was for an earlier deadline.
 	_ = c.rearm(lc.SetReadDeadline, &c.readBy)
+}
+
+// Rest implements loop.Handler.
+func (w *worker) Rest() {
+	if w.gathered != nil {
+		w.gathered()
+	}
 }
 
 // caught ends a panic of Ready, Resumed or Cut, which defer it: c is closed.

@@ -24,6 +24,8 @@ type Handler interface {
 	Resumed(c *Conn)
 	// Cut says that c's read deadline is past.
 	Cut(c *Conn)
+	// Rest says that all that had come is served: before others run, or the loop sleeps.
+	Rest()
 }
 
 // Loop serves connections on one goroutine.
@@ -94,11 +96,13 @@ func (l *Loop) Run(h Handler) {
 	for l.serveNotes() {
 		n := l.poll()
 		if n == 0 {
+			h.Rest() // from the notes
 			n = l.sleep()
 		}
 		for i := range l.events[:n] {
 			l.serve(&l.events[i])
 		}
+		h.Rest()
 		runtime.Gosched()
 	}
 }

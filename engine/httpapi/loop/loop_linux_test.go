@@ -35,6 +35,8 @@ func (s *script) Cut(c *Conn) {
 	}
 }
 
+func (s *script) Rest() {}
+
 // run runs a loop until the test ends.
 func run(t *testing.T, s *script) *Loop {
 	t.Helper()
