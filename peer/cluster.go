@@ -145,20 +145,20 @@ func NewCluster(cfg ClusterConfig) (*Cluster, error) {
 	c := &Cluster{cfg: cfg}
 	incarnation := uint64(time.Now().UnixMilli()) * hold.RunStep
 	c.keeper = newKeeper(&cfg, incarnation)
-	c.forwarder = newForwarder(cfg.Store, c.keeper)
-	c.forwarder.traced = cfg.Traced
-	c.forwarder.waitFor(cfg.Wait)
-	c.keeper.forwarder = c.forwarder
 	var err error
 	c.links, err = NewLinks(Config{
 		Node: cfg.Name, Incarnation: incarnation, Cluster: cfg.Cluster, Keys: keys,
 		Handler: c.keeper, Notify: c.keeper.linkEvent, Logger: cfg.Logger, Listener: cfg.Peer,
 	})
 	if err != nil {
-		c.forwarder.close()
 		return nil, err
 	}
 	c.keeper.links = c.links
+	c.forwarder = newForwarder(cfg.Store, c.keeper, c.links.now)
+	c.forwarder.linked = true
+	c.forwarder.traced = cfg.Traced
+	c.forwarder.waitFor(cfg.Wait)
+	c.keeper.forwarder = c.forwarder
 	return c, nil
 }
 

@@ -100,6 +100,8 @@ type forwarder struct {
 	// traced, if set, is told of each traced request that came by a link, once it is
 	// answered. It is called on any goroutine, and must not block.
 	traced func(*Traced)
+	// linked says that now is the clock of the links.
+	linked bool
 	// within and patience are answerWithin and patience, or more, see waitFor.
 	within, patience time.Duration
 
@@ -116,9 +118,8 @@ type forwarder struct {
 }
 
 // newForwarder makes a forwarder, whose goroutine close ends.
-func newForwarder(store slotStore, dir directory) *forwarder {
-	base := time.Now()
-	f := newQuietForwarder(store, dir, func() int64 { return int64(time.Since(base)) + 1 })
+func newForwarder(store slotStore, dir directory, now func() int64) *forwarder {
+	f := newQuietForwarder(store, dir, now)
 	f.parked.work.Add(1)
 	go f.wait()
 	return f
@@ -180,8 +181,18 @@ func (f *forwarder) Submit(op *proto.Op) bool {
 		return true
 	}
 	op.Begin()
-	t := f.newTrip(op)
-	t.gather = op.Gather
+	if !op.Gather {
+		f.newTrip(op).refused(op.Status)
+		return op.Await()
+	}
+	t, ok := op.Carrier.(*trip) // who submits from a loop does so again and again
+	if !ok || t.f != f {
+		t = f.makeTrip().(*trip)
+		t.kept, op.Carrier = true, t
+	}
+	now := f.now()
+	t.begin(op, now)
+	t.gather, t.seen = true, now
 	t.refused(op.Status)
 	return op.Await()
 }

@@ -14,9 +14,9 @@ import (
 // forwarders gives a forwarder all of whose operations go to another, over a
 // loopback connection, and are hits of 100 bytes there.
 func forwarders(b *testing.B, keys *secure.Keys) *forwarder {
-	there := newForwarder(&stillStore{value: make([]byte, 100), held: true}, &oneHolder{})
+	there := newForwarder(&stillStore{value: make([]byte, 100), held: true}, &oneHolder{}, sinceNow())
 	dir := &oneHolder{}
-	here := newForwarder(&stillStore{}, dir)
+	here := newForwarder(&stillStore{}, dir, sinceNow())
 	here.within = answerWithin * 100 // a busy machine is no failure
 	b.Cleanup(func() { here.close(); there.close() })
 	_, _, link := pair(b, func(c *Config) { c.Keys = keys }, func(c *Config) { c.Keys, c.Handler = keys, handlerFunc(there.serve) })

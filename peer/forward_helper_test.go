@@ -267,11 +267,17 @@ func (n *forwardNode) ServeFrame(r Request, reply Reply) {
 	n.f.serve(r, reply)
 }
 
+// sinceNow gives a clock that begins now.
+func sinceNow() func() int64 {
+	base := time.Now()
+	return func() int64 { return int64(time.Since(base)) + 1 }
+}
+
 func newForwardNode(name string, now func() int64) *forwardNode {
 	n := &forwardNode{name: name, store: newFakeStore(name)}
 	n.dir = &fakeDirectory{n: n, table: map[proto.Slot]fakeHolder{}}
 	if now == nil {
-		n.f = newForwarder(n.store, n.dir)
+		n.f = newForwarder(n.store, n.dir, sinceNow())
 	} else {
 		n.f = newQuietForwarder(n.store, n.dir, now)
 	}

@@ -24,6 +24,9 @@ type trip struct {
 	moves           int          // MOVED so far
 	handed          bool         // copy is with the directory
 	gather          bool         // its submitter will call Gathered
+	kept            bool         // it is op's Carrier
+	copied          bool         // copy was used
+	seen            int64        // the time, for whoever has just looked; 0: look
 	verdict         proto.Status // at the deadline
 	head            []byte       // the request, up to the value
 	next            *trip        // in the list of those parked
@@ -42,9 +45,14 @@ func (f *forwarder) newTrip(op *proto.Op) *trip { return f.newTripAt(op, f.now()
 // newTripAt is newTrip for an operation that has been on its way since begun.
 func (f *forwarder) newTripAt(op *proto.Op, begun int64) *trip {
 	t := f.trips.Get().(*trip) // nothing else is put there
-	t.op, t.begun, t.deadline, t.verdict = op, begun, begun+int64(f.within), proto.StatusBusy
-	f.live.Add(1)
+	t.begin(op, begun)
 	return t
+}
+
+// begin takes over op.
+func (t *trip) begin(op *proto.Op, begun int64) {
+	t.op, t.begun, t.deadline, t.verdict = op, begun, begun+int64(t.f.within), proto.StatusBusy
+	t.f.live.Add(1)
 }
 
 // complete gives op back to its owner, and t to the pool.
@@ -54,8 +62,13 @@ func (t *trip) complete() {
 	t.term, t.moves, t.handed, t.gather = 0, 0, false, false
 	t.call.Answer, t.call.Body, t.call.Err = proto.Header{}, nil, nil
 	t.head = keep(t.head, keepForOne)
-	t.copy.Reset()
-	f.trips.Put(t)
+	if t.copied {
+		t.copied = false
+		t.copy.Reset()
+	}
+	if !t.kept {
+		f.trips.Put(t)
+	}
 	f.live.Add(-1)
 	op.Complete()
 }
@@ -69,7 +82,10 @@ func (t *trip) finish(status proto.Status) {
 // left gives how much time there is until the deadline, less slack. The deadline
 // moves as long as an operation may be patient.
 func (t *trip) left(slack time.Duration) time.Duration {
-	now := t.f.now()
+	now := t.seen
+	if t.seen = 0; now == 0 {
+		now = t.f.now()
+	}
 	left := t.deadline - int64(slack) - now
 	if left <= 0 && now-t.begun < int64(t.f.patience) && t.verdict == proto.StatusBusy && t.f.dir.calm() {
 		t.deadline = now + int64(patientBeat+callSlack)
@@ -113,6 +129,7 @@ func (t *trip) again() {
 
 // renew makes copy ask for what op asks for, once more.
 func (t *trip) renew() {
+	t.copied = true
 	t.copy.CopyRequest(t.op)
 	t.copy.Importing = false
 }
@@ -148,6 +165,10 @@ func (t *trip) elsewhere() {
 
 // send asks the peer. If the request was not sent, nothing was done.
 func (t *trip) send(link *Link) {
+	t.call.Now = 0
+	if t.f.linked {
+		t.call.Now = t.seen
+	}
 	left := t.left(callSlack)
 	if left <= 0 {
 		t.finish(t.verdict)
@@ -212,7 +233,11 @@ func (t *trip) answered() {
 		t.redirected(&a, c.Answer.Term)
 		return
 	}
-	t.link.forward.answered(t.f.now() - t.begun)
+	now := c.answered
+	if !t.f.linked {
+		now = t.f.now()
+	}
+	t.link.forward.answered(now - t.begun)
 	take(t.op, &a, t.link)
 	t.complete()
 }

@@ -288,7 +288,7 @@ func (k *conn) answered(h *proto.Header, body []byte, now int64) error {
 		k.tally.answers++
 		k.tally.latency += uint64(now - call.sent)
 	}
-	call.Answer, call.Body = *h, body
+	call.Answer, call.Body, call.answered = *h, body, now
 	call.Done(call)
 	return nil
 }

@@ -23,6 +23,9 @@ type Call struct {
 	Urgent bool
 	// Gather says that the request may wait for others until Links.Gathered is called.
 	Gather bool
+	// Now is the time on the clock of the links, if the caller has just looked at it. 0:
+	// Send looks.
+	Now int64
 	// Done is called once, on the link's event loop, when Answer and Body are set,
 	// or Err is; for an answer in parts, once for each, until one without
 	// proto.FlagMore. Body is good until it returns.
@@ -35,7 +38,7 @@ type Call struct {
 	// Err is nil, or ErrDeadline, or wraps ErrLinkLost.
 	Err error
 
-	sent, deadline int64
+	sent, deadline, answered int64
 }
 
 // Limits of Config.MaxInFlight.

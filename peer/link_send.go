@@ -62,7 +62,10 @@ func (k *conn) request(call *Call, body [][]byte) error {
 	if frameLen(body) > proto.MaxFrame {
 		return ErrFrameTooLarge
 	}
-	now := k.links.now()
+	now := call.Now
+	if now == 0 {
+		now = k.links.now()
+	}
 	call.sent, call.deadline = now, now+int64(call.Timeout)
 	call.Err, call.Body, call.Answer = nil, nil, proto.Header{}
 	hurry := int64(call.Timeout) < shortly // call may be back before the loop is roused

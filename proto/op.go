@@ -156,6 +156,10 @@ type Op struct {
 	// Node names the holder that answered.
 	Node string
 
+	// Carrier is what the cache has made to carry this Op out, and may use for its next
+	// submission. It is the cache's, survives Reset and is never copied.
+	Carrier any
+
 	state atomic.Uint32
 }
 
@@ -166,11 +170,11 @@ const (
 	opDone    uint32 = 2 // complete
 )
 
-// Reset makes op ready for the next Submit. It keeps Done, which is its owner's,
-// and drops everything else, Again too, which belongs to one submission.
+// Reset makes op ready for the next Submit. It keeps Done, which is its owner's, and
+// Carrier, and drops everything else, Again too, which belongs to one submission.
 func (op *Op) Reset() {
-	done := op.Done
-	*op = Op{Done: done} // state is at rest: the caller owns op
+	done, carrier := op.Done, op.Carrier
+	*op = Op{Done: done, Carrier: carrier} // state is at rest: the caller owns op
 }
 
 // Begin marks op as submitted. For whoever implements Submit.

@@ -22,6 +22,7 @@ type plain struct {
 	start  []byte         // of an answer, up to the length
 	end    []byte         // of the body, with this node's name
 	bodies [][]byte       // buffers for bodies, of at most mediumFrom
+	free   []*request     // those of plain requests that are over
 }
 
 // maxPlainBodies is how many buffers are kept.
@@ -119,10 +120,10 @@ func (p *plain) serve(c *conn, in []byte) (n int, closes, waits bool) {
 	if n == 0 || s.stopping.Load() || s.guard.tokens.Load() != nil {
 		return 0, false, false
 	}
-	r := s.acquire(c)
+	r := p.acquire(c)
 	canonical, err := proto.AppendKey(r.key[:0], key)
 	if err != nil { // the parser's way has words for it
-		s.release(r)
+		p.release(r)
 		return 0, false, false
 	}
 	r.setKey(canonical)
@@ -181,8 +182,36 @@ func (p *plain) answer(r *request, v any) (closes bool) {
 	if cap(op.Out) <= mediumFrom && len(p.bodies) < maxPlainBodies {
 		p.bodies = append(p.bodies, op.Out[:0])
 	}
-	s.release(r)
+	p.release(r)
 	return false
+}
+
+// maxPlainFree is how many requests a loop keeps: as many as wait for other nodes when
+// it has many clients.
+const maxPlainFree = 1024
+
+// acquire is Server.acquire for plain requests: those of the loop are next to it, and
+// their operations' carriers with them.
+func (p *plain) acquire(c *conn) *request {
+	last := len(p.free) - 1
+	if last < 0 {
+		return p.worker.server.acquire(c)
+	}
+	r := p.free[last]
+	p.free = p.free[:last]
+	r.begin(c)
+	return r
+}
+
+// release is Server.release for a request of which nothing but the operation was used.
+func (p *plain) release(r *request) {
+	if len(p.free) == maxPlainFree {
+		p.worker.server.release(r)
+		return
+	}
+	r.op.Reset()
+	r.conn, r.owes, r.onLoop, r.route = nil, nil, false, routeNone
+	p.free = append(p.free, r)
 }
 
 // body gives an empty buffer.

@@ -74,6 +74,12 @@ const (
 // acquire gives a request on c, which is nil if it came on none of ours.
 func (s *Server) acquire(c *conn) *request {
 	r := s.requests.Get().(*request) // nothing else is put there
+	r.begin(c)
+	return r
+}
+
+// begin makes r, which is clear, one on c.
+func (r *request) begin(c *conn) {
 	r.owes = &r.own
 	if c != nil {
 		r.conn, r.owes = c, &c.owes
@@ -82,7 +88,6 @@ func (s *Server) acquire(c *conn) *request {
 			c.writeBy.Store(0)
 		}
 	}
-	return r
 }
 
 func (s *Server) newRequest() any {

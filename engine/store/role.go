@@ -132,9 +132,13 @@ func (w *writer) confirm(op *proto.Op) {
 
 // getHeld is get for slots that change hands.
 func (s *Store) getHeld(op *proto.Op) {
+	role := &s.roles[op.Slot]
+	if op.Status = refusal(role.Load(), op); op.Status != proto.StatusOK {
+		op.ETag, op.Version, op.Remaining, op.Age = 0, proto.Version{}, 0, 0
+		return
+	}
 	h := s.hash(op.Slot, op.Key)
 	w := s.writer(op.Slot)
-	role := &s.roles[op.Slot]
 	start := len(op.Out)
 	for tries := 0; ; tries++ {
 		word := role.Load()
