@@ -60,6 +60,11 @@ func runServe(inv invocation) int {
 	if cfg.listenUnused {
 		log.Warn("--listen and PORT are not used: the service manager has passed a socket; see ListenStream= in smache.socket", "address", string(cfg.listen))
 	}
+	if cfg.scheduling.word == "batch" {
+		if err := scheduleInBatches(); err != nil {
+			log.Info("threads are scheduled as the process was started; see --scheduling", "error", err)
+		}
+	}
 	cfg.cluster.warn(log)
 	cfg.access.warn(log)
 	cfg.tls.warn(log)

@@ -27,7 +27,7 @@ type serveConfig struct {
 	idleTimeout, drainDelay, stopAfter durationValue
 	queue, writers                     intValue
 	corsOrigins, allowedHosts          listValue
-	logFormat, logLevel                choiceValue
+	logFormat, logLevel, scheduling    choiceValue
 	accessLog                          shareValue
 	pprof                              stringValue
 
@@ -57,6 +57,7 @@ func newServeConfig() *serveConfig {
 		stopAfter:    durationValue(25 * time.Second),
 		queue:        4096,
 		logFormat:    choiceValue{"auto", []string{"auto", "text", "json"}},
+		scheduling:   choiceValue{"batch", []string{"batch", "inherit"}},
 		logLevel:     choiceValue{"info", []string{"debug", "info", "warn", "error"}},
 	}
 }
@@ -87,6 +88,7 @@ func (c *serveConfig) settings() []setting {
 		{name: "stop-timeout", unit: "DURATION", value: &c.stopAfter, about: "Longest that stopping may take after SIGTERM, the drain delay and handing over to other nodes included; then the node ends at once, with exit code 3, and what is left is lost"},
 		{name: "queue", unit: "COUNT", value: &c.queue, about: "Length of each writer queue; a write that finds it full is answered 503, one of a batch after 200 ms of trying"},
 		{name: "writers", unit: "COUNT", value: &c.writers, about: "Writer queues, a power of two; 0: derived from the number of cores"},
+		{name: "scheduling", unit: "POLICY", value: &c.scheduling, about: "`batch`: threads that wake do not interrupt others that run (Linux's SCHED_BATCH), so that requests are served many at a time; `inherit`: as the process was started, for a machine whose processors others keep busy"},
 		{name: "cors-origin", unit: "ORIGINS", value: &c.corsOrigins, about: "Web origins whose pages may use the API, separated by commas, or `*` for all; none: pages of other origins are refused"},
 		{name: "allowed-host", unit: "NAMES", value: &c.allowedHosts, about: "Names, separated by commas, that requests to a loopback listener may carry as Host, beside localhost and loopback addresses"},
 		{name: "log-format", unit: "FORMAT", value: &c.logFormat, about: "`text`, `json`, or `auto`: text on a terminal, JSON otherwise. The log goes to standard error"},
