@@ -14,6 +14,10 @@ import (
 // that a loop does before others may run.
 const maxEvents = 128
 
+// restAfter is how many times a loop that always has something to do looks for more before
+// it calls Handler.Rest all the same.
+const restAfter = 4
+
 // Handler is what a Loop calls, on its goroutine, with the connections that are on
 // it. None of it may block.
 type Handler interface {
@@ -93,16 +97,18 @@ func (l *Loop) Run(h Handler) {
 	l.handler = h
 	defer close(l.ended)
 	defer l.end()
-	for l.serveNotes() {
+	for busy := 0; l.serveNotes(); busy++ {
 		n := l.poll()
+		if n == 0 || busy == restAfter {
+			h.Rest()
+			busy = 0
+		}
 		if n == 0 {
-			h.Rest() // from the notes
 			n = l.sleep()
 		}
 		for i := range l.events[:n] {
 			l.serve(&l.events[i])
 		}
-		h.Rest()
 		runtime.Gosched()
 	}
 }
