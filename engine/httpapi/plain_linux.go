@@ -21,12 +21,16 @@ type plain struct {
 	date   int64          // the second, on the registry's clock, for which start is right
 	start  []byte         // of an answer, up to the length
 	end    []byte         // of the body, with this node's name
-	bodies [][]byte       // buffers for bodies, of at most mediumFrom
 	free   []*request     // those of plain requests that are over
 }
 
-// maxPlainBodies is how many buffers are kept.
-const maxPlainBodies = 32
+// What a loop keeps of plain requests that are over: as many as wait for other nodes at a
+// time when it has many clients, and with each but the first few no long buffer.
+const (
+	maxPlainFree  = 1024
+	maxPlainLong  = 32
+	maxPlainShort = 1 << 10
+)
 
 // plainHeader is the text of a header, from behind the request line to its end.
 type plainHeader struct {
@@ -132,13 +136,23 @@ func (p *plain) serve(c *conn, in []byte) (n int, closes, waits bool) {
 	r.stats.started.Add(1)
 	op := &r.op
 	op.Code, op.Gather = proto.OpGet, true
-	op.Out = append(append(append(p.body(), `{"key":"`...), key...), `","data":`...)
+	op.Out = append(append(append(r.takeOut(), `{"key":"`...), key...), `","data":`...)
 	complete, v := p.submit(op)
 	if v == nil && !complete {
 		c.onLoop.r = r
 		return len(in) - len(rest) + n, false, true
 	}
 	return len(in) - len(rest) + n, p.answer(r, v), false
+}
+
+// takeOut takes the buffer for the body, empty: it may become a response's.
+func (r *request) takeOut() []byte {
+	out := r.out
+	r.out = nil
+	if out == nil {
+		return make([]byte, 0, 512)
+	}
+	return out[:0]
 }
 
 // submit submits op. v is the value of a panic, or nil.
@@ -179,16 +193,10 @@ func (p *plain) answer(r *request, v any) (closes bool) {
 	p.write(now, op, hit)
 	r.stats.observe(routeGet, fasthttp.StatusOK, now-r.start)
 	r.stats.ended.Add(1)
-	if cap(op.Out) <= mediumFrom && len(p.bodies) < maxPlainBodies {
-		p.bodies = append(p.bodies, op.Out[:0])
-	}
+	r.out = op.Out
 	p.release(r)
 	return false
 }
-
-// maxPlainFree is how many requests a loop keeps: as many as wait for other nodes when
-// it has many clients.
-const maxPlainFree = 1024
 
 // acquire is Server.acquire for plain requests: those of the loop are next to it, and
 // their operations' carriers with them.
@@ -205,6 +213,9 @@ func (p *plain) acquire(c *conn) *request {
 
 // release is Server.release for a request of which nothing but the operation was used.
 func (p *plain) release(r *request) {
+	if cap(r.out) > maxPlainShort && len(p.free) >= maxPlainLong {
+		r.out = nil
+	}
 	if len(p.free) == maxPlainFree {
 		p.worker.server.release(r)
 		return
@@ -212,17 +223,6 @@ func (p *plain) release(r *request) {
 	r.op.Reset()
 	r.conn, r.owes, r.onLoop, r.route = nil, nil, false, routeNone
 	p.free = append(p.free, r)
-}
-
-// body gives an empty buffer.
-func (p *plain) body() []byte {
-	last := len(p.bodies) - 1
-	if last < 0 {
-		return make([]byte, 0, 512)
-	}
-	b := p.bodies[last]
-	p.bodies = p.bodies[:last]
-	return b
 }
 
 // write appends an answer as fasthttp would write it. op.Out is its body.

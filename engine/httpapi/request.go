@@ -36,6 +36,7 @@ type request struct {
 
 	// Buffers. Each is empty between requests and keeps its capacity.
 	key   []byte       // the canonical key
+	out   []byte       // the body of a plain answer
 	text  []byte       // decoded text, of the query or of a JSON string
 	body  []byte       // the request's body, if it is small
 	value []byte       // a header's value
@@ -117,6 +118,9 @@ func (s *Server) release(r *request) {
 	r.route, r.admin, r.headers, r.query = routeNone, false, headers{}, query{}
 	if cap(r.body) > mediumFrom {
 		r.body = nil
+	}
+	if cap(r.out) > mediumFrom {
+		r.out = nil
 	}
 	if cap(r.text) > mediumFrom {
 		r.text = nil
