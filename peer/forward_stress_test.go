@@ -103,7 +103,11 @@ func TestForwardMetrics(t *testing.T) {
 	a.dir.set(slot, "b", 1)
 	c.store.busy, a.dir.learns = 1, true
 	carry(t, a.f, newOp(proto.OpSet, key, "v"))
-	got := string(b.f.appendMetrics(a.f.appendMetrics(nil, a.links), b.links))
+	metrics := func() string { return string(b.f.appendMetrics(a.f.appendMetrics(nil, a.links), b.links)) }
+	eventually(t, "the last to be counted as sent, which may be answered before", func() bool {
+		return strings.Contains(metrics(), `smache_forward_sent_total{peer="c"} 2`+"\n")
+	})
+	got := metrics()
 	for _, line := range []string{
 		`smache_forward_sent_total{peer="b"} 1`, `smache_forward_sent_total{peer="c"} 2`,
 		`smache_forward_seconds_count{peer="c"} 1`, `smache_forward_moved_total{peer="b"} 1`,

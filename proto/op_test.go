@@ -53,9 +53,9 @@ func TestOpAgainBeforeAwait(t *testing.T) {
 
 func TestOpReset(t *testing.T) {
 	done := false
-	op := &Op{Key: []byte("i1"), Done: func(*Op) { done = true }, Again: func(*Op) {}}
+	op := &Op{Key: []byte("i1"), Gather: true, Done: func(*Op) { done = true }, Again: func(*Op) {}, Carrier: 8}
 	op.Reset()
-	if op.Done == nil || op.Again != nil || op.Key != nil {
+	if op.Done == nil || op.Carrier != 8 || op.Again != nil || op.Key != nil || op.Gather {
 		t.Errorf("%v", op)
 	}
 	op.Done(op)
@@ -69,7 +69,7 @@ func TestOpCopies(t *testing.T) {
 	from := &Op{
 		Code: OpMerge, Slot: 7, Key: []byte("i1"), Value: []byte("v"), TTL: time.Second,
 		IfMatch: Match{Set: true, Tags: []ETag{1}}, IfNoneMatch: Match{Set: true, Any: true}, Limit: 9, Importing: true,
-		Trace: &gTrace, Done: func(*Op) {}, Again: func(*Op) {},
+		Trace: &gTrace, Gather: true, Done: func(*Op) {}, Again: func(*Op) {}, Carrier: 8,
 		Out: []byte("out"), Status: StatusStale, ETag: 3, Remaining: 4, Age: 5, Version: Version{6, 7}, Node: "n",
 	}
 	var request, result Op
@@ -77,7 +77,7 @@ func TestOpCopies(t *testing.T) {
 	result.CopyResult(from)
 	known := map[string][2]bool{ // in a request, in a result
 		"Code": {true, false}, "Slot": {true, false}, "Key": {true, false}, "Value": {true, false}, "TTL": {true, false},
-		"IfMatch": {true, false}, "IfNoneMatch": {true, false}, "Limit": {true, false}, "Importing": {}, "Trace": {true, false}, "Done": {}, "Again": {},
+		"IfMatch": {true, false}, "IfNoneMatch": {true, false}, "Limit": {true, false}, "Importing": {}, "Trace": {true, false}, "Done": {}, "Again": {}, "Gather": {}, "Carrier": {},
 		"Out": {true, true}, "Status": {false, true}, "ETag": {true, true}, "Remaining": {false, true},
 		"Age": {true, true}, "Version": {true, true}, "Node": {false, true}, "state": {},
 	}
