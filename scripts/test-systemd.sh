@@ -225,10 +225,13 @@ inside smache get kept >/dev/null 2>&1 || code=$?
 step "the socket unit: a restart refuses nobody, and the next connection starts what was stopped"
 configure ''
 inside systemctl start smache.socket smache.service
-inside smache bench control --clients 200 --duration 5m --timeout 30s --retry --json >"$dir/load" 2>"$dir/load.err" &
+inside smache bench post --clients 900 --keys 10000 --duration 5m --timeout 30s --retry --json >"$dir/load" 2>"$dir/load.err" &
 load=$!
-inside systemctl restart smache.service
-inside systemctl restart smache.service
+for _ in 1 2; do
+  await "the load runs" under_load
+  inside systemctl restart smache.service
+done
+await "the load has come back" under_load
 loaded
 inside systemctl stop smache.service 2>/dev/null
 inside smache status --quiet || fail "a connection does not start the node"
