@@ -174,9 +174,12 @@ func TestForwardCircle(t *testing.T) {
 	if sent < maxMoves || sent > maxMoves+uint64(answerWithin/retryAfter) {
 		t.Errorf("%d requests", sent)
 	}
-	// When they agree, it is found.
+	// When they agree, it is found, also after more of them than are followed at once: the
+	// directory goes on to name b.
 	patient(nodes)
+	before := a.f.retries.Load()
 	o := begin(a.f, newOp(proto.OpSet, key, "v"))
+	eventually(t, "it has paused", func() bool { return a.f.retries.Load() > before+2 })
 	c.store.hold(slot, fakeSlot{term: 5, held: true})
 	if op := o.wait(t); op.Status != proto.StatusOK || op.Node != "c" {
 		t.Error(describe(op))

@@ -20,6 +20,7 @@ type trip struct {
 	begun, deadline int64
 	link            *Link        // whom it was sent to last
 	to              *Link        // whom to ask next; nil: the directory knows
+	named           *Link        // by the last of too many MOVED, see elsewhere
 	term            uint32       // the highest that a MOVED has named
 	moves           int          // MOVED so far
 	handed          bool         // copy is with the directory
@@ -58,7 +59,7 @@ func (t *trip) begin(op *proto.Op, begun int64) {
 // complete gives op back to its owner, and t to the pool.
 func (t *trip) complete() {
 	op, f := t.op, t.f
-	t.op, t.link, t.to, t.next = nil, nil, nil, nil
+	t.op, t.link, t.to, t.named, t.next = nil, nil, nil, nil, nil
 	t.term, t.moves, t.handed, t.gather = 0, 0, false, false
 	t.call.Answer, t.call.Body, t.call.Err = proto.Header{}, nil, nil
 	t.head = keep(t.head, keepForOne)
@@ -149,15 +150,20 @@ func (t *trip) returned() {
 	}
 }
 
-// elsewhere sends the operation to who holds its slot.
+// elsewhere sends the operation to who holds its slot. The directory may not take note
+// of a MOVED, which names no term, or one that it knows of: where it names again whom
+// this operation has just asked, who was named by that one is asked.
 func (t *trip) elsewhere() {
-	link := t.to
-	t.to = nil
+	link, named := t.to, t.named
+	t.to, t.named = nil, nil
 	if link == nil {
 		var self, ok bool
 		if link, self, ok = t.f.dir.holder(t.op.Slot); self || !ok || link == nil {
 			t.pause(retryAfter)
 			return
+		}
+		if link == t.link && named != nil {
+			link = named
 		}
 	}
 	t.send(link)
@@ -292,9 +298,12 @@ func (t *trip) redirected(a *proto.Answer, term uint32) {
 	t.term = max(t.term, term)
 	t.moves++
 	t.f.dir.moved(t.op.Slot, from, a.Redirect.Holder, a.Redirect.Incarnation, term)
-	if to := t.f.dir.linkTo(a.Redirect.Holder); to != nil && to != from && t.moves <= maxMoves {
-		t.send(to)
-		return
+	if to := t.f.dir.linkTo(a.Redirect.Holder); to != nil && to != from {
+		if t.moves <= maxMoves {
+			t.send(to)
+			return
+		}
+		t.named = to
 	}
 	t.pause(retryAfter)
 }
