@@ -207,3 +207,54 @@ func FuzzLink(f *testing.F) {
 		}
 	})
 }
+
+// Requests with Gather leave when Gathered is called, or when many wait; any other takes
+// them along.
+func TestGathered(t *testing.T) {
+	var served int
+	p, link := newMemoryPair(t, testKeys(t), handlerFunc(func(r Request, reply Reply) {
+		served++
+		echo(r, reply)
+	}))
+	answered := 0
+	send := func(gather bool) {
+		t.Helper()
+		call := &Call{Header: proto.Header{Op: proto.FramePing}, Timeout: time.Minute, Gather: gather}
+		call.Done = func(c *Call) {
+			if c.Err != nil {
+				t.Error(c.Err)
+			}
+			answered++
+		}
+		if err := link.Send(call); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check := func(what string, want int) {
+		t.Helper()
+		p.run()
+		if served != want || answered != want {
+			t.Fatalf("%s: %d served, %d answered, want %d", what, served, answered, want)
+		}
+	}
+	links := p.a.k.links
+	send(true)
+	send(true)
+	check("they wait", 0)
+	links.Gathered()
+	check("they have gathered", 2)
+	send(true)
+	check("once more", 2)
+	links.Gathered()
+	links.Gathered()
+	check("and again", 3)
+	send(true)
+	send(false)
+	check("one that does not wait", 5)
+	for range gatherMost {
+		send(true)
+	}
+	check("many", 5+gatherMost)
+	links.Gathered() // of nothing
+	check("nothing", 5+gatherMost)
+}

@@ -7,7 +7,10 @@ import (
 	"io"
 	"net"
 	"regexp"
+	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -73,7 +76,33 @@ func TestLoopConnection(t *testing.T) {
 
 // TestLoopAllocatesNothing asks for one key again and again.
 func TestLoopAllocatesNothing(t *testing.T) {
-	s := newServer(t, &still{value: []byte(seedValue), ttl: proto.Forever}, nil)
+	hit := &still{value: []byte(seedValue), ttl: proto.Forever}
+	t.Run("here", func(t *testing.T) { allocatesNothing(t, hit) })
+	t.Run("elsewhere", func(t *testing.T) { allocatesNothing(t, &distant{still: hit}) })
+}
+
+// distant is a still whose hits come when Gathered is called.
+type distant struct {
+	*still
+	op atomic.Pointer[proto.Op]
+}
+
+func (d *distant) Submit(op *proto.Op) bool {
+	op.Begin()
+	op.Await()
+	d.op.Store(op)
+	return false
+}
+
+func (d *distant) Gathered() {
+	if op := d.op.Swap(nil); op != nil {
+		d.still.Submit(op)
+		op.Done(op)
+	}
+}
+
+func allocatesNothing(t *testing.T, cache Cache) {
+	s := newServer(t, cache, nil)
 	c := dial(t, serve(t, s))
 	request, answer := []byte(getOne), make([]byte, 4096)
 	n := testing.AllocsPerRun(1000, func() {
@@ -424,4 +453,73 @@ func FuzzLoops(f *testing.F) {
 		at := int(cut) % len(text)
 		compareWays(t, loops, goroutines, text[:at], text[at:])
 	})
+}
+
+// gatherer is a fake that carries out nothing with Gather until Gathered is called.
+type gatherer struct {
+	*fake
+	mu      sync.Mutex
+	waiting []*proto.Op
+	most    int
+}
+
+func (g *gatherer) Submit(op *proto.Op) bool {
+	if !op.Gather {
+		return g.fake.Submit(op)
+	}
+	op.Begin()
+	op.Await() // before Gathered can find it
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.waiting = append(g.waiting, op)
+	g.most = max(g.most, len(g.waiting))
+	return false
+}
+
+func (g *gatherer) Gathered() {
+	g.mu.Lock()
+	waiting := g.waiting
+	g.waiting = nil
+	g.mu.Unlock()
+	for _, op := range waiting {
+		g.apply(op)
+		op.Complete()
+	}
+}
+
+// A loop that has nothing more to do, or has gone on for a while, says so: no operation
+// that gathers waits for ever, and those of many connections go together.
+func TestLoopsGather(t *testing.T) {
+	cache := &gatherer{fake: newFake()}
+	s := newServer(t, cache, nil)
+	address := serve(t, s)
+	c := dial(t, address)
+	for i := range 100 {
+		if got := c.post("/api", `{"key":1,"data":{"n":`+strconv.Itoa(i)+`}}`); got.status != 200 {
+			t.Fatal(got.body)
+		}
+		if got := c.get("/api?key=1"); got.body != `{"key":"1","data":{"n":`+strconv.Itoa(i)+`},"node":"smache@test"}` {
+			t.Fatal(got.body)
+		}
+	}
+	if got := c.post("/api/mget", `{"keys":[1,2]}`); got.status != 200 {
+		t.Error(got.body)
+	}
+	var all []*client
+	for range 32 {
+		all = append(all, dial(t, address))
+	}
+	for range 20 { // also while the loops always have something to do
+		for _, c := range all {
+			if _, err := io.WriteString(c, getOne); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, c := range all {
+			if got := c.receive("GET"); got.status != 200 {
+				t.Fatal(got.body)
+			}
+		}
+	}
+	t.Logf("at most %d at a time", cache.most)
 }
