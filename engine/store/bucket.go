@@ -14,8 +14,6 @@ import (
 const (
 	fcBuckets = 512
 	fcChunk   = 64 << 10
-	// fcMapping is how much memory fastcache takes from the system at a time.
-	fcMapping = 1024 * fcChunk
 
 	// ArenaUnit is the granularity of an arena: one chunk in each bucket.
 	ArenaUnit = fcBuckets * fcChunk

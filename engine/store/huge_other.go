@@ -2,9 +2,10 @@
 
 package store
 
-// hugePages does nothing here.
-type hugePages struct{}
+import "errors"
 
-func beginHuge(int64) *hugePages { return nil }
+// adviseHuge does nothing here.
+func adviseHuge([]byte) {}
 
-func (*hugePages) advise() {}
+// populate is for Linux.
+func populate([]byte) error { return errors.ErrUnsupported }

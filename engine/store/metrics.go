@@ -36,6 +36,7 @@ type Stats struct {
 	Pieces      int     // pieces of values above the inline limit
 	MaxEntries  int     // limit on the two together
 	ArenaBytes  int64   // capacity of the arena
+	Untouched   int64   // bytes of it that are yet to be taken from the system
 	LiveBytes   int64   // bytes of the arena that entries take
 	IndexBytes  int64   // estimate of the Go heap that the index takes
 	Fill        float64 // of the fullest writer, arena or index: at 1 it evicts
@@ -71,7 +72,7 @@ const mapBytes = 28
 
 // Stats gives the state of the store.
 func (s *Store) Stats() Stats {
-	st := Stats{ArenaBytes: s.writerArena * int64(len(s.writers)), MaxEntries: s.writerEntries * len(s.writers)}
+	st := Stats{ArenaBytes: s.writerArena * int64(len(s.writers)), MaxEntries: s.writerEntries * len(s.writers), Untouched: s.touching.left.Load()}
 	now := s.clock.Now()
 	for _, w := range s.writers {
 		w.exclusive(func() {
@@ -129,6 +130,7 @@ func (s *Store) AppendMetrics(dst []byte) []byte {
 	gauge("smache_entry_pieces", "Pieces of values that are stored in pieces.", float64(st.Pieces))
 	gauge("smache_entries_limit", "Entries and pieces that may be held at once.", float64(st.MaxEntries))
 	gauge("smache_arena_bytes", "Capacity of the arena.", float64(st.ArenaBytes))
+	gauge("smache_arena_untouched_bytes", "Bytes of the arena that are yet to be taken from the system: in a cluster above 0 for seconds after the start.", float64(st.Untouched))
 	gauge("smache_arena_live_bytes", "Bytes of the arena that entries take.", float64(st.LiveBytes))
 	gauge("smache_fill_ratio", "How full the node is, of entries or of their bytes: at 1 it evicts what is oldest. The figure to add and remove nodes by.", st.Fill)
 	gauge("smache_index_bytes", "Estimate of the memory that the index takes.", float64(st.IndexBytes))

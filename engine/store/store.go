@@ -21,7 +21,8 @@ import (
 type Config struct {
 	// ArenaBytes is the memory for heads, keys and values: a multiple of
 	// ArenaUnit, at least one for each writer. It is taken from the system, and
-	// touched, before New returns. Default: ArenaUnit.
+	// touched, before New returns; with Cluster most of it within seconds after, ahead
+	// of what is written. Default: ArenaUnit.
 	ArenaBytes int64
 	// MaxEntries bounds the index: entries, and the pieces of large values, that
 	// may be held at once. Above it the oldest entries are evicted. Default: what
@@ -87,10 +88,11 @@ type Store struct {
 	writerArena   int64
 	writerEntries int
 
+	touching  touching
 	closeOnce sync.Once
 }
 
-// New makes a store, and takes and touches its memory. The errors are ErrArena,
+// New makes a store, and takes its memory from the system, see Config.ArenaBytes. The errors are ErrArena,
 // ErrMaxValue and ErrMemory. The process keeps the memory after Close, for the
 // next store.
 func New(cfg Config) (*Store, error) {
@@ -149,7 +151,7 @@ func New(cfg Config) (*Store, error) {
 	for range cfg.Writers {
 		s.writers = append(s.writers, newWriter(s, len(s.writers), &cfg))
 	}
-	if err := s.touch(); err != nil {
+	if err := s.touch(cfg.Cluster); err != nil {
 		return nil, err
 	}
 	for _, w := range s.writers {
@@ -243,6 +245,7 @@ func (s *Store) Flush() error {
 // are carried out first; none may be submitted after it.
 func (s *Store) Close() error {
 	s.closeOnce.Do(func() {
+		s.touching.end()
 		for _, w := range s.writers {
 			close(w.stop)
 			<-w.stopped

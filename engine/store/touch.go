@@ -1,72 +1,148 @@
 package store
 
 import (
-	"encoding/binary"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
+	"unsafe"
 )
 
-// touch takes the arena's memory from the system and writes to all of it, so
-// that memory that cannot be had is found missing now, and not by a write in an
-// hour. fastcache takes chunks when pairs need them: each bucket is filled once
-// around, by a key that falls into it, and Reset gives the chunks back to
-// fastcache's own list of free ones, from which they come again.
-func (s *Store) touch() error {
-	keys := keysOfBuckets()
-	filling := make([]byte, fcChunk-kvOverhead-8-1)
-	workers := runtime.GOMAXPROCS(0)
-	errs := make(chan error, workers)
-	huge := beginHuge(s.writerArena * int64(len(s.writers)))
-	var mu sync.Mutex // of huge
-	var chunks atomic.Int64
-	var wg sync.WaitGroup
-	for worker := range workers {
-		wg.Go(func() {
-			// fastcache panics when the system refuses memory. It holds a lock
-			// then, for good: the process is of no more use, but can say why.
-			defer func() {
-				if r := recover(); r != nil {
-					errs <- fmt.Errorf("%w: %v", ErrMemory, r)
-				}
-			}()
-			for _, w := range s.writers {
-				for b := worker; b < fcBuckets; b += workers {
-					for range w.buckets[b].capacity() / fcChunk {
-						w.cache.Set(keys[b][:], filling)
-						// The workers' calls that map more are within the first few.
-						if chunks.Add(1)%(fcMapping/fcChunk) <= int64(workers) {
-							mu.Lock()
-							huge.advise()
-							mu.Unlock()
-						}
-					}
-				}
-			}
-		})
+const (
+	// portion is how much is touched at a time, and aligned to: a huge page.
+	portion = 2 << 20
+	// touchAhead is how much of a cluster's arena is touched before it serves: the
+	// first chunk of each bucket, which entries that move there fill first.
+	touchAhead = ArenaUnit
+	// touchRest is for how long what touches the rest rests after each portion, in
+	// times of what that took: so it takes a sixth of a processor.
+	touchRest = 5
+	// pageLeast is the smallest page of any system.
+	pageLeast = 4 << 10
+)
+
+// fastcache's own list of chunks, which it fills by 64 MiB when it is empty, and from
+// which its buckets take what pairs need. There is no other way to have it take all
+// memory from the system but to write to all of it.
+//
+//go:linkname getChunk github.com/VictoriaMetrics/fastcache.getChunk
+func getChunk() []byte
+
+//go:linkname putChunk github.com/VictoriaMetrics/fastcache.putChunk
+func putChunk(chunk []byte)
+
+// touching is what is left to do of touch, while entries are written already.
+type touching struct {
+	portions [][]byte
+	next     atomic.Int64 // of portions
+	left     atomic.Int64 // bytes
+	stop     chan struct{}
+	done     sync.WaitGroup
+}
+
+// touch takes the arena's memory from the system and touches all of it, so that memory
+// that cannot be had is found missing now, and not by a write in an hour.
+//
+// Where a node of a cluster starts, others may serve on the same processors, to which
+// clearing memory comes at the expense of requests (docs/BENCHMARKS.md, "A million keys
+// on the move"). So there it is taken as a whole, but touched little by little, ahead of
+// those who write, where the system can do that for memory that is in use. What the system has promised and cannot keep then shows some seconds
+// after the start.
+func (s *Store) touch(cluster bool) (err error) {
+	defer func() {
+		// fastcache panics when the system refuses memory. It holds a lock then, for
+		// good: the process is of no more use, but can say why.
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: %v", ErrMemory, r)
+		}
+	}()
+	chunks := make([][]byte, 0, s.writerArena/fcChunk*int64(len(s.writers)))
+	for range cap(chunks) {
+		chunks = append(chunks, getChunk())
 	}
-	wg.Wait()
-	close(errs)
-	if err := <-errs; err != nil {
-		return err
+	address := func(chunk []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(chunk))) }
+	slices.SortFunc(chunks, func(a, b []byte) int { return int(address(a)) - int(address(b)) })
+	t := &s.touching
+	t.stop = make(chan struct{})
+	for from, i := 0, 1; i <= len(chunks); i++ {
+		last := address(chunks[i-1])
+		if i < len(chunks) && address(chunks[i]) == last+fcChunk {
+			continue
+		}
+		// They lie together.
+		span := unsafe.Slice(unsafe.SliceData(chunks[from]), (i-from)*fcChunk)
+		adviseHuge(span)
+		for at := address(span); len(span) > 0; {
+			n := min(int(portion-at%portion), len(span))
+			t.portions = append(t.portions, span[:n:n])
+			span, at = span[n:], at+uintptr(n)
+		}
+		from = i
 	}
-	for _, w := range s.writers {
-		w.cache.Reset()
+	t.left.Store(int64(len(chunks)) * fcChunk)
+	if !cluster || populate(t.portions[0]) != nil {
+		t.now(runtime.GOMAXPROCS(0))
+	}
+	for len(chunks)*fcChunk-int(t.left.Load()) < touchAhead {
+		_ = populate(t.take())
+	}
+	for _, chunk := range slices.Backward(chunks) { // what was touched first is taken first
+		putChunk(chunk)
+	}
+	for range max(1, runtime.GOMAXPROCS(0)/4) {
+		t.done.Go(t.slowly)
 	}
 	return nil
 }
 
-// keysOfBuckets finds a key for each bucket.
-func keysOfBuckets() (keys [fcBuckets][8]byte) {
-	var found [fcBuckets]bool
-	var key [8]byte
-	for n, left := uint64(0), fcBuckets; left > 0; n++ {
-		binary.LittleEndian.PutUint64(key[:], n)
-		if b := bucketOf(key[:]); !found[b] {
-			found[b], keys[b] = true, key
-			left--
+// take gives the next portion, which counts as touched; nil: none is left.
+func (t *touching) take() []byte {
+	i := t.next.Add(1) - 1
+	if i >= int64(len(t.portions)) {
+		return nil
+	}
+	t.left.Add(-int64(len(t.portions[i])))
+	return t.portions[i]
+}
+
+// now touches everything by writing to it, as fast as so many processors can: nobody
+// else may write there yet.
+func (t *touching) now(processors int) {
+	var work sync.WaitGroup
+	for range processors {
+		work.Go(func() {
+			for b := t.take(); b != nil; b = t.take() {
+				for at := 0; at < len(b); at += pageLeast {
+					b[at] = 0
+				}
+			}
+		})
+	}
+	work.Wait()
+}
+
+// slowly touches what is left, while others write to it or do not.
+func (t *touching) slowly() {
+	rest := time.NewTimer(0)
+	defer rest.Stop()
+	for b := t.take(); b != nil; b = t.take() {
+		begun := time.Now()
+		if populate(b) != nil {
+			continue // who writes there takes it, or ends as who finds no memory does
+		}
+		rest.Reset(touchRest * time.Since(begun))
+		select {
+		case <-rest.C:
+		case <-t.stop:
+			return
 		}
 	}
-	return keys
+}
+
+// end has the touching ended.
+func (t *touching) end() {
+	close(t.stop)
+	t.done.Wait()
 }
