@@ -239,7 +239,7 @@ func (k *keeper) wait(f func(now time.Duration)) bool {
 // run is the goroutine of the machine.
 func (k *keeper) run() {
 	defer k.done.Done()
-	k.m.Tick(k.store.Now())
+	k.tick(k.store.Now())
 	timer := time.NewTimer(hold.TickEvery)
 	defer timer.Stop()
 	for due := time.Duration(0); ; {
@@ -263,12 +263,25 @@ func (k *keeper) run() {
 	}
 }
 
+// walkFor is how long a tick may take: pings wait for it.
+const walkFor = 2 * time.Millisecond
+
+// tick lets time pass in the machine. It sees to slots until it is up to date, or
+// walkFor has gone by.
+func (k *keeper) tick(now time.Duration) {
+	more := k.m.Tick(now)
+	for until := now + walkFor; more && now < until; {
+		now = k.store.Now()
+		more = k.m.Walk(now)
+	}
+}
+
 // tickIfDue lets time pass in the machine, and reports whether it had to.
 func (k *keeper) tickIfDue(now time.Duration) bool {
 	if now < k.m.Next() {
 		return false
 	}
-	k.m.Tick(now)
+	k.tick(now)
 	if terms := k.m.Stats().Terms.Load(); terms > hold.MaxTerm/4*3 && !k.warned {
 		k.warned = true
 		k.log.Warn("cluster: three quarters of the terms are used up, see smache_slots_terms_left; stop all nodes at the same time, some time, to begin anew")

@@ -28,6 +28,8 @@ type Config struct {
 	Rate int
 	// MaxWaiting bounds the operations that wait for keys to be fetched.
 	MaxWaiting int
+	// many and portion stand for manySlots and walkPortion in tests, which have fewer.
+	many, portion int
 	// off switches rules off, to show that the tests would notice.
 	off mutant
 }

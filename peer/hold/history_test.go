@@ -2,6 +2,7 @@ package hold
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -32,6 +33,7 @@ const (
 	keysOfSlot   = 6
 
 	crampedEvery = 16 // of so many histories one has nodes with too little memory
+	pacedEvery   = 3  // of so many one has nodes that see to few slots at a time
 )
 
 // client sends random operations to random nodes.
@@ -75,6 +77,9 @@ func history(seed uint64, kind int, off mutant, trace func(string, ...any)) erro
 		}
 	}
 	s.cramped = seed%crampedEvery == crampedEvery-1
+	if seed%pacedEvery == 1 {
+		s.pace = rand.New(rand.NewPCG(seed, 78))
+	}
 	nodes := 2 + s.rng.IntN(3)
 	if kind == crossed {
 		nodes++ // two sides, and one in between

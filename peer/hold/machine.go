@@ -1,6 +1,7 @@
 package hold
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"time"
@@ -69,15 +70,19 @@ type Machine struct {
 	asides   int // parts that are
 	left     int // sources without an importer, as of the last tick
 	round    time.Duration
-	from     int // the word of active at which the next tick begins
+	from     Slot          // that the walk comes to next
+	due      int           // slots that it has yet to pass, by the time that has gone by
+	stepped  time.Duration // when it did so last
 	walk     walk
 	found    int           // active slots, at the last walk
 	many     bool          // they are more than manySlots
 	late     bool          // slots had to be postponed in it
 	pace     int           // slots that may be taken in a second
 	may      time.Duration // time at that pace that has not been used
-	// postponed says that from was set in this tick.
+	// postponed says that there was no room for something in this round, of first before
+	// all others.
 	postponed bool
+	first     Slot
 	budget    int      // bytes that may be imported
 	waiting   int      // operations that wait for keys
 	alive     []Member // live peers, by name: replaced with the list
@@ -101,6 +106,7 @@ type peer struct {
 
 // New makes a machine. It does nothing before the first Tick.
 func New(cfg Config, d Driver, now time.Duration) *Machine {
+	cfg.many, cfg.portion = cmp.Or(cfg.many, manySlots), cmp.Or(cfg.portion, walkPortion)
 	m := &Machine{
 		cfg: cfg, d: d, now: now, start: now, last: now - TickEvery, round: now, pace: takePace,
 		nodes: map[ID]*node{}, peers: map[string]*peer{},
@@ -241,8 +247,16 @@ func (m *Machine) receiveSlot(msg *Message) {
 }
 
 // Next is when Tick is to be called again, as of the last event: every TickEvery, but
-// while there is nothing to do only as often as peers are pinged.
+// while there is nothing to do only as often as peers are pinged; and soon, while it is
+// behind with slots.
 func (m *Machine) Next() time.Duration {
+	if m.due > 0 {
+		return min(m.nextTick(), m.stepped+walkPause)
+	}
+	return m.nextTick()
+}
+
+func (m *Machine) nextTick() time.Duration {
 	switch {
 	case m.busy && (m.many || m.late):
 		return m.last + stepEvery
@@ -255,11 +269,16 @@ func (m *Machine) Next() time.Duration {
 	}
 }
 
-// Tick lets time pass; Next says when it is to be called.
-func (m *Machine) Tick(now time.Duration) {
+// Tick lets time pass; Next says when it is to be called. It does a portion of what there
+// is to do for slots by now, and more says that there is more of it: Walk goes on with
+// that, or the next Tick.
+func (m *Machine) Tick(now time.Duration) (more bool) {
+	if m.due > 0 && now < m.nextTick() {
+		return m.Walk(now)
+	}
 	m.now = now
 	defer m.settleUp()
-	planned := m.Next() - m.last
+	planned := m.nextTick() - m.last
 	if now-m.last > planned-TickEvery+frozen {
 		// It was this node that stood still. Nobody is to be blamed for that.
 		for _, p := range m.peers {
@@ -304,8 +323,9 @@ func (m *Machine) Tick(now time.Duration) {
 		m.recording = recording
 		m.markAll()
 	}
-	m.walkOn(passed)
+	m.owe(passed)
 	m.stats.Terms.Store(int64(m.terms))
+	return m.walkOn()
 }
 
 // readyToServe reports whether a joining node may take slots: some member that
@@ -440,7 +460,7 @@ func (m *Machine) mark(n Slot) {
 }
 
 func (m *Machine) markAll() {
-	m.walk, m.found, m.many = walk{}, 0, len(m.slots) > manySlots // what was found is not so any more
+	m.walk, m.found, m.many = walk{}, 0, len(m.slots) > m.cfg.many // what was found is not so any more
 	for n := range m.slots {
 		m.mark(Slot(n))
 	}

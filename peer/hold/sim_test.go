@@ -25,6 +25,7 @@ type sim struct {
 	handled      time.Duration // when the message was sent that is being handled
 	loss, double float64
 	quiet        bool               // clients do nothing
+	pace         *rand.Rand         // says who is slow, and how; nil: nobody
 	cramped      bool               // some nodes have too little memory
 	cold         int                // a bit for each last digit of the keys that are only read
 	side         map[string]int     // of a cut; names that are not in it reach everybody
@@ -58,6 +59,7 @@ type simNode struct {
 	held       []func()      // what arrives while it is frozen
 	arriving   *event        // the message that is being handled
 	room       int           // how many entries fit; 0: all
+	slow       bool          // it sees to few slots at a time
 }
 
 // event is something that happens at a time: do, or that msg arrives.
@@ -167,6 +169,9 @@ func (s *sim) start(name string) *simNode {
 	if len(s.nodes) > 0 {
 		cfg.Alone = 5 * time.Second
 	}
+	if n.slow = s.pace != nil && s.pace.IntN(4) == 0; n.slow {
+		cfg.many, cfg.portion = 1+s.pace.IntN(s.slots), 1+s.pace.IntN(2)
+	}
 	n.m = New(cfg, n, s.now)
 	if s.nodes[name] == nil {
 		s.sorted = append(slices.Clone(s.sorted), name)
@@ -216,7 +221,7 @@ func (s *sim) tick(n *simNode) {
 	}
 	n.event(func() {
 		if s.now >= n.m.Next() {
-			n.m.Tick(s.now)
+			s.walk(n, n.m.Tick(s.now))
 		}
 		if n.leaving && n.m.Left() {
 			if n.emptied == 0 {
@@ -230,6 +235,22 @@ func (s *sim) tick(n *simNode) {
 		}
 	})
 	s.after(50*time.Millisecond+time.Duration(s.rng.IntN(10))*time.Millisecond, func() { s.tick(n) })
+}
+
+// walk goes on with what a tick has left, at once or a while later: a slow node gets only
+// so far at a time.
+func (s *sim) walk(n *simNode, more bool) {
+	for more && !n.slow {
+		more = n.m.Walk(s.now)
+	}
+	if !more {
+		return
+	}
+	s.after(time.Duration(2+s.pace.IntN(8))*time.Millisecond, func() {
+		if n.up {
+			n.event(func() { s.walk(n, n.m.Walk(s.now)) })
+		}
+	})
 }
 
 // tickOps lets forwarding at a node try again, as often as it does.

@@ -267,12 +267,12 @@ func (m *Machine) acquire(n Slot, s *slot) {
 	m.pressClaim(n, s)
 }
 
-// postpone leaves a slot to the next tick, which begins with it.
+// postpone leaves a slot to the next round, which begins with it.
 func (m *Machine) postpone(n Slot, s *slot) {
 	s.next = 0
 	m.late, m.walk.late = true, true
 	if !m.postponed {
-		m.postponed, m.from = true, int(n)/64
+		m.postponed, m.first = true, n
 	}
 }
 

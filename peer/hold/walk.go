@@ -21,59 +21,94 @@ const (
 	emptyPace = 1 << 16
 	// takeAhead bounds the time at that pace that is saved up.
 	takeAhead = 30 * time.Millisecond
+	// walkPortion is how many slots Tick and Walk see to at a time: a millisecond's work,
+	// or some. Where a call gets only so far, as on a machine with much more to do than it
+	// can, a portion is all that a turn gives; with 256 of them 32 nodes in one process
+	// took twice as long to settle.
+	walkPortion = 4096
+	// walkPause is how long what is behind with slots leaves to other events in between.
+	walkPause = 2 * time.Millisecond
 )
 
-// walk is what a walk through the active slots has found so far.
+// walk is what a walk through the slots has found so far.
 type walk struct {
-	words                   int // that it has been to
-	active, misplaced, left int // slots
+	slots                   int // that it has passed
+	active, misplaced, left int
 	late                    bool
 }
 
-// walkOn goes on through the active slots: through all of them, or, where they are
-// many, through the part that time asks for.
-func (m *Machine) walkOn(passed time.Duration) {
+// owe notes what time asks for: a round through all slots, or, where many are active, a
+// part of one. What was not done yet is never more than a round.
+func (m *Machine) owe(passed time.Duration) {
 	m.may = min(m.may+passed, takeAhead)
-	many, words, from := m.many, len(m.active), m.from
-	if many {
-		pass := TickEvery * time.Duration(max(m.found, manySlots)) / manySlots
-		words = min(max(int(time.Duration(words)*passed/pass), 1), words)
+	due := len(m.slots)
+	if m.many {
+		pass := TickEvery * time.Duration(max(m.found, m.cfg.many)) / time.Duration(m.cfg.many)
+		due = max(int(time.Duration(due)*min(passed, pass)/pass), 1)
+		m.postponed = false
+	} else if m.due == 0 && m.postponed {
+		m.postponed, m.from = false, m.first
 	}
-	m.postponed = false
-	for i := range words {
-		m.walkWord((from + i) % len(m.active))
-		if m.walk.words++; m.walk.words == len(m.active) {
+	m.due = min(m.due+due, len(m.slots))
+}
+
+// Walk does another portion of what the last Tick, or another Walk, has left. So its
+// caller can see how long that takes: a node that is late must make up for it, however
+// slow it is, but not in one go, or pings wait for that.
+func (m *Machine) Walk(now time.Duration) (more bool) {
+	m.now = now
+	defer m.settleUp()
+	return m.walkOn()
+}
+
+// walkOn passes slots until a portion of active ones has been seen to.
+func (m *Machine) walkOn() (more bool) {
+	m.stepped = m.now
+	for left := m.cfg.portion; m.due > 0 && left > 0; {
+		idle := min(m.idleFrom(m.from), m.due, len(m.slots)-int(m.from), len(m.slots)-m.walk.slots)
+		if idle == 0 {
+			m.walkSlot(m.from)
+			left--
+		}
+		passed := max(idle, 1)
+		m.due -= passed
+		m.from = Slot((int(m.from) + passed) % len(m.slots))
+		if m.walk.slots += passed; m.walk.slots == len(m.slots) {
 			m.walked()
 		}
 	}
-	if many || !m.postponed {
-		m.from = (from + words) % len(m.active)
-	}
+	return m.due > 0
 }
 
-func (m *Machine) walkWord(at int) {
-	w := &m.walk
-	for word := m.active[at]; word != 0; word &= word - 1 {
-		n := at*64 + bits.TrailingZeros64(word)
-		more, placed := m.tickSlot(Slot(n), &m.slots[n])
-		if !more {
-			m.active[at] &^= word & -word
-		}
-		if !placed {
-			w.misplaced++
-		}
-		if src := m.slots[n].source; src != nil && src.to == nil {
-			w.left++
-		}
+// idleFrom gives how many slots from n on are known to have nothing to do.
+func (m *Machine) idleFrom(n Slot) int {
+	if word := m.active[n/64] >> (n % 64); word != 0 {
+		return bits.TrailingZeros64(word)
 	}
-	w.active += bits.OnesCount64(m.active[at])
+	return 64 - int(n%64)
+}
+
+func (m *Machine) walkSlot(n Slot) {
+	w := &m.walk
+	more, placed := m.tickSlot(n, &m.slots[n])
+	if !more {
+		m.active[n/64] &^= 1 << (n % 64)
+	} else {
+		w.active++
+	}
+	if !placed {
+		w.misplaced++
+	}
+	if src := m.slots[n].source; src != nil && src.to == nil {
+		w.left++
+	}
 }
 
 // walked ends a walk, and shows what it has found.
 func (m *Machine) walked() {
 	w := &m.walk
 	m.left, m.late = w.left, w.late
-	m.many, m.found = w.active > manySlots, w.active
+	m.many, m.found = w.active > m.cfg.many, w.active
 	m.busy = w.active > 0 || m.marked
 	m.stats.Misplaced.Store(int64(w.misplaced))
 	m.marked, m.walk = false, walk{}
