@@ -48,8 +48,8 @@ type touching struct {
 // Where a node of a cluster starts, others may serve on the same processors, to which
 // clearing memory comes at the expense of requests (docs/BENCHMARKS.md, "A million keys
 // on the move"). So there it is taken as a whole, but touched little by little, ahead of
-// those who write, where the system can do that for memory that is in use. What the system has promised and cannot keep then shows some seconds
-// after the start.
+// those who write, where the system can do that for memory that is in use. What the
+// system has promised and cannot keep then shows some seconds after the start.
 func (s *Store) touch(cluster bool) (err error) {
 	defer func() {
 		// fastcache panics when the system refuses memory. It holds a lock then, for
