@@ -62,6 +62,7 @@ func Comparable(a, b *Result) bool {
 type figure struct {
 	name    string
 	more    bool // is better
+	cpu     bool // is no figure if it is zero
 	ofRound func(Round) float64
 	ofSlice func(*slice) float64
 }
@@ -74,13 +75,13 @@ type slice struct {
 }
 
 var figures = []figure{
-	{"requests/s", true, func(r Round) float64 { return r.RequestsPerSecond }, func(s *slice) float64 { return float64(s.ok) / s.seconds }},
-	{"p50 (ms)", false, func(r Round) float64 { return r.P50 }, func(s *slice) float64 { return s.p50 }},
-	{"p99 (ms)", false, func(r Round) float64 { return r.P99 }, func(s *slice) float64 { return s.p99 }},
-	{"p99.9 (ms)", false, func(r Round) float64 { return r.P999 }, nil},
-	{"longest (ms)", false, func(r Round) float64 { return r.Max }, nil},
-	{"server CPU (us)", false, func(r Round) float64 { return r.ServerCPU }, nil},
-	{"generator CPU (us)", false, func(r Round) float64 { return r.GeneratorCPU }, nil},
+	{"requests/s", true, false, func(r Round) float64 { return r.RequestsPerSecond }, func(s *slice) float64 { return float64(s.ok) / s.seconds }},
+	{"p50 (ms)", false, false, func(r Round) float64 { return r.P50 }, func(s *slice) float64 { return s.p50 }},
+	{"p99 (ms)", false, false, func(r Round) float64 { return r.P99 }, func(s *slice) float64 { return s.p99 }},
+	{"p99.9 (ms)", false, false, func(r Round) float64 { return r.P999 }, nil},
+	{"longest (ms)", false, false, func(r Round) float64 { return r.Max }, nil},
+	{"server CPU (us)", false, true, func(r Round) float64 { return r.ServerCPU }, nil},
+	{"generator CPU (us)", false, true, func(r Round) float64 { return r.GeneratorCPU }, nil},
 }
 
 // Compare says which differences between two results are more than noise. With at
@@ -91,7 +92,8 @@ func Compare(before, after *Result) *Comparison {
 	c := &Comparison{Old: before, New: after, Rounds: len(before.Rounds) >= minRounds && len(after.Rounds) >= minRounds}
 	for _, f := range figures {
 		a, b := samples(before, &f, c.Rounds), samples(after, &f, c.Rounds)
-		if len(a) == 0 || len(b) == 0 || median(a) == 0 && median(b) == 0 {
+		// CPU of zero is one that was not measured, or that ticks are too coarse for.
+		if len(a) == 0 || len(b) == 0 || median(a) == 0 && median(b) == 0 || f.cpu && min(median(a), median(b)) == 0 {
 			continue
 		}
 		c.Differences = append(c.Differences, compareSamples(&f, a, b, c.Rounds))

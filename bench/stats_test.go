@@ -67,6 +67,21 @@ func TestCompareRounds(t *testing.T) {
 	}
 }
 
+// What only one of two results has is not compared: its ratio to nothing says nothing.
+func TestCompareServerOfOne(t *testing.T) {
+	before, now := roundsOf(100, 104, 98, 102, 101), roundsOf(100, 104, 98, 102, 101)
+	for i := range now.Rounds {
+		now.Rounds[i].ServerCPU = 6
+	}
+	for _, pair := range [][2]*Result{{before, now}, {now, before}} {
+		for _, d := range Compare(pair[0], pair[1]).Differences {
+			if d.Figure == "server CPU (us)" {
+				t.Errorf("compared: %+v", d)
+			}
+		}
+	}
+}
+
 // steady makes a result with intervals of about a rate.
 func steady(count int, rate uint64) *Result {
 	r := &Result{Scenario: "get", Intervals: Intervals{Seconds: .02}}

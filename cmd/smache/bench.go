@@ -186,14 +186,14 @@ func runBench(inv invocation) int {
 			}
 		}
 		code := run(inv, cfg, out, name)
-		if code > exitBenchFailed {
-			return code
-		}
 		worst = max(worst, code)
+		if code > exitBenchFailed {
+			break // what was measured until then has its place on the page, too
+		}
 	}
 	if err := out.finish(); err != nil {
 		fmt.Fprintf(inv.stderr, "smache bench: cannot write the result: %v\n", err)
-		return exitBenchFailed
+		return max(worst, exitBenchFailed)
 	}
 	return worst
 }

@@ -77,9 +77,9 @@ func (o *benchOutput) add(r *bench.Result) error {
 	return nil
 }
 
-// finish writes the page.
+// finish writes the page, if there is anything to be on it.
 func (o *benchOutput) finish() error {
-	if o.cfg.html == "" {
+	if o.cfg.html == "" || len(o.results) == 0 {
 		return nil
 	}
 	var page bytes.Buffer

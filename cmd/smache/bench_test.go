@@ -239,9 +239,13 @@ func TestBenchInterrupted(t *testing.T) {
 		_, _ = io.WriteString(w, "{}")
 	}))
 	defer server.Close()
-	code, stdout, stderr := runBenchTest(ctx, "control", "--url", server.URL, "--clients", "2", "--duration", "1h")
+	page := filepath.Join(t.TempDir(), "page.html")
+	code, stdout, stderr := runBenchTest(ctx, "control", "--url", server.URL, "--clients", "2", "--duration", "1h", "--html", page)
 	if code != exitBenchInterrupted || !strings.Contains(stdout, "Requests per second") || !strings.Contains(stderr, "interrupted") {
 		t.Errorf("code %d, %s\n%s", code, stderr, stdout)
+	}
+	if text, err := os.ReadFile(page); err != nil || !strings.Contains(string(text), "</html>") {
+		t.Errorf("the page of what was measured: %v, %.200s", err, text)
 	}
 }
 
