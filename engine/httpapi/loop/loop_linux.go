@@ -97,6 +97,7 @@ func (l *Loop) Run(h Handler) {
 	l.handler = h
 	defer close(l.ended)
 	defer l.end()
+	defer h.Rest() // what the last notes have begun
 	for busy := 0; l.serveNotes(); busy++ {
 		n := l.poll()
 		if n == 0 || busy == restAfter {

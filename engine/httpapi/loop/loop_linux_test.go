@@ -15,6 +15,7 @@ import (
 // script is a Handler made of functions.
 type script struct {
 	ready, resumed, cut func(*Conn)
+	rested              atomic.Int32
 }
 
 func (s *script) Ready(c *Conn) {
@@ -35,7 +36,7 @@ func (s *script) Cut(c *Conn) {
 	}
 }
 
-func (s *script) Rest() {}
+func (s *script) Rest() { s.rested.Add(1) }
 
 // run runs a loop until the test ends.
 func run(t *testing.T, s *script) *Loop {
@@ -507,5 +508,20 @@ func TestBroken(t *testing.T) {
 	}
 	if err := fill(c); err == nil || !strings.Contains(err.Error(), "broken pipe") {
 		t.Errorf("write: %v", err)
+	}
+}
+
+// A loop says that it rests before it sleeps, and before it ends: nothing that waits for
+// that is left behind.
+func TestRestBeforeTheEnd(t *testing.T) {
+	s := &script{}
+	l, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Stop() // before it has begun, so that it never looks for events
+	l.Run(s)
+	if s.rested.Load() != 1 {
+		t.Errorf("rested %d times", s.rested.Load())
 	}
 }
