@@ -1,62 +1,62 @@
 package store
 
 import (
-	"bytes"
+	"fmt"
 	"os"
-	"os/exec"
+	"slices"
 	"strings"
 	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
-// TestHugePages: the arena's memory is marked for huge pages. In a process of its own,
-// for fastcache keeps memory that another test's arena has had.
+// TestHugePages: the arena lies in huge pages, alone and in a cluster, where the kernel
+// gives them: where it gives one to memory of the test's own.
 func TestHugePages(t *testing.T) {
-	// Where they are switched off, memory is marked all the same.
-	if _, err := os.Stat("/sys/kernel/mm/transparent_hugepage"); os.IsNotExist(err) {
-		t.Skip("this kernel was built without transparent huge pages, and refuses the mark")
-	}
-	const child = "SMACHE_TEST_HUGE_PAGES"
-	if os.Getenv(child) == "" {
-		c := exec.Command(os.Args[0], "-test.run", "^TestHugePages$")
-		c.Env = append(os.Environ(), child+"=1")
-		if out, err := c.CombinedOutput(); err != nil {
-			t.Fatalf("%v\n%s", err, out)
-		}
-		return
-	}
-	if marked(t) != 0 {
-		t.Fatal("something is marked before there is an arena")
-	}
-	s, err := New(Config{ArenaBytes: 4 * ArenaUnit})
+	own, err := unix.Mmap(-1, 0, 4*portion, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = s.Close() }()
-	if n := marked(t); n < 4*ArenaUnit {
-		t.Errorf("%d bytes are marked", n)
+	defer func() { _ = unix.Munmap(own) }()
+	_ = unix.Madvise(own, unix.MADV_HUGEPAGE)
+	for at := 0; at < len(own); at += pageLeast {
+		own[at] = 1
+	}
+	gives := hugePages(t, [][]byte{own}) > 0
+	for _, cluster := range []bool{false, true} {
+		s, err := New(Config{ArenaBytes: 4 * ArenaUnit, Cluster: cluster})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.touching.done.Wait()
+		// Half of it: free memory may be in pieces.
+		if huge := hugePages(t, s.touching.portions); gives && huge < 2*ArenaUnit {
+			t.Errorf("cluster %v: %d bytes of %d are in huge pages", cluster, huge, 4*ArenaUnit)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
-// marked gives how many bytes of the process's mappings are marked for huge pages.
-func marked(t *testing.T) (n int) {
+// hugePages gives how many bytes of the mappings that portions lie in are in huge pages.
+func hugePages(t *testing.T, portions [][]byte) (n int) {
 	maps, err := os.ReadFile("/proc/self/smaps")
 	if err != nil {
 		t.Fatal(err)
 	}
-	size := 0
-	for line := range bytes.Lines(maps) {
-		switch f := strings.Fields(string(line)); f[0] {
-		case "Size:":
-			size = 0
-			for _, digit := range f[1] {
-				size = size*10 + int(digit-'0')
-			}
-		case "VmFlags:":
-			for _, flag := range f[1:] {
-				if flag == "hg" {
-					n += size << 10
-				}
-			}
+	counts := false
+	for line := range strings.Lines(string(maps)) {
+		var from, to uintptr
+		var kilobytes int
+		if _, err := fmt.Sscanf(line, "%x-%x ", &from, &to); err == nil {
+			counts = slices.ContainsFunc(portions, func(b []byte) bool {
+				at := uintptr(unsafe.Pointer(unsafe.SliceData(b)))
+				return at >= from && at < to
+			})
+		} else if _, err := fmt.Sscanf(line, "AnonHugePages: %d kB", &kilobytes); err == nil && counts {
+			n += kilobytes << 10
 		}
 	}
 	return n

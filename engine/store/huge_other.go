@@ -4,8 +4,8 @@ package store
 
 import "errors"
 
-// adviseHuge does nothing here.
-func adviseHuge([]byte) {}
+// renew does nothing here.
+func renew([]byte) error { return nil }
 
 // populate is for Linux.
 func populate([]byte) error { return errors.ErrUnsupported }

@@ -73,7 +73,9 @@ func (s *Store) touch(cluster bool) (err error) {
 		}
 		// They lie together.
 		span := unsafe.Slice(unsafe.SliceData(chunks[from]), (i-from)*fcChunk)
-		adviseHuge(span)
+		if err := renew(span); err != nil {
+			return fmt.Errorf("%w: %w", ErrMemory, err)
+		}
 		for at := address(span); len(span) > 0; {
 			n := min(int(portion-at%portion), len(span))
 			t.portions = append(t.portions, span[:n:n])
