@@ -32,7 +32,7 @@ type aside struct {
 // none, that it is so may still be what joins the parts of others.
 func (m *Machine) setAside(n Slot, s *slot, keys []string, of aside) {
 	dropped := len(keys)
-	if m.aside < maxAside && m.cfg.off != dropAside {
+	if m.aside < maxAside && m.cfg.off != dropAside && (len(keys) > 0 || m.cfg.off != dropEmpty) {
 		items, took := m.d.Items(n, keys, maxAside-m.aside)
 		dropped -= took
 		a := &of

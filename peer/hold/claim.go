@@ -108,7 +108,7 @@ func (m *Machine) onClaim(msg *Message) {
 		m.send(msg.From.ID, Message{Kind: MsgMoved, Slot: msg.Slot, Node: m.self.ID, Term: s.term})
 		return
 	}
-	if src := s.source; src != nil && src.to != nil && src.to != from && src.to.alive {
+	if src := s.source; src != nil && src.to != nil && src.to != from && src.to.alive && m.cfg.off != letClaimed {
 		// What is here is for a node that lives: if it has asked, it is the holder.
 		answer := Message{Kind: MsgClaimNo, Slot: msg.Slot, Term: s.term}
 		if src.started {
@@ -165,7 +165,7 @@ func (m *Machine) elderOf(s *slot) (elder, below uint32) {
 	elder, below = s.seen, s.seen
 	for _, p := range s.promises {
 		o := m.member(p.to.Name)
-		if o != nil && o.Alive() && o.sameRun(p.to.ID) {
+		if o != nil && o.Alive() && o.sameRun(p.to.ID) && m.cfg.off != countPromises {
 			continue
 		}
 		if elder = max(elder, p.term); o == nil || o.State == StateGone || !o.sameRun(p.to.ID) {

@@ -14,6 +14,9 @@ func (m *Machine) known(n Slot, s *slot, key string) bool {
 	if m.cfg.off == ownFirst && m.d.Knows(n, key) {
 		return true
 	}
+	if m.cfg.off == anySource && slices.ContainsFunc(s.imports, func(im *imported) bool { return im.settled[key] }) {
+		return true
+	}
 	for _, im := range s.imports {
 		if found, spoken := im.settled[key]; found {
 			return true

@@ -109,6 +109,9 @@ func (s *slot) lower(elder uint32) {
 // sources behind it, may be older than what is lost.
 func (m *Machine) breakOff(n Slot, s *slot, at int) {
 	s.imports[at].done, s.lost = true, true
+	if m.cfg.off == keepUnsupported {
+		return
+	}
 	for later := range s.imports[at+1:] {
 		im := s.imports[at+1+later]
 		keys := s.unsupported(at, im)
@@ -190,7 +193,7 @@ func (m *Machine) take(msg *Message) {
 		age(it, m.now-msg.Time)
 	}
 	m.stats.Received.Add(uint64(entries))
-	if msg.Flushes < m.flushes {
+	if msg.Flushes < m.flushes && m.cfg.off != takeFlushed {
 		m.stats.Older.Add(uint64(entries))
 		return // from before the flush
 	}

@@ -415,7 +415,11 @@ func (m *Machine) send(to ID, msg Message) {
 // it, or one above all that it has heard of. So slots that change hands together use up
 // one term, not one each. There is none, 0, when all are used up.
 func (m *Machine) newTerm(s *slot) uint32 {
-	if m.made == m.terms && m.made > max(s.term, s.seen, s.holderTerm) {
+	had := max(s.term, s.seen, s.holderTerm)
+	if m.cfg.off == slotTerms {
+		return had + 1
+	}
+	if m.made == m.terms && m.made > 0 && (m.made > had || m.cfg.off == shareAny) {
 		return m.made
 	}
 	if m.terms == MaxTerm {

@@ -51,7 +51,7 @@ func (m *Machine) setList(list []Member) {
 	}
 	served := m.mayServe()
 	m.list, m.made = list, 0
-	m.epoch = epochOf(list)
+	m.epoch = m.epochOf(list)
 	for _, o := range list {
 		if o.Name == m.self.Name {
 			continue
@@ -112,10 +112,10 @@ func (m *Machine) setList(list []Member) {
 
 // epochOf hashes a member list. Nodes that have left are no part of it: they are
 // forgotten some time, not everywhere at once.
-func epochOf(list []Member) uint64 {
+func (m *Machine) epochOf(list []Member) uint64 {
 	h := fnv.New64a()
 	for _, o := range list {
-		if o.State == StateGone {
+		if o.State == StateGone && m.cfg.off != goneCounts {
 			continue
 		}
 		_, _ = h.Write([]byte(o.Name))

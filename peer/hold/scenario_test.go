@@ -22,6 +22,7 @@ var scenarios = []scenario{
 	{aloneAtOnce, "aloneAtOnce", 1, aloneInTurn},
 	{forgoFlush, "forgoFlush", 2, flushesAtOnce},
 	{nextTerm, "nextTerm", 0, heldUnheard},
+	{letClaimed, "letClaimed", 4, claimInVain},
 }
 
 func TestScenarios(t *testing.T) {
@@ -236,4 +237,23 @@ func heldUnheard(s *sim) {
 	s.all(third, actSet)
 	s.run(6 * time.Second)
 	s.all(third, actGet)
+}
+
+// A slot is on its way when it comes to belong to a third node, then to a fourth. That one
+// asks the third, which knows of no holder, and claims the slot. The importer does not agree;
+// but if its source did, it would give the rest to nobody.
+func claimInVain(s *sim) {
+	s.start("n0")
+	s.start("n1")
+	s.run(8 * time.Second)
+	s.all(s.nodes["n0"], actSet)
+	importer := s.start("n2")
+	s.lose = func(_, to *simNode, msg *Message) bool { return to == importer && msg.Kind == MsgBatch }
+	s.until(func() bool { return importer.m.stats.Importing.Load() > 0 && importer.m.taking == 0 })
+	for _, name := range []string{"n3", "n6"} { // by seed 4 a slot is the importer's, then one's, then the other's
+		n := s.start(name)
+		s.until(func() bool { return n.m.self.State == StateServing })
+		s.run(300 * time.Millisecond)
+	}
+	s.all(importer, actGet)
 }

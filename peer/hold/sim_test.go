@@ -1,6 +1,7 @@
 package hold
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -33,6 +34,7 @@ type sim struct {
 	fading       *simNode
 	dark         map[*simNode]bool                          // those that do not hear it, nor it them
 	lose         func(from, to *simNode, msg *Message) bool // which messages get lost, in a scenario
+	granted      map[string]bool                            // of grantOnce: the grants that were sent
 	check        *checker
 	trace        func(format string, args ...any)
 }
@@ -119,7 +121,7 @@ func (q *queue) pop() event {
 func newSim(seed uint64, slots int, off mutant) *sim {
 	s := &sim{
 		rng: rand.New(rand.NewPCG(seed, 77)), nodes: map[string]*simNode{}, off: off, slots: slots, watch: -1,
-		trace: func(string, ...any) {},
+		granted: map[string]bool{}, trace: func(string, ...any) {},
 	}
 	s.check = newChecker(s)
 	return s
@@ -413,6 +415,13 @@ func (n *simNode) Send(to ID, msg *Message) {
 		copies = 0
 	} else if s.rng.Float64() < s.double {
 		copies = 2
+	}
+	if msg.Kind == MsgGrant && s.off == grantOnce {
+		once := fmt.Sprint(to, msg.Slot, msg.Term)
+		if s.granted[once] {
+			return
+		}
+		s.granted[once] = true
 	}
 	dst := s.nodes[to.Name] // a link is to a process, not to a name
 	if dst == nil || s.lose != nil && s.lose(n, dst, msg) {

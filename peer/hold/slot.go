@@ -170,7 +170,7 @@ func (m *Machine) setSource(n Slot, s *slot, src *source) {
 // remember reports whether records of a slot have to be kept (rule 5).
 func (m *Machine) remember(s *slot) bool {
 	switch {
-	case s.role == roleImporting || s.source != nil || s.aside != nil:
+	case s.role == roleImporting || s.source != nil && m.cfg.off != sourceForgets || s.aside != nil:
 		return true
 	case s.role == roleHolding:
 		return m.recording || s.settled > 0 && m.now-s.settled < recordTime
@@ -429,5 +429,5 @@ func (m *Machine) onOffer(msg *Message) {
 // patient reports whether what cannot be believed now may be later, together with
 // what somebody else has.
 func (m *Machine) patient(s *slot) bool {
-	return m.now-max(s.settled, m.changed) < grace || m.silent()
+	return (m.now-max(s.settled, m.changed) < grace || m.silent()) && m.cfg.off != impatient
 }

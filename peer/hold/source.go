@@ -341,7 +341,7 @@ func (m *Machine) onStale(msg *Message) {
 		} else if src.to != nil { // it has not held the slot under this term, and never will
 			src.outlast()
 		}
-		if src.bind(nil, src.term); msg.Done && !started {
+		if src.bind(nil, src.term); (msg.Done || m.cfg.off == dropRefused) && !started {
 			m.dropSource(msg.Slot, s)
 		}
 	}

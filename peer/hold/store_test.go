@@ -146,6 +146,9 @@ func (n *simNode) Keys(slot Slot) []string {
 		}
 		return 0
 	})
+	if n.sim.off == recordsStay {
+		return keys
+	}
 	for _, key := range sortedKeys(s.records) {
 		if _, ok := s.entries[key]; !ok {
 			keys = append(keys, key)

@@ -47,7 +47,7 @@ func (m *Machine) Tick(now time.Duration) (more bool) {
 		if m.cfg.off != aloneAtOnce {
 			m.alone = now + silence
 		}
-		if m.recording { // whoever has returned meanwhile could not say what it is left with
+		if m.recording && m.cfg.off != stillRecords { // whoever has returned meanwhile could not say what it is left with
 			m.unheard = now
 		}
 	}
@@ -77,7 +77,7 @@ func (m *Machine) Tick(now time.Duration) (more bool) {
 	} else if m.before != nil && now-m.back > healTime {
 		m.undoubt()
 	}
-	if recording := m.unheard > 0 && now-m.unheard < recordTime; recording != m.recording {
+	if recording := m.unheard > 0 && now-m.unheard < recordTime && m.cfg.off != deafRecords; recording != m.recording {
 		m.recording = recording
 		m.markAll()
 	}
@@ -91,7 +91,7 @@ func (m *Machine) Tick(now time.Duration) (more bool) {
 // wait too: there may be a cluster that they have not found yet (rule 11).
 func (m *Machine) readyToServe() bool {
 	for i := range m.list {
-		if o := &m.list[i]; o.Name != m.self.Name && o.Alive() && o.State != StateJoining && m.now < m.lease {
+		if o := &m.list[i]; o.Name != m.self.Name && o.Alive() && (o.State != StateJoining || m.cfg.off == meetAlone) && m.now < m.lease {
 			return true
 		}
 	}
