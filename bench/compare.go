@@ -34,28 +34,46 @@ const (
 
 // A Comparison is an old and a new result of the same scenario.
 type Comparison struct {
-	Old, New *Result
+	Old, New *Result `json:"-"`
 	// Rounds says that the samples are whole rounds; else they are slices of one.
-	Rounds      bool
-	Differences []Difference
+	Rounds      bool         `json:"rounds"`
+	Differences []Difference `json:"differences"`
 }
 
 // A Difference is what became of one figure.
 type Difference struct {
-	Figure string
+	Figure string `json:"figure"`
 	// Old and New are the medians of the samples.
-	Old, New float64
+	Old float64 `json:"old"`
+	New float64 `json:"new"`
 	// Low and High are the range of New over Old, with 95 %.
-	Low, High float64
+	Low  float64 `json:"low"`
+	High float64 `json:"high"`
 	// P is the p-value of the rank test.
-	P       float64
-	Verdict Verdict
+	P       float64 `json:"p"`
+	Verdict Verdict `json:"verdict"`
 }
 
 // Comparable reports whether two results are of the same scenario, with the same
-// keys, clients and rate.
+// keys, clients and rate, and of the same label, unless one of them has none.
 func Comparable(a, b *Result) bool {
-	return a.Scenario == b.Scenario && a.About == b.About && a.Clients == b.Clients && a.Rate == b.Rate
+	return a.Scenario == b.Scenario && a.About == b.About && a.Clients == b.Clients && a.Rate == b.Rate &&
+		(a.Label == b.Label || a.Label == "" || b.Label == "")
+}
+
+// Counterpart finds the first of the results before that r is Comparable with, one of
+// the same label rather than one without; nil if there is none.
+func Counterpart(r *Result, before []*Result) (found *Result) {
+	for _, b := range before {
+		switch {
+		case !Comparable(b, r):
+		case b.Label == r.Label:
+			return b
+		case found == nil:
+			found = b
+		}
+	}
+	return found
 }
 
 // A figure is one that is compared.

@@ -43,18 +43,11 @@ type pageChart struct {
 
 // WriteHTML writes one page about results, which needs no other file: for each the
 // distribution of latency, the run over time and what it was told. Where before
-// holds one that is Comparable, it is drawn beside. The error is that of w.
+// holds its Counterpart, that is drawn beside. The error is that of w.
 func WriteHTML(w io.Writer, results, before []*Result) error {
 	var list []pageResult
 	for _, r := range results {
-		var old *Result
-		for _, b := range before {
-			if Comparable(b, r) {
-				old = b
-				break
-			}
-		}
-		list = append(list, newPageResult(r, old))
+		list = append(list, newPageResult(r, Counterpart(r, before)))
 	}
 	return page.Execute(w, list)
 }

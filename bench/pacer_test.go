@@ -32,7 +32,7 @@ func TestOpenLoop(t *testing.T) {
 			t.Fatal(err)
 		}
 		result, err := testRun(t, s.endpoint, func(c *Config) {
-			c.reactor, c.Pacer, c.Duration, c.Rounds = with, pacer, 100*time.Millisecond, 2
+			c.reactor, c.Pacer, c.Duration, c.Requests, c.Rounds = with, pacer, 100*time.Millisecond, 0, 2
 		})
 		if err != nil {
 			t.Fatal(err)

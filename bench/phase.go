@@ -75,7 +75,10 @@ func (r *run) runPhase(ctx context.Context, p *phase) (*tally, time.Duration, er
 	switch {
 	case p.pacer != nil: // what is late is still sent, for the length of the time-out
 		if p.length > 0 {
-			p.limit = dueWithin(p.pacer, p.length)
+			within := dueWithin(p.pacer, p.length)
+			if p.limit == 0 || within < p.limit {
+				p.limit = within
+			}
 		}
 		p.deadline = p.begin + int64(p.pacer.Due(p.limit)) + int64(r.cfg.Timeout)
 	case p.length > 0:
@@ -178,11 +181,15 @@ func (r *run) showPhase(p *phase) {
 	done += failed
 	failed += r.dialFails.Load()
 	if p.limit > 0 && p.pacer == nil {
-		r.progress(p.stage, done, p.limit, float64(done)/float64(p.limit), failed)
+		share := float64(done) / float64(p.limit)
+		if p.length > 0 { // what is nearer to its end ends the phase
+			share = max(share, float64(r.now()-p.begin)/float64(p.length))
+		}
+		r.progress(p.stage, done, p.limit, share, failed)
 		return
 	}
 	length := p.length
-	if length == 0 {
+	if p.pacer != nil {
 		length = p.pacer.Due(p.limit)
 	}
 	r.progress(p.stage, done, 0, float64(r.now()-p.begin)/float64(max(length, 1)), failed)

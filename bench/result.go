@@ -68,6 +68,9 @@ type Result struct {
 	Intervals Intervals `json:"intervals"`
 	// Histogram is the distribution of latency.
 	Histogram Histogram `json:"histogram"`
+
+	// Comparison is for the caller to set, so that WriteJSON writes it, too.
+	Comparison *Comparison `json:"comparison,omitempty"`
 }
 
 // OperationSummary is about the requests of one kind.

@@ -49,11 +49,12 @@ type Config struct {
 	// Clients is the number of connections, each with one request under way at a
 	// time. Zero means DefaultClients; at most MaxClients.
 	Clients int
-	// Requests is the number of requests to send, exactly. Zero means
+	// Requests is the number of requests to send, exactly unless Duration ends first. Zero means
 	// DefaultRequests, unless Duration is given.
 	Requests uint64
-	// Duration, if above zero, is how long requests are sent, in place of a
-	// number of them. Those under way at its end are waited for and counted.
+	// Duration, if above zero, is how long requests are sent; if Requests is given,
+	// too, what comes first ends the measurement. Those under way at its end are
+	// waited for and counted.
 	Duration time.Duration
 	// Warmup is how long requests are sent and checked, but not counted, before
 	// the measurement. Zero means not at all.
@@ -121,9 +122,6 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Requests == 0 && c.Duration == 0 {
 		c.Requests = DefaultRequests
-	}
-	if c.Duration > 0 {
-		c.Requests = 0
 	}
 	if c.Rounds == 0 {
 		c.Rounds = 1

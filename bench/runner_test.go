@@ -97,7 +97,7 @@ func TestRunDurationAndWarmup(t *testing.T) {
 	t.Parallel()
 	s := startCache(t, nil)
 	result, err := testRun(t, s.endpoint, func(c *Config) {
-		c.Duration, c.Warmup, c.Requests = 100*time.Millisecond, 50*time.Millisecond, 1
+		c.Duration, c.Warmup, c.Requests = 100*time.Millisecond, 50*time.Millisecond, 0
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -107,6 +107,36 @@ func TestRunDurationAndWarmup(t *testing.T) {
 	}
 	if seen := uint64(s.requests.Load()); seen <= result.Requests {
 		t.Errorf("%d requests seen, %d counted: there was no warm-up", seen, result.Requests)
+	}
+}
+
+// Of a number of requests and a length, what comes first ends the run, with and
+// without a rate.
+func TestRunWhicheverFirst(t *testing.T) {
+	t.Parallel()
+	s := startCache(t, nil)
+	pacer, err := ConstantRate(1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(c *Config){
+		"closed": func(*Config) {},
+		"open":   func(c *Config) { c.Pacer = pacer },
+	} {
+		few, err := testRun(t, s.endpoint, func(c *Config) {
+			c.Duration, c.Requests, c.Rounds = time.Hour, 30, 2
+			change(c)
+		})
+		if err != nil || few.Requests != 60 || few.OK != 60 || few.Failed() != 0 {
+			t.Errorf("%s: %v, %+v", name, err, few)
+		}
+		short, err := testRun(t, s.endpoint, func(c *Config) {
+			c.Duration, c.Requests = 50*time.Millisecond, 1<<39
+			change(c)
+		})
+		if err != nil || short.OK == 0 || short.OK != short.Requests || short.Failed() != 0 {
+			t.Errorf("%s: %v, %+v", name, err, short)
+		}
 	}
 }
 

@@ -225,3 +225,24 @@ func TestHTML(t *testing.T) {
 		}
 	}
 }
+
+// A result is compared with that of its own label, or with one that has none.
+func TestCounterpart(t *testing.T) {
+	one, two, none := &Result{Scenario: "get", Label: "one"}, &Result{Scenario: "get", Label: "two"}, &Result{Scenario: "get"}
+	for _, test := range []struct {
+		r      *Result
+		before []*Result
+		want   *Result
+	}{
+		{two, []*Result{one}, nil},
+		{two, []*Result{one, none, two}, two},
+		{two, []*Result{one, none}, none},
+		{none, []*Result{one, two}, one},
+		{&Result{Scenario: "post"}, []*Result{one, two, none}, nil},
+		{two, nil, nil},
+	} {
+		if got := Counterpart(test.r, test.before); got != test.want {
+			t.Errorf("%+v: got %+v", test.r, got)
+		}
+	}
+}

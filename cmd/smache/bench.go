@@ -86,8 +86,8 @@ func (c *benchConfig) settings() []setting {
 		{name: "url", unit: "URL", value: &c.url, given: &c.urlGiven, about: "The server to load: http://host:port, with a path in front of /api if there is one; redis://host:port, memcached://host:port, or peer://host:port (a node's peer port) for the same scenarios in their words; any path and query for the scenario http. https:// and rediss:// are the same over TLS. Redirects are failures"},
 		{name: "addr", unit: "ADDRESS", value: &c.addr, about: "The same as host:port, or only a port, of HTTP; wins over --url"},
 		{name: "clients", unit: "COUNT", value: &c.clients, about: "Keep-alive connections, each with one request under way"},
-		{name: "requests", unit: "COUNT", value: &c.requests, about: fmt.Sprintf("Requests to send, exactly; %d if neither this nor --duration is given", bench.DefaultRequests)},
-		{name: "duration", unit: "DURATION", value: &c.duration, about: "Send for this long, in place of a number of requests"},
+		{name: "requests", unit: "COUNT", value: &c.requests, about: fmt.Sprintf("Requests to send, exactly; %d if neither this nor --duration is given. With both, what comes first ends the measurement", bench.DefaultRequests)},
+		{name: "duration", unit: "DURATION", value: &c.duration, about: "Send for this long"},
 		{name: "rate", unit: "PER-SECOND", value: &c.rate, about: "Send this many requests a second, answered or not (open loop), and count latency from the intended time; 0: each client sends when it was answered (closed loop)"},
 		{name: "rounds", unit: "COUNT", value: &c.rounds, about: "How often to measure, each time for --requests or --duration; their spread tells --compare what is noise"},
 		{name: "warmup", unit: "DURATION", value: &c.warmup, about: "Send for this long before, checked but not counted"},
@@ -118,7 +118,7 @@ func (c *benchConfig) settings() []setting {
 		{name: "json", value: &c.json, about: "Print one JSON object per scenario, in place of text"},
 		{name: "csv", value: &c.csv, about: "Print a line of comma-separated values per scenario, in place of text"},
 		{name: "html", unit: "FILE", value: &c.html, about: "Write a page with charts, too: one file, which needs no other"},
-		{name: "compare", unit: "FILE", value: &c.compare, about: "Compare with the results that an earlier --json wrote, and say which differences are more than noise"},
+		{name: "compare", unit: "FILE", value: &c.compare, about: "Compare with the results that an earlier --json wrote, each with that of the same scenario, keys, clients, rate and label (or no label), and say which differences are more than noise. As text, on the page of --html, or with --json in comparison; not with --csv"},
 		{name: "quiet", value: &c.quiet, about: "Show no progress"},
 		{name: "insecure", value: &c.insecure, about: "https, rediss: take any certificate of the server"},
 	}, c.trust.settings("")...)), setting{name: "token", unit: "TOKEN", value: &c.token, secret: true, about: "The bearer token to send; of several, as a node takes them, the first. Other users of the machine see flags: prefer the variable, or --token-file"},
@@ -169,6 +169,8 @@ func runBench(inv invocation) int {
 		return usageError(inv, "bench", fmt.Errorf("there is no scenario %q: %s", scenarios[0], strings.Join(benchScenarioNames(), ", ")))
 	case bool(cfg.json) && bool(cfg.csv):
 		return usageError(inv, "bench", errors.New("--json and --csv exclude each other"))
+	case cfg.compare != "" && bool(cfg.csv) && cfg.html == "":
+		return usageError(inv, "bench", errors.New("--csv has no columns for --compare: give --json or --html, or neither"))
 	}
 	if err := cfg.cluster.readSecrets(inv.env); err != nil {
 		return usageError(inv, "bench", err)

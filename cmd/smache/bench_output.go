@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -16,13 +17,26 @@ import (
 type benchOutput struct {
 	cfg     *benchConfig
 	stdout  io.Writer
+	stderr  io.Writer
+	created bool            // the page was not there before
 	old     []*bench.Result // of --compare
 	results []*bench.Result
 }
 
 func newBenchOutput(inv invocation, cfg *benchConfig) (*benchOutput, error) {
-	o := &benchOutput{cfg: cfg, stdout: inv.stdout}
+	o := &benchOutput{cfg: cfg, stdout: inv.stdout, stderr: inv.stderr}
+	if cfg.compare != "" {
+		text, err := os.ReadFile(string(cfg.compare))
+		if err != nil {
+			return nil, fmt.Errorf("--compare: %w", err)
+		}
+		if o.old, err = bench.ReadResults(bytes.NewReader(text)); err != nil {
+			return nil, fmt.Errorf("--compare %s: %w", string(cfg.compare), err)
+		}
+	}
 	if cfg.html != "" { // better now than after the measurement
+		_, err := os.Stat(string(cfg.html))
+		o.created = errors.Is(err, os.ErrNotExist)
 		f, err := os.OpenFile(string(cfg.html), os.O_WRONLY|os.O_CREATE, 0o644)
 		if err != nil {
 			return nil, fmt.Errorf("--html: %w", err)
@@ -30,16 +44,6 @@ func newBenchOutput(inv invocation, cfg *benchConfig) (*benchOutput, error) {
 		if err := f.Close(); err != nil {
 			return nil, fmt.Errorf("--html: %w", err)
 		}
-	}
-	if cfg.compare == "" {
-		return o, nil
-	}
-	text, err := os.ReadFile(string(cfg.compare))
-	if err != nil {
-		return nil, fmt.Errorf("--compare: %w", err)
-	}
-	if o.old, err = bench.ReadResults(bytes.NewReader(text)); err != nil {
-		return nil, fmt.Errorf("--compare %s: %w", string(cfg.compare), err)
 	}
 	return o, nil
 }
@@ -50,6 +54,9 @@ func (o *benchOutput) add(r *bench.Result) error {
 	o.results = append(o.results, r)
 	switch {
 	case bool(o.cfg.json):
+		if old := o.counterpart(r); old != nil {
+			r.Comparison = bench.Compare(old, r)
+		}
 		return r.WriteJSON(o.stdout)
 	case bool(o.cfg.csv):
 		if first {
@@ -65,21 +72,42 @@ func (o *benchOutput) add(r *bench.Result) error {
 	if err := r.WriteText(o.stdout); err != nil {
 		return err
 	}
-	for _, old := range o.old {
-		if bench.Comparable(old, r) {
-			fmt.Fprintln(o.stdout)
-			return bench.Compare(old, r).WriteText(o.stdout)
-		}
-	}
-	if o.old != nil {
-		fmt.Fprintf(o.stdout, "\nCompared with before:   %s has no result of this scenario with the same keys\n", string(o.cfg.compare))
-	}
-	return nil
+	return o.compareText(r)
 }
 
-// finish writes the page, if there is anything to be on it.
+// compareText writes the comparison of one result, if one was asked for.
+func (o *benchOutput) compareText(r *bench.Result) error {
+	old := o.counterpart(r)
+	if old == nil {
+		return nil
+	}
+	fmt.Fprintln(o.stdout)
+	return bench.Compare(old, r).WriteText(o.stdout)
+}
+
+// counterpart is what a result is compared with. If it is asked for and not there,
+// that is said.
+func (o *benchOutput) counterpart(r *bench.Result) *bench.Result {
+	old := bench.Counterpart(r, o.old)
+	if old == nil && o.old != nil {
+		name := r.Scenario
+		if r.Label != "" {
+			name = r.Label + ": " + name
+		}
+		fmt.Fprintf(o.stderr, "smache bench: %s: not compared: %s has no result with the same scenario, keys, clients, rate and label\n", name, string(o.cfg.compare))
+	}
+	return old
+}
+
+// finish writes the page. If nothing was measured there is none, and one that was
+// there remains.
 func (o *benchOutput) finish() error {
-	if o.cfg.html == "" || len(o.results) == 0 {
+	switch {
+	case o.cfg.html == "":
+		return nil
+	case len(o.results) == 0 && o.created:
+		return os.Remove(string(o.cfg.html))
+	case len(o.results) == 0:
 		return nil
 	}
 	var page bytes.Buffer

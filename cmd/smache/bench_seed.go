@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/smache/smache/bench"
@@ -32,7 +33,7 @@ var seedRows = []seedRow{
 // at nodes of its own, and prints them beside the documented figures.
 func runBenchSeed(inv invocation, cfg *benchConfig, out *benchOutput) int {
 	own := cfg.addr == "" && !cfg.urlGiven
-	var results []*bench.Result
+	results := make([]*bench.Result, len(seedRows)) // nil: not measured
 	worst := exitOK
 	for i, remote := range []bool{false, true} {
 		at := *cfg
@@ -41,20 +42,24 @@ func runBenchSeed(inv invocation, cfg *benchConfig, out *benchOutput) int {
 			var err error
 			if nodes, err = startSeedNodes(inv, i+1, int(cfg.clients)); err != nil {
 				fmt.Fprintf(inv.stderr, "smache bench: seed: %v\n", err)
-				return exitBenchFailed
+				worst = exitBenchFailed
+				if inv.ctx.Err() != nil {
+					worst = exitBenchInterrupted
+				}
+				break
 			}
 			at.addr = stringValue(nodes.addresses[0])
 			at.pids.items = nodes.pids()
 		}
-		code := runSeedRows(inv, &at, remote, &results)
+		code := runSeedRows(inv, &at, remote, results)
 		if nodes != nil {
 			nodes.stop()
 		}
-		if code > exitBenchFailed {
-			return code
+		if worst = max(worst, code); code > exitBenchFailed {
+			break
 		}
-		worst = max(worst, code)
 	}
+	// Rows that are over are printed, whatever kept the others from being measured.
 	if err := writeSeed(inv.stdout, out, results); err != nil {
 		fmt.Fprintf(inv.stderr, "smache bench: cannot write the result: %v\n", err)
 		return exitBenchFailed
@@ -64,8 +69,8 @@ func runBenchSeed(inv invocation, cfg *benchConfig, out *benchOutput) int {
 
 // runSeedRows measures the rows of one node, or of two. A row that cannot be measured,
 // because the node that was given is alone, has no result.
-func runSeedRows(inv invocation, cfg *benchConfig, remote bool, results *[]*bench.Result) (worst int) {
-	for _, row := range seedRows {
+func runSeedRows(inv invocation, cfg *benchConfig, remote bool, results []*bench.Result) (worst int) {
+	for i, row := range seedRows {
 		if row.remote != remote {
 			continue
 		}
@@ -73,13 +78,13 @@ func runSeedRows(inv invocation, cfg *benchConfig, remote bool, results *[]*benc
 		result, err := measure(inv, cfg, row.scenario)
 		if errors.Is(err, bench.ErrRemote) && len(cfg.pids.items) == 0 {
 			fmt.Fprintf(inv.stderr, "smache bench: %s: left out: %s\n", row.title, strings.TrimPrefix(err.Error(), "bench: "))
-			*results = append(*results, nil)
 			continue
 		}
-		*results = append(*results, result)
-		switch {
-		case err != nil:
+		if err != nil {
 			return benchError(inv, err)
+		}
+		results[i] = result
+		switch {
 		case result.Failed() > 0:
 			fmt.Fprintf(inv.stderr, "smache bench: %s: %d failures\n", row.title, result.Failed())
 			worst = exitBenchFailed
@@ -93,6 +98,9 @@ func runSeedRows(inv invocation, cfg *benchConfig, remote bool, results *[]*benc
 func writeSeed(w io.Writer, out *benchOutput, results []*bench.Result) error {
 	table := fmt.Sprintf("%-40s%29s%43s\n%-40s%11s%6s%6s%6s%12s%8s%8s%8s%7s%8s%8s\n", "", "documented (ab)", "here", "",
 		"requests/s", "p50", "p95", "max", "requests/s", "p50", "p95", "max", "times", "CPU us", "failed")
+	if !slices.ContainsFunc(results, func(r *bench.Result) bool { return r != nil }) {
+		return nil
+	}
 	bottleneck := false
 	for i, r := range results {
 		row := &seedRows[i]
@@ -108,7 +116,7 @@ func writeSeed(w io.Writer, out *benchOutput, results []*bench.Result) error {
 		table += fmt.Sprintf("%12.0f%8.1f%8.1f%8.1f%7.2f%8s%8d\n", r.RequestsPerSecond, r.Latency.P50, r.Latency.P95, r.Latency.Max,
 			r.RequestsPerSecond/float64(row.perSecond), cpu, r.Failed())
 		bottleneck = bottleneck || r.CPU.Bottleneck
-		if out.cfg.json || out.cfg.csv {
+		if bool(out.cfg.json) || bool(out.cfg.csv) {
 			if err := out.add(r); err != nil {
 				return err
 			}
@@ -123,6 +131,16 @@ func writeSeed(w io.Writer, out *benchOutput, results []*bench.Result) error {
 	if bottleneck {
 		table += "WARNING: the generator itself was the bottleneck in some rows.\n"
 	}
-	_, err := io.WriteString(w, table)
-	return err
+	if _, err := io.WriteString(w, table); err != nil {
+		return err
+	}
+	for _, r := range out.results {
+		if old := out.counterpart(r); old != nil {
+			fmt.Fprintf(w, "\n%s\n", r.Label)
+			if err := bench.Compare(old, r).WriteText(w); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

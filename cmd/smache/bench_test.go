@@ -88,6 +88,16 @@ func TestBenchSeed(t *testing.T) {
 		}
 	}
 
+	// The rows are compared with those of before, each with its own.
+	old := filepath.Join(t.TempDir(), "old.json")
+	if err := os.WriteFile(old, []byte(stdout), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr = runBenchTest(t.Context(), append(small, "--compare", old)...)
+	if code != exitOK || stderr != "" || strings.Count(stdout, "Compared with before:") != len(seedRows) {
+		t.Errorf("code %d, %s\n%s", code, stderr, stdout)
+	}
+
 	// At a node that is alone there are three rows.
 	p := serve(t, nil)
 	code, stdout, stderr = runBenchTest(t.Context(), append(small, "--addr", p.address)...)
@@ -249,6 +259,40 @@ func TestBenchInterrupted(t *testing.T) {
 	}
 }
 
+// A seed that is interrupted keeps the rows that are over, in every form.
+func TestBenchSeedInterrupted(t *testing.T) {
+	page := filepath.Join(t.TempDir(), "page.html")
+	for _, form := range [][]string{{"--html", page}, {"--json"}, {"--csv"}} {
+		ctx, cancel := context.WithCancel(t.Context())
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodPost {
+				cancel() // control is over
+			}
+			_, _ = io.WriteString(w, "{}")
+		}))
+		code, stdout, stderr := runBenchTest(ctx, append([]string{"seed", "--url", server.URL, "--clients", "2", "--requests", "40"}, form...)...)
+		server.Close()
+		cancel()
+		if code != exitBenchInterrupted || !strings.Contains(stdout, "control, GET /") || !strings.Contains(stderr, "interrupted") {
+			t.Errorf("%v: code %d, %s\n%s", form, code, stderr, stdout)
+		}
+	}
+	if text, err := os.ReadFile(page); err != nil || !strings.Contains(string(text), "control, GET /") {
+		t.Errorf("the page of what was measured: %v, %.200s", err, text)
+	}
+}
+
+// A page of nothing is not left behind.
+func TestBenchNoPage(t *testing.T) {
+	page := filepath.Join(t.TempDir(), "page.html")
+	if code, _, stderr := runBenchTest(t.Context(), "get", "--clients", "0", "--requests", "1", "--html", page); code != exitUsage {
+		t.Errorf("code %d, %s", code, stderr)
+	}
+	if _, err := os.Stat(page); !os.IsNotExist(err) {
+		t.Errorf("a page was left: %v", err)
+	}
+}
+
 func TestBenchEngine(t *testing.T) {
 	small := []string{"engine", "--records", "200", "--rounds", "3"}
 	code, stdout, stderr := runBenchTest(t.Context(), small...)
@@ -292,6 +336,23 @@ func TestBenchOutputs(t *testing.T) {
 	text, err := os.ReadFile(page)
 	if err != nil || !strings.Contains(string(text), "<svg") || !strings.Contains(string(text), "first: control") {
 		t.Errorf("%v: %.200s", err, text)
+	}
+	// For machines, too; and what has no counterpart says so.
+	code, stdout, stderr = runBenchTest(t.Context(), append(args, "--compare", old, "--json")...)
+	var result bench.Result
+	if err := json.Unmarshal([]byte(stdout), &result); err != nil || code != exitOK || stderr != "" || result.Comparison == nil ||
+		!result.Comparison.Rounds || len(result.Comparison.Differences) == 0 || result.Comparison.Differences[0].Figure != "requests/s" {
+		t.Errorf("code %d, %v, %s\n%s", code, err, stderr, stdout)
+	}
+	for _, other := range [][]string{{"--json"}, {}} {
+		code, stdout, stderr = runBenchTest(t.Context(), append(append(args, "--compare", old, "--label", "other"), other...)...)
+		if code != exitOK || !strings.Contains(stderr, "not compared") || strings.Contains(stdout, "ompar") {
+			t.Errorf("code %d, %s\n%s", code, stderr, stdout)
+		}
+	}
+	code, _, stderr = runBenchTest(t.Context(), append(args, "--compare", old, "--csv")...)
+	if code != exitUsage || !strings.Contains(stderr, "--compare") || !strings.Contains(stderr, "--csv") {
+		t.Errorf("code %d, %s", code, stderr)
 	}
 	code, stdout, _ = runBenchTest(t.Context(), append(args, "--csv")...)
 	records, err := csv.NewReader(strings.NewReader(stdout)).ReadAll()
