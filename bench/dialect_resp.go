@@ -10,7 +10,12 @@ import (
 // compared as they are on the wire, lengths included.
 type respDialect struct{ *WorkloadConfig }
 
-func (c respDialect) reader() Reader { return &replyParser{grammar: new(respGrammar)} }
+func (c respDialect) reader() Reader {
+	if c.Endpoint.Login == (Login{}) {
+		return &replyParser{grammar: new(respGrammar)}
+	}
+	return newRESPSession(c.Endpoint.Login)
+}
 
 func (c respDialect) control() operation {
 	return operation{name: "control", status: StatusReply, fill: func(request, answer *template) {

@@ -55,12 +55,14 @@ type Endpoint struct {
 	// TLS is how the server is spoken to over TLS; nil: not over TLS. Its name is
 	// that of Address if there is none here.
 	TLS *tls.Config
+	// Login is what connections to redis begin with; of the others it is empty.
+	Login Login
 }
 
-// ParseEndpoint reads http://host[:port][/base], redis://host[:port],
+// ParseEndpoint reads http://host[:port][/base], redis://[[user]:password@]host[:port][/database],
 // memcached://host[:port], peer://host[:port], host:port, :port or a bare port; a missing host is
 // 127.0.0.1, and what has no scheme speaks HTTP. https:// and rediss:// are the same over
-// TLS, with the authorities of the system. The errors wrap ErrEndpoint.
+// TLS, with the authorities of the system. The errors wrap ErrEndpoint, and hold no password.
 func ParseEndpoint(text string) (Endpoint, error) {
 	full := text
 	switch {
@@ -72,6 +74,10 @@ func ParseEndpoint(text string) (Endpoint, error) {
 		full = "http://" + text
 	}
 	u, err := url.Parse(full)
+	shown := hideUser(text)
+	if err != nil && shown != text { // the error may hold a piece of the password
+		return Endpoint{}, fmt.Errorf("%w: %q: is all that is special before the @ percent-encoded?", ErrEndpoint, shown)
+	}
 	if err != nil {
 		return Endpoint{}, fmt.Errorf("%w: %q: %w", ErrEndpoint, text, err)
 	}
@@ -79,20 +85,27 @@ func ParseEndpoint(text string) (Endpoint, error) {
 	found := e.find(u.Scheme)
 	switch {
 	case found == nil:
-		return Endpoint{}, fmt.Errorf("%w: %q: only http://, https://, redis://, rediss://, memcached:// and peer:// are spoken", ErrEndpoint, text)
+		return Endpoint{}, fmt.Errorf("%w: %q: only http://, https://, redis://, rediss://, memcached:// and peer:// are spoken", ErrEndpoint, shown)
 	case u.Hostname() == "":
-		return Endpoint{}, fmt.Errorf("%w: %q: there is no host", ErrEndpoint, text)
-	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return Endpoint{}, fmt.Errorf("%w: %q: give scheme, host, port and path only", ErrEndpoint, text)
-	case e.Protocol != ProtocolHTTP && e.Base != "":
-		return Endpoint{}, fmt.Errorf("%w: %q: give scheme, host and port only", ErrEndpoint, text)
+		return Endpoint{}, fmt.Errorf("%w: %q: there is no host", ErrEndpoint, shown)
+	case u.User != nil && e.Protocol != ProtocolRESP:
+		return Endpoint{}, fmt.Errorf("%w: %q: user and password are for redis:// only; of HTTP, give --token, or --header with Authorization: Basic", ErrEndpoint, shown)
+	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		return Endpoint{}, fmt.Errorf("%w: %q: give scheme, host, port and path only", ErrEndpoint, shown)
+	case e.Protocol == ProtocolRESP && !e.Login.parseLogin(u.User, e.Base):
+		return Endpoint{}, fmt.Errorf("%w: %q: write redis://user:password@host:port/database", ErrEndpoint, shown)
+	case e.Protocol != ProtocolHTTP && e.Protocol != ProtocolRESP && e.Base != "":
+		return Endpoint{}, fmt.Errorf("%w: %q: give scheme, host and port only", ErrEndpoint, shown)
+	}
+	if e.Protocol == ProtocolRESP {
+		e.Base = ""
 	}
 	port := u.Port()
 	if port == "" {
 		port = found.port
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-		return Endpoint{}, fmt.Errorf("%w: %q: the port is not 1 to 65535", ErrEndpoint, text)
+		return Endpoint{}, fmt.Errorf("%w: %q: the port is not 1 to 65535", ErrEndpoint, shown)
 	}
 	e.Address = net.JoinHostPort(u.Hostname(), port)
 	return e, nil
@@ -117,7 +130,7 @@ func (e *Endpoint) find(name string) *scheme {
 // SplitURL cuts a URL of NewHTTP, whose path and query may have placeholders, into
 // the server and the path. The errors wrap ErrEndpoint.
 func SplitURL(text string) (e Endpoint, path string, err error) {
-	from := 0
+	whole, from := text, 0
 	if i := strings.Index(text, "://"); i >= 0 {
 		from = i + len("://")
 	}
@@ -128,20 +141,28 @@ func SplitURL(text string) (e Endpoint, path string, err error) {
 	if strings.HasPrefix(path, "?") {
 		path = "/" + path
 	}
+	if e, err = ParseEndpoint(text); err != nil {
+		if strings.Contains(path, "@") { // perhaps a password with a / in it
+			err = fmt.Errorf("%w: %q: it has a part in front of the path that is none", ErrEndpoint, hideUser(whole))
+		}
+		return e, "", err
+	}
 	for _, c := range []byte(path) {
 		if c <= ' ' || c >= 0x7f || c == '#' {
 			return e, "", fmt.Errorf("%w: %q: spaces, # and what is not ASCII must be percent-encoded", ErrEndpoint, path)
 		}
 	}
-	e, err = ParseEndpoint(text)
-	return e, path, err
+	return e, path, nil
 }
 
-// URL is the endpoint as text.
+// URL is the endpoint as text, without user and password.
 func (e Endpoint) URL() string {
 	s := &protocols[e.Protocol].plain
 	if e.TLS != nil {
 		s = &protocols[e.Protocol].secure
+	}
+	if e.Login.Database > 0 {
+		return s.name + "://" + e.Host + "/" + strconv.FormatUint(uint64(e.Login.Database), 10)
 	}
 	return s.name + "://" + e.Host + e.Base
 }

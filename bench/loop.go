@@ -77,7 +77,7 @@ func (l *loop) opened(s *slot, w wire) bool {
 	now := l.run.now()
 	if s.session != nil {
 		s.greeting, s.spokeAt = true, now
-		w.write(s.session.begin())
+		s.send(s.session.begin())
 		return true
 	}
 	l.connected(s, now)
@@ -148,11 +148,16 @@ func (l *loop) write(s *slot) {
 		request = s.sealed(request)
 	}
 	l.tally.bytesOut += uint64(len(request))
+	s.send(request)
+}
+
+// send hands bytes to the kernel, or to TLS, which does.
+func (s *slot) send(b []byte) {
 	if s.tls != nil {
-		s.tls.write(request)
+		s.tls.write(b)
 		return
 	}
-	s.wire.write(request)
+	s.wire.write(b)
 }
 
 // received is the reactor's: bytes have come, which are valid until it returns.

@@ -33,7 +33,7 @@ func (l *loop) unasked(s *slot, b []byte, now int64) bool {
 		l.run.noteDial(fmt.Sprintf("connect to %s: %v", l.run.address, err))
 	}
 	if len(send) > 0 {
-		s.wire.write(send)
+		s.send(send)
 		if s.wire == nil {
 			return false // closed has dealt with it
 		}
@@ -56,7 +56,11 @@ func (l *loop) refused(s *slot) {
 	if !l.run.stopping.Load() {
 		l.run.dialFails.Add(1)
 		if l.run.sampleOfDial() == "" {
-			l.run.noteDial(fmt.Sprintf("connect to %s: it ended without a greeting; is it a node's peer port, and --secret that of the cluster?", l.run.address))
+			hint := ""
+			if l.run.cfg.Workload.Target().Protocol == ProtocolPeer {
+				hint = "; is it a node's peer port, and --secret that of the cluster?"
+			}
+			l.run.noteDial(fmt.Sprintf("connect to %s: it ended without a greeting%s", l.run.address, hint))
 		}
 	}
 	s.count()
@@ -82,7 +86,9 @@ func (l *loop) keepAlive(now int64) {
 		case s.greeting && silent > int64(l.run.cfg.Timeout):
 			s.wire.shut()
 		case !s.greeting && silent > int64(aliveEvery):
-			s.wire.write(s.sealed(nil))
+			if sign := s.sealed(nil); len(sign) > 0 {
+				s.send(sign)
+			}
 		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // A session is a Reader whose connections begin with an exchange, and of which both
-// directions are sealed. What its methods give belongs to it until the next call.
+// directions may be sealed. What its methods give belongs to it until the next call.
 type session interface {
 	Reader
 	// begin gives what a new connection sends first.

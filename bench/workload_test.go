@@ -251,15 +251,15 @@ func TestParseEndpoint(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]Endpoint{
-		"4000":                       {ProtocolHTTP, "127.0.0.1:4000", "127.0.0.1:4000", "", nil},
-		":4000":                      {ProtocolHTTP, "127.0.0.1:4000", "127.0.0.1:4000", "", nil},
-		"localhost:4000":             {ProtocolHTTP, "localhost:4000", "localhost:4000", "", nil},
-		"http://cache.test":          {ProtocolHTTP, "cache.test:80", "cache.test", "", nil},
-		"http://cache.test/":         {ProtocolHTTP, "cache.test:80", "cache.test", "", nil},
-		"http://10.0.0.1:81/a/b/":    {ProtocolHTTP, "10.0.0.1:81", "10.0.0.1:81", "/a/b", nil},
-		"http://[::1]:4000":          {ProtocolHTTP, "[::1]:4000", "[::1]:4000", "", nil},
-		DefaultURL:                   {ProtocolHTTP, "127.0.0.1:4000", "127.0.0.1:4000", "", nil},
-		"http://cache.test:81/a%20b": {ProtocolHTTP, "cache.test:81", "cache.test:81", "/a%20b", nil},
+		"4000":                       {ProtocolHTTP, "127.0.0.1:4000", "127.0.0.1:4000", "", nil, Login{}},
+		":4000":                      {ProtocolHTTP, "127.0.0.1:4000", "127.0.0.1:4000", "", nil, Login{}},
+		"localhost:4000":             {ProtocolHTTP, "localhost:4000", "localhost:4000", "", nil, Login{}},
+		"http://cache.test":          {ProtocolHTTP, "cache.test:80", "cache.test", "", nil, Login{}},
+		"http://cache.test/":         {ProtocolHTTP, "cache.test:80", "cache.test", "", nil, Login{}},
+		"http://10.0.0.1:81/a/b/":    {ProtocolHTTP, "10.0.0.1:81", "10.0.0.1:81", "/a/b", nil, Login{}},
+		"http://[::1]:4000":          {ProtocolHTTP, "[::1]:4000", "[::1]:4000", "", nil, Login{}},
+		DefaultURL:                   {ProtocolHTTP, "127.0.0.1:4000", "127.0.0.1:4000", "", nil, Login{}},
+		"http://cache.test:81/a%20b": {ProtocolHTTP, "cache.test:81", "cache.test:81", "/a%20b", nil, Login{}},
 	} {
 		got, err := ParseEndpoint(text)
 		if err != nil || got != want {

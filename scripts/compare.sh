@@ -219,7 +219,7 @@ memory() {
       redis) held=$(redis-cli -p "$server_port" dbsize) ;;
       memcached) held=$(printf 'stats\r\nquit\r\n' | { exec 5<>"/dev/tcp/127.0.0.1/$server_port"; cat >&5; tr -d '\r' <&5; } | awk '/curr_items/{print $3}') ;;
       esac
-      ((held == count)) || say "$name holds ${held:-none} of $count entries: its memory for each is not that of all"
+      [[ $held == "$count" ]] || say "$name holds ${held:-none} of $count entries: its memory for each is not that of all"
       echo "$name,$count,$held,$(resident "${server_pids[0]}")" >>"$out/memory.csv"
       kill "${pids[@]}" 2>/dev/null || true
       wait

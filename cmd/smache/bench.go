@@ -83,7 +83,7 @@ func newBenchConfig() *benchConfig {
 // measurement should say in its command line all that it depends on.
 func (c *benchConfig) settings() []setting {
 	return append(withoutVariables(append([]setting{
-		{name: "url", unit: "URL", value: &c.url, given: &c.urlGiven, about: "The server to load: http://host:port, with a path in front of /api if there is one; redis://host:port, memcached://host:port, or peer://host:port (a node's peer port) for the same scenarios in their words; any path and query for the scenario http. https:// and rediss:// are the same over TLS. Redirects are failures"},
+		{name: "url", unit: "URL", value: &c.url, given: &c.urlGiven, about: "The server to load: http://host:port, with a path in front of /api if there is one; redis://user:password@host:port/database (user, password and database may be left out; no password is ever printed, but other users of the machine see flags), memcached://host:port, or peer://host:port (a node's peer port) for the same scenarios in their words; any path and query for the scenario http. https:// and rediss:// are the same over TLS. Redirects are failures"},
 		{name: "addr", unit: "ADDRESS", value: &c.addr, about: "The same as host:port, or only a port, of HTTP; wins over --url"},
 		{name: "clients", unit: "COUNT", value: &c.clients, about: "Keep-alive connections, each with one request under way"},
 		{name: "requests", unit: "COUNT", value: &c.requests, about: fmt.Sprintf("Requests to send, exactly; %d if neither this nor --duration is given. With both, what comes first ends the measurement", bench.DefaultRequests)},

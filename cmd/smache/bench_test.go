@@ -196,7 +196,7 @@ func TestBenchUsage(t *testing.T) {
 		{[]string{"get", "--compare", "/nowhere"}, exitUsage, "--compare"},
 		{[]string{"get", "--html", "/nowhere/page.html"}, exitUsage, "--html"},
 		{[]string{"--url", "ftp://127.0.0.1:1"}, exitUsage, "only http://"},
-		{[]string{"get", "--url", "redis://127.0.0.1:1/0"}, exitUsage, "--url"},
+		{[]string{"get", "--url", "redis://127.0.0.1:1/x"}, exitUsage, "--url"},
 		{[]string{"get", "--url", "redis://127.0.0.1:1", "--header", "X: y"}, exitUsage, "--header"},
 		{[]string{"mset", "--url", "redis://127.0.0.1:1", "--ttl", "1s"}, exitUsage, "--ttl"},
 		{[]string{"mset", "--url", "memcached://127.0.0.1:1"}, exitUsage, "mset"},

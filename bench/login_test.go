@@ -1,0 +1,152 @@
+package bench
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// startLogin starts a redis that wants a login, and gives its address. Refusals
+// repeat what was sent, as redis's do of commands that it does not know.
+func startLogin(t *testing.T, login string) string {
+	t.Helper()
+	l := listen(t)
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	values := map[string]string{}
+	serve := func(c net.Conn) {
+		defer func() { _ = c.Close() }()
+		in, database := false, "0"
+		for r := bufio.NewReader(c); ; {
+			words, err := readRESP(r)
+			if err != nil {
+				return
+			}
+			text := "+OK\r\n"
+			switch {
+			case words[0] == "AUTH":
+				if in = strings.Join(words[1:], ":") == login; !in {
+					text = fmt.Sprintf("-WRONGPASS of %s\r\n", words)
+				}
+			case !in:
+				text = "-NOAUTH\r\n"
+			case words[0] == "SELECT":
+				database = words[1]
+			case database != "7":
+				text = "-ERR another database\r\n"
+			default:
+				mu.Lock()
+				text = answerRESP(values, words)
+				mu.Unlock()
+			}
+			if !send(c, text) {
+				return
+			}
+		}
+	}
+	all.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			all.Go(func() { serve(c) })
+		}
+	})
+	t.Cleanup(func() {
+		_ = l.Close()
+		all.Wait()
+	})
+	return l.Addr().String()
+}
+
+// Connections begin with AUTH and SELECT, and nothing that is printed has the password.
+func TestLogin(t *testing.T) {
+	const password = "s3cret"
+	for _, login := range []string{"me:" + password, password} {
+		address := startLogin(t, login)
+		eachReactor(t, func(t *testing.T, with func(*loop) (reactor, error)) {
+			user := login
+			if login == password {
+				user = ":" + login
+			}
+			e, err := ParseEndpoint("redis://" + user + "@" + address + "/7")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if shown := fmt.Sprintf("%v %+v %#v", e, e, e); strings.Contains(shown, password) {
+				t.Error(shown)
+			}
+			cfg := WorkloadConfig{Endpoint: e, Keys: Keys{Count: 5, Order: OrderSequential}}
+			result, err := testRun(t, e, func(c *Config) {
+				c.reactor, c.Workload = with, mustWorkload(t, NewGet, cfg)
+				c.Prepare, c.PrepareRequests = mustWorkload(t, NewPost, cfg), 5
+			})
+			if err != nil || result.OK != 40 || result.URL != "redis://"+address+"/7" {
+				t.Fatalf("%v, %+v", err, result)
+			}
+			var out bytes.Buffer
+			if err := errors.Join(result.WriteText(&out), result.WriteJSON(&out), result.WriteCSV(&out), WriteHTML(&out, []*Result{result}, nil)); err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(out.String(), password) {
+				t.Error("the password is in a report")
+			}
+			cfg.Endpoint.Login.Password = password + "x"
+			_, err = testRun(t, e, func(c *Config) { c.reactor, c.Workload = with, mustWorkload(t, NewGet, cfg) })
+			if !errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), "WRONGPASS") || strings.Contains(err.Error(), password) {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// Answers to a login may come in pieces.
+func TestLoginPieces(t *testing.T) {
+	const answers = "+OK\r\n+OK\r\n"
+	for cut := range len(answers) {
+		p := newRESPSession(Login{Password: "x", Database: 1})
+		if got := string(p.begin()); got != "*2\r\n$4\r\nAUTH\r\n$1\r\nx\r\n*2\r\n$6\r\nSELECT\r\n$1\r\n1\r\n" {
+			t.Fatalf("%q", got)
+		}
+		if _, ready, err := p.greet([]byte(answers[:cut])); ready || err != nil {
+			t.Errorf("%d: %v, %v", cut, ready, err)
+		}
+		if _, ready, err := p.greet([]byte(answers[cut:])); !ready || err != nil {
+			t.Errorf("%d: %v, %v", cut, ready, err)
+		}
+		if p.idle([]byte("+OK\r\n")) == nil {
+			t.Error("what nobody asked for is taken")
+		}
+	}
+	for _, wrong := range []string{"-ERR x\r\n", "+OK\r\n-ERR x\r\n", answers + "+", "HTTP/1.1\r\n", ":1\r\n"} {
+		p := newRESPSession(Login{Password: "x", Database: 1})
+		p.begin()
+		if _, ready, err := p.greet([]byte(wrong)); ready || err == nil {
+			t.Errorf("%q: %v, %v", wrong, ready, err)
+		}
+	}
+}
+
+// URLs that are refused are not quoted with what may be a password.
+func TestLoginHidden(t *testing.T) {
+	for _, text := range []string{
+		"http://u:s3cret@h", "u:s3cret@h", "memcached://u:s3cret@h", "peer://:s3cret@h", "redis://u:s3cret@h/x",
+		"redis://u:s3cret/x@h", "redis://:s3cret#x@h", "redis://u:1/s3cret@h", "redis://u:s3cret@h:0", "redis://u:s3cret@h?x",
+		"redis://u:s3cret@", "ftp://u:s3cret@h", "redis://u:s3cret%@h", "redis://s3cret@h", "redis://u:@h", "redis://h/-1",
+	} {
+		if e, err := ParseEndpoint(text); !errors.Is(err, ErrEndpoint) || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%s: %+v, %v", text, e, err)
+		}
+	}
+	for _, text := range []string{"http://u:s3cret@h/x", "http://u:s3cret/x@h/", "http://u:s3cret#x@h/"} {
+		if _, _, err := SplitURL(text); !errors.Is(err, ErrEndpoint) || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
