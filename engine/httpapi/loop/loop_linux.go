@@ -18,6 +18,18 @@ const maxEvents = 128
 // it calls Handler.Rest all the same.
 const restAfter = 4
 
+// A loop that waits in the kernel keeps its processor of the Go runtime, which has no more
+// of them than there are loops. A goroutine that comes back from a wait of its own
+// meanwhile, as those do that carry the links between nodes, finds none; and with it all
+// that wait for what it has read. The runtime's monitor takes a processor from who sleeps,
+// but where it had nothing to do lately it looks only every 10 ms, and takes one at the
+// second look. So until that must have come, a loop sleeps for napLength at a time,
+// napsMost times, and lets others run in between.
+const (
+	napLength = 1 // ms
+	napsMost  = 25
+)
+
 // Handler is what a Loop calls, on its goroutine, with the connections that are on
 // it. None of it may block.
 type Handler interface {
@@ -98,6 +110,7 @@ func (l *Loop) Run(h Handler) {
 	defer close(l.ended)
 	defer l.end()
 	defer h.Rest() // what the last notes have begun
+	naps := 0
 	for busy := 0; l.serveNotes(); busy++ {
 		n := l.poll()
 		if n == 0 || busy == restAfter {
@@ -105,7 +118,11 @@ func (l *Loop) Run(h Handler) {
 			busy = 0
 		}
 		if n == 0 {
-			n = l.sleep()
+			n = l.sleep(naps < napsMost)
+			naps++
+		}
+		if n > 0 {
+			naps = 0
 		}
 		for i := range l.events[:n] {
 			l.serve(&l.events[i])
@@ -123,14 +140,18 @@ func (l *Loop) poll() int {
 	return int(n)
 }
 
-// sleep waits for events.
-func (l *Loop) sleep() (n int) {
+// sleep waits for events, but no longer than a nap if it is to be short.
+func (l *Loop) sleep(short bool) (n int) {
 	l.asleep.Store(true)
 	defer l.asleep.Store(false)
 	if l.noted.Load() {
 		return 0
 	}
-	n, err := syscall.EpollWait(l.epoll, l.events[:], -1)
+	most := -1
+	if short {
+		most = napLength
+	}
+	n, err := syscall.EpollWait(l.epoll, l.events[:], most)
 	if err != nil {
 		return 0
 	}

@@ -15,6 +15,7 @@ import (
 // script is a Handler made of functions.
 type script struct {
 	ready, resumed, cut func(*Conn)
+	rest                func()
 	rested              atomic.Int32
 }
 
@@ -36,7 +37,12 @@ func (s *script) Cut(c *Conn) {
 	}
 }
 
-func (s *script) Rest() { s.rested.Add(1) }
+func (s *script) Rest() {
+	s.rested.Add(1)
+	if s.rest != nil {
+		s.rest()
+	}
+}
 
 // run runs a loop until the test ends.
 func run(t *testing.T, s *script) *Loop {
@@ -523,5 +529,32 @@ func TestRestBeforeTheEnd(t *testing.T) {
 	l.Run(s)
 	if s.rested.Load() != 1 {
 		t.Errorf("rested %d times", s.rested.Load())
+	}
+}
+
+// A loop for which nothing comes any more wakes a number of times, and lets others run,
+// before it sleeps until something does. So it is after each event.
+func TestNaps(t *testing.T) {
+	var looks atomic.Int32
+	slept := make(chan struct{}, 8) // more than there are, one after the end among them
+	l := run(t, &script{
+		ready: func(c *Conn) {
+			looks.Store(0)
+			if _, _, err := c.Receive(make([]byte, 8)); err != nil {
+				_ = c.Close()
+			}
+		},
+		rest: func() {
+			if looks.Add(1) == napsMost+1 {
+				slept <- struct{}{}
+			}
+		},
+	})
+	c, far := pair(t, l)
+	<-slept // it has had nothing to do
+	c.Begin(false)
+	for range 3 {
+		write(t, far, []byte("x"))
+		<-slept
 	}
 }
