@@ -107,7 +107,7 @@ var figures = []figure{
 // stretches of the two runs are, with more asked of them; what differs from run to
 // run cannot be seen then.
 func Compare(before, after *Result) *Comparison {
-	c := &Comparison{Old: before, New: after, Rounds: len(before.Rounds) >= minRounds && len(after.Rounds) >= minRounds}
+	c := &Comparison{Old: before, New: after, Differences: []Difference{}, Rounds: len(before.Rounds) >= minRounds && len(after.Rounds) >= minRounds}
 	for _, f := range figures {
 		a, b := samples(before, &f, c.Rounds), samples(after, &f, c.Rounds)
 		// CPU of zero is one that was not measured, or that ticks are too coarse for.
@@ -171,6 +171,9 @@ func (v *Intervals) slices() (list []slice) {
 	return list
 }
 
+// tooShort says why there is no difference at all.
+const tooShort = "no figure has samples in both; a run is too short, or without a right answer."
+
 // WriteText writes the comparison for people. The error is that of w.
 func (c *Comparison) WriteText(w io.Writer) error {
 	var b strings.Builder
@@ -179,6 +182,11 @@ func (c *Comparison) WriteText(w io.Writer) error {
 		basis = "stretches of one run each; what differs from run to run shows only with --rounds 5 or more, twice"
 	}
 	fmt.Fprintf(&b, "Compared with before:   %s\n", basis)
+	if len(c.Differences) == 0 {
+		b.WriteString("Not compared: " + tooShort + "\n")
+		_, err := io.WriteString(w, b.String())
+		return err
+	}
 	fmt.Fprintf(&b, "%-20s%12s%12s%9s   %-16s%-9s%s\n", "median", "before", "now", "ratio", "95 % range", "p", "")
 	for _, d := range c.Differences {
 		fmt.Fprintf(&b, "%-20s%12.3f%12.3f%9.3f   %-16s%-9.4f%s\n", d.Figure, d.Old, d.New, d.New/max(d.Old, 1e-9),

@@ -62,6 +62,8 @@ func ReadResults(r io.Reader) (results []*Result, err error) {
 		switch {
 		case errors.Is(err, io.EOF) && len(results) > 0:
 			return results, nil
+		case errors.Is(err, io.EOF): // such as a file that the shell has just emptied
+			return nil, fmt.Errorf("%w: it is empty", ErrResults)
 		case err != nil:
 			return nil, fmt.Errorf("%w: %w", ErrResults, err)
 		case result.Scenario == "":

@@ -83,6 +83,9 @@ func newPageResult(r, old *Result) pageResult {
 		if !c.Rounds {
 			p.Basis = "Stretches of one run each: what differs from run to run is not in it."
 		}
+		if len(c.Differences) == 0 {
+			p.Basis = "Not compared: " + tooShort
+		}
 	}
 	return p
 }

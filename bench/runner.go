@@ -200,6 +200,9 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 		return nil, err
 	}
 	r := &run{cfg: cfg, base: time.Now(), queue: make(chan *slot, cfg.Clients)}
+	if _, err := readUsage(cfg.Servers); err != nil { // rather than behind the preparation
+		return nil, err
+	}
 	if err := r.resolve(ctx); err != nil {
 		return nil, err
 	}

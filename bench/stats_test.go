@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bytes"
+	"errors"
 	"math"
 	"strings"
 	"testing"
@@ -244,5 +245,17 @@ func TestCounterpart(t *testing.T) {
 		if got := Counterpart(test.r, test.before); got != test.want {
 			t.Errorf("%+v: got %+v", test.r, got)
 		}
+	}
+}
+
+// Runs that are too short to be compared say so, everywhere.
+func TestCompareTooShort(t *testing.T) {
+	old, r := &Result{Scenario: "get"}, &Result{Scenario: "get"}
+	r.Comparison = Compare(old, r)
+	var text, page, machine bytes.Buffer
+	err := errors.Join(r.Comparison.WriteText(&text), WriteHTML(&page, []*Result{r}, []*Result{old}), r.WriteJSON(&machine))
+	if err != nil || !strings.Contains(text.String(), "too short") || !strings.Contains(page.String(), "too short") ||
+		!strings.Contains(machine.String(), `"differences":[]`) {
+		t.Errorf("%v: %s\n%s\n%s", err, text.String(), page.String(), machine.String())
 	}
 }

@@ -95,7 +95,7 @@ func (c *benchConfig) settings() []setting {
 		{name: "threads", unit: "COUNT", value: &c.threads, about: "Event loops; 0 is a quarter of the cores, and at least 1"},
 		{name: "keys", unit: "COUNT", value: &c.keys, given: &c.keysGiven, about: fmt.Sprintf("Different keys; the text of each is the prefix and ten digits. location: the things, %d unless given", bench.DefaultThings)},
 		{name: "key-prefix", unit: "TEXT", value: &c.prefix, about: "What the keys begin with: letters, digits and -._~"},
-		{name: "order", unit: strings.Join(c.order.words, "|"), value: &c.order, about: "How the keys are gone through; random and uniform are the same"},
+		{name: "order", unit: strings.Join(c.order.words, "|"), value: &c.order, about: "How the keys are gone through; random and uniform are the same. location takes one thing after the other"},
 		{name: "skew", unit: "NUMBER", value: &c.skew, about: "Exponent of --order zipf"},
 		{name: "seed", unit: "NUMBER", value: &c.seed, about: "Start of the random order; the same seed asks for the same keys"},
 		{name: "value-size", unit: "SIZE", value: &c.valueSize, about: fmt.Sprintf("Size of data, %d bytes to 16MiB; 0 is a position of 58 bytes", bench.MinValueSize)},
@@ -114,7 +114,7 @@ func (c *benchConfig) settings() []setting {
 		{name: "retry", value: &c.retry, about: "Send a request once more if its connection was closed before any byte of the answer, as load balancers do; without it that is a failure"},
 		{name: "written", value: &c.written, about: "Do not write the keys before they are read: an earlier run has"},
 		{name: "server-pid", unit: "PID", value: &c.pids, about: "A process of the server on this machine, whose CPU time and memory are to be reported; may be given again. Linux only"},
-		{name: "label", unit: "TEXT", value: &c.label, about: "A name for the result, in JSON and comparisons"},
+		{name: "label", unit: "TEXT", value: &c.label, about: "A name for the result, in JSON and comparisons; the rows of seed have their own"},
 		{name: "json", value: &c.json, about: "Print one JSON object per scenario, in place of text"},
 		{name: "csv", value: &c.csv, about: "Print a line of comma-separated values per scenario, in place of text"},
 		{name: "html", unit: "FILE", value: &c.html, about: "Write a page with charts, too: one file, which needs no other"},
@@ -148,7 +148,9 @@ func runBench(inv invocation) int {
 	if len(inv.args) > 0 && inv.args[0] == "engine" {
 		return runBenchEngine(inv)
 	}
-	rest, err := parseSettings(cfg.settings(), inv.args, inv.env)
+	table := cfg.settings()
+	noteGiven(table)
+	rest, err := parseSettings(table, inv.args, inv.env)
 	if errors.Is(err, errHelp) {
 		printBenchHelp(inv.stdout)
 		return exitOK
@@ -171,6 +173,9 @@ func runBench(inv invocation) int {
 		return usageError(inv, "bench", errors.New("--json and --csv exclude each other"))
 	case cfg.compare != "" && bool(cfg.csv) && cfg.html == "":
 		return usageError(inv, "bench", errors.New("--csv has no columns for --compare: give --json or --html, or neither"))
+	}
+	if err := cfg.checkBenchFlags(table, scenarios); err != nil {
+		return usageError(inv, "bench", err)
 	}
 	if err := cfg.cluster.readSecrets(inv.env); err != nil {
 		return usageError(inv, "bench", err)

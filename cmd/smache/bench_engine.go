@@ -50,14 +50,15 @@ func runBenchEngine(inv invocation) int {
 	cfg := newBenchEngineConfig()
 	rest, err := parseSettings(cfg.settings(), inv.args[1:], nil)
 	if errors.Is(err, errHelp) {
-		printUsage(inv.stdout, "bench", cfg.settings())
+		fmt.Fprintln(inv.stdout, "smache bench engine: write and read records in this process, without HTTP\n\nUsage: smache bench engine [flags]")
+		printSettings(inv.stdout, cfg.settings())
 		return exitOK
 	}
 	if err == nil && len(rest) > 0 {
 		err = fmt.Errorf("unexpected argument %q", rest[0])
 	}
 	if err != nil {
-		return usageError(inv, "bench", err)
+		return usageError(inv, "bench engine", err)
 	}
 	if cfg.workers == 0 {
 		cfg.workers = intValue(runtime.GOMAXPROCS(0))

@@ -31,12 +31,15 @@ func newBenchOutput(inv invocation, cfg *benchConfig) (*benchOutput, error) {
 			return nil, fmt.Errorf("--compare: %w", err)
 		}
 		if o.old, err = bench.ReadResults(bytes.NewReader(text)); err != nil {
-			return nil, fmt.Errorf("--compare %s: %w", string(cfg.compare), err)
+			return nil, fmt.Errorf("--compare %s: %s", string(cfg.compare), strings.TrimPrefix(err.Error(), "bench: "))
 		}
 	}
 	if cfg.html != "" { // better now than after the measurement
-		_, err := os.Stat(string(cfg.html))
+		there, err := os.Stat(string(cfg.html))
 		o.created = errors.Is(err, os.ErrNotExist)
+		if old, none := os.Stat(string(cfg.compare)); err == nil && none == nil && os.SameFile(there, old) {
+			return nil, errors.New("--html and --compare name the same file, whose results would be lost")
+		}
 		f, err := os.OpenFile(string(cfg.html), os.O_WRONLY|os.O_CREATE, 0o644)
 		if err != nil {
 			return nil, fmt.Errorf("--html: %w", err)

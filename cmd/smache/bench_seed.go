@@ -51,7 +51,7 @@ func runBenchSeed(inv invocation, cfg *benchConfig, out *benchOutput) int {
 			at.addr = stringValue(nodes.addresses[0])
 			at.pids.items = nodes.pids()
 		}
-		code := runSeedRows(inv, &at, remote, results)
+		code := runSeedRows(inv, &at, remote, own, results)
 		if nodes != nil {
 			nodes.stop()
 		}
@@ -69,14 +69,14 @@ func runBenchSeed(inv invocation, cfg *benchConfig, out *benchOutput) int {
 
 // runSeedRows measures the rows of one node, or of two. A row that cannot be measured,
 // because the node that was given is alone, has no result.
-func runSeedRows(inv invocation, cfg *benchConfig, remote bool, results []*bench.Result) (worst int) {
+func runSeedRows(inv invocation, cfg *benchConfig, remote, own bool, results []*bench.Result) (worst int) {
 	for i, row := range seedRows {
 		if row.remote != remote {
 			continue
 		}
 		cfg.remote, cfg.label = boolValue(remote), stringValue(row.title)
 		result, err := measure(inv, cfg, row.scenario)
-		if errors.Is(err, bench.ErrRemote) && len(cfg.pids.items) == 0 {
+		if errors.Is(err, bench.ErrRemote) && !own {
 			fmt.Fprintf(inv.stderr, "smache bench: %s: left out: %s\n", row.title, strings.TrimPrefix(err.Error(), "bench: "))
 			continue
 		}

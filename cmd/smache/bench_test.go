@@ -10,6 +10,8 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -104,6 +106,13 @@ func TestBenchSeed(t *testing.T) {
 	if code != exitOK || strings.Count(stderr, "left out") != 2 || strings.Count(stdout, " -\n") != 2 {
 		t.Errorf("code %d, %s\n%s", code, stderr, stdout)
 	}
+	if runtime.GOOS != "linux" {
+		return // --server-pid is for Linux only
+	}
+	code, stdout, stderr = runBenchTest(t.Context(), append(small, "--addr", p.address, "--server-pid", strconv.Itoa(os.Getpid()))...)
+	if code != exitOK || strings.Count(stderr, "left out") != 2 || strings.Count(stdout, " -\n") != 2 {
+		t.Errorf("with a process: code %d, %s\n%s", code, stderr, stdout)
+	}
 }
 
 // Keys on the other node, over HTTP and over the nodes' own protocol.
@@ -192,6 +201,25 @@ func TestBenchUsage(t *testing.T) {
 		{[]string{"post", "--ttl", "1us"}, exitUsage, "--ttl"},
 		{[]string{"get", "--rounds", "101"}, exitUsage, "--rounds"},
 		{[]string{"get", "--server-pid", "x"}, exitUsage, "--server-pid"},
+		{[]string{"get", "--addr", address, "--server-pid", "2147483646"}, exitUsage, "--server-pid"},
+		{[]string{"get", "--keys", "3000000000"}, exitUsage, "must be at most 2147483647"},
+		{[]string{"get", "--skew", "0", "--order", "zipf"}, exitUsage, "--skew must be above 0"},
+		{[]string{"get", "--skew", "2"}, exitUsage, "--order zipf"},
+		{[]string{"get", "--keys", "0"}, exitUsage, "--keys must be above 0"},
+		{[]string{"get", "--clients", "0"}, exitUsage, "--clients must be above 0"},
+		{[]string{"get", "--rounds", "0"}, exitUsage, "--rounds must be above 0"},
+		{[]string{"mget", "--batch", "0"}, exitUsage, "--batch must be above 0"},
+		{[]string{"get", "--timeout", "0"}, exitUsage, "--timeout must be above 0"},
+		{[]string{"get", "--read-share", "0.5"}, exitUsage, "--read-share is for mixed, remote, peer only"},
+		{[]string{"mixed", "--updates", "5"}, exitUsage, "--updates is for location only"},
+		{[]string{"--reads", "5"}, exitUsage, "--reads is for location only"},
+		{[]string{"post", "--body", "x"}, exitUsage, "--body is for http only"},
+		{[]string{"location", "--order", "zipf"}, exitUsage, "--order is not for location"},
+		{[]string{"seed", "--label", "x"}, exitUsage, "--label is not for seed"},
+		{[]string{"seed", "--remote"}, exitUsage, "--remote is not for seed"},
+		{[]string{"get", "--compare", os.DevNull}, exitUsage, os.DevNull + ": not the results of --json: it is empty"},
+		{[]string{"engine", "--keys", "1"}, exitUsage, "see smache bench engine --help"},
+		{[]string{"engine", "--help"}, exitOK, "Usage: smache bench engine [flags]"},
 		{[]string{"get", "--csv", "--json"}, exitUsage, "--csv"},
 		{[]string{"get", "--compare", "/nowhere"}, exitUsage, "--compare"},
 		{[]string{"get", "--html", "/nowhere/page.html"}, exitUsage, "--html"},
@@ -285,7 +313,7 @@ func TestBenchSeedInterrupted(t *testing.T) {
 // A page of nothing is not left behind.
 func TestBenchNoPage(t *testing.T) {
 	page := filepath.Join(t.TempDir(), "page.html")
-	if code, _, stderr := runBenchTest(t.Context(), "get", "--clients", "0", "--requests", "1", "--html", page); code != exitUsage {
+	if code, _, stderr := runBenchTest(t.Context(), "get", "--clients", "2", "--requests", "1", "--html", page); code != exitUsage {
 		t.Errorf("code %d, %s", code, stderr)
 	}
 	if _, err := os.Stat(page); !os.IsNotExist(err) {
@@ -349,6 +377,11 @@ func TestBenchOutputs(t *testing.T) {
 		if code != exitOK || !strings.Contains(stderr, "not compared") || strings.Contains(stdout, "ompar") {
 			t.Errorf("code %d, %s\n%s", code, stderr, stdout)
 		}
+	}
+	// The results are not to be overwritten by a page.
+	code, _, stderr = runBenchTest(t.Context(), append(args, "--compare", old, "--html", old)...)
+	if kept, err := os.ReadFile(old); err != nil || code != exitUsage || !strings.Contains(stderr, "the same file") || !bytes.HasPrefix(kept, []byte("{")) {
+		t.Errorf("code %d, %v, %s", code, err, stderr)
 	}
 	code, _, stderr = runBenchTest(t.Context(), append(args, "--compare", old, "--csv")...)
 	if code != exitUsage || !strings.Contains(stderr, "--compare") || !strings.Contains(stderr, "--csv") {

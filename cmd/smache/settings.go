@@ -168,9 +168,12 @@ func printUsage(w io.Writer, name string, settings []setting) {
 			fmt.Fprintf(w, "smache %s: %s\n\nUsage: %s\n", name, c.about, strings.TrimSpace("smache "+name+" "+c.args))
 		}
 	}
-	if len(settings) == 0 {
-		return
+	if len(settings) > 0 {
+		printSettings(w, settings)
 	}
+}
+
+func printSettings(w io.Writer, settings []setting) {
 	fmt.Fprintln(w, "\nFlags, their environment variables and [defaults]")
 	for i := range settings {
 		s := &settings[i]

@@ -115,6 +115,9 @@ type intValue int
 
 func (v *intValue) Set(text string) error {
 	n, err := strconv.ParseUint(strings.TrimSpace(text), 10, 31)
+	if errors.Is(err, strconv.ErrRange) {
+		return fmt.Errorf("must be at most %d", math.MaxInt32)
+	}
 	if err != nil {
 		return errors.New("must be a whole number, 0 or above")
 	}

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// benchUses says which scenarios a flag has to do with: only those, or all but those.
+// A flag that is not in it has to do with all; --batch, which scripts give to whatever
+// they measure, is not.
+var benchUses = map[string]struct{ only, never []string }{
+	"read-share": {only: []string{"mixed", "remote", "peer"}},
+	"updates":    {only: []string{"location"}},
+	"reads":      {only: []string{"location"}},
+	"method":     {only: []string{"http"}},
+	"body":       {only: []string{"http"}},
+	"status":     {only: []string{"http"}},
+	"answer":     {only: []string{"http"}},
+	"order":      {never: []string{"location"}}, // which moves one thing after the other
+	"remote":     {never: []string{"seed"}},     // whose rows say where the key is
+	"label":      {never: []string{"seed"}},     // whose rows have names
+}
+
+// noteGiven has each setting of the table note whether it was given.
+func noteGiven(table []setting) {
+	for i := range table {
+		if table[i].given == nil {
+			table[i].given = new(bool)
+		}
+	}
+}
+
+// checkBenchFlags refuses flags that would be without effect in all of the scenarios,
+// and zeros that would mean the default. The table has noted what was given.
+func (c *benchConfig) checkBenchFlags(table []setting, scenarios []string) error {
+	given := map[string]bool{}
+	for i := range table {
+		name := table[i].name
+		if given[name] = *table[i].given; !given[name] {
+			continue
+		}
+		uses, some := benchUses[name]
+		of := func(list []string) bool {
+			return !slices.ContainsFunc(scenarios, func(s string) bool { return !slices.Contains(list, s) })
+		}
+		switch {
+		case !some:
+		case uses.only != nil && !slices.ContainsFunc(scenarios, func(s string) bool { return slices.Contains(uses.only, s) }):
+			return fmt.Errorf("--%s is for %s only", name, strings.Join(uses.only, ", "))
+		case uses.never != nil && of(uses.never):
+			return fmt.Errorf("--%s is not for %s", name, strings.Join(uses.never, ", "))
+		}
+	}
+	if given["skew"] && c.order.word != "zipf" {
+		return errors.New("--skew is for --order zipf only")
+	}
+	for name, zero := range map[string]bool{
+		"clients": c.clients == 0, "keys": c.keys == 0, "rounds": c.rounds == 0, "batch": c.batch == 0,
+		"skew": c.skew == 0, "timeout": c.timeout == 0,
+	} {
+		if zero {
+			return fmt.Errorf("--%s must be above 0", name)
+		}
+	}
+	return nil
+}
