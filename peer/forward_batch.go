@@ -129,6 +129,7 @@ func (b *bundle) send() {
 	}
 	b.body = b.writer.End(b.body)
 	b.call.Timeout, b.call.Patience = b.f.within-callSlack, b.f.patience
+	b.call.Gather = b.ops[0].Gather // that of all of them
 	b.call.Header = proto.Header{
 		Op: proto.FrameOpOf(b.code, true), Flags: proto.FlagForwarded, Epoch: b.f.dir.epoch(),
 	}

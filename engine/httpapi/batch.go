@@ -24,9 +24,10 @@ type batch struct {
 	answer answer // of mget
 
 	// pending counts the operations under way, and one more while they are
-	// being submitted; who takes it to zero sends on done.
+	// being submitted; who takes it to zero sends on done, or resumes waits.
 	pending atomic.Int32
 	done    chan struct{}
+	waits   *conn // on a loop; nil: a goroutine waits
 	oneDone func(*proto.Op)
 }
 
@@ -69,7 +70,12 @@ func newBatch() any {
 
 // landed counts one operation as complete.
 func (b *batch) landed() {
-	if b.pending.Add(-1) == 0 {
+	if b.pending.Add(-1) != 0 {
+		return
+	}
+	if c := b.waits; c != nil {
+		c.resume()
+	} else {
 		b.done <- struct{}{}
 	}
 }
@@ -100,7 +106,7 @@ func (b *batch) add() *item {
 func (s *Server) releaseBatch(b *batch) {
 	clear(b.items)
 	clear(b.ops)
-	b.ops, b.trace, b.answer = b.ops[:0], nil, answer{}
+	b.ops, b.trace, b.waits, b.answer = b.ops[:0], nil, nil, answer{}
 	b.items, b.keys, b.text, b.tags = b.items[:0], b.keys[:0], b.text[:0], b.tags[:0]
 	if cap(b.items) > maxPooledItems {
 		b.items = nil

@@ -18,7 +18,9 @@ const (
 // mget answers POST /api/mget. What other nodes hold is read first, where the Cache
 // can do that together, and kept aside. As long as the other operations complete at
 // once, values go straight to the answer. From the first that does not, the rest of
-// its wave is kept aside until all of it is complete.
+// its wave is kept aside until all of it is complete. A loop does not wait for what it
+// has asked others for, and leaves what it would have to wait for after that to a
+// goroutine.
 func (s *Server) mget(ctx *fasthttp.RequestCtx, r *request) {
 	list, _, n, why := s.readBatch(ctx, r, "keys")
 	if !why.refused() && !s.charge(r.owes, n*itemBytes) {
@@ -39,21 +41,41 @@ func (s *Server) mget(ctx *fasthttp.RequestCtx, r *request) {
 	}
 	a := &b.answer
 	*a = answer{server: s, request: r, items: n, limit: s.config.MaxAnswer}
-	if r.onLoop {
-		a.out = append(r.rooms.take(), mgetBegin...)
-		if next := a.here(b); next < n {
-			r.batch, r.then = b, (*Server).mgot
-			go b.goOn(next)
-			return
-		}
-	} else {
+	if !r.onLoop {
 		a.out = append(bodyBuffer(ctx), mgetBegin...)
 		a.waves(b)
+		s.answerMget(ctx, r, b)
+		return
 	}
-	s.answerMget(ctx, r, b)
+	a.out = append(r.rooms.take(), mgetBegin...)
+	switch r.batch = b; {
+	case n > mgetWave: // it would take too long for a loop
+		r.then = (*Server).mgot
+		go b.goOn(0)
+	case a.ask(b, r.conn):
+		r.then = (*Server).mgetHere
+	default:
+		s.mgetHere(ctx, r)
+	}
 }
 
 const mgetBegin = `{"results":[`
+
+// mgetHere reads, on a loop, what completes at once, when what other nodes hold has come.
+func (s *Server) mgetHere(ctx *fasthttp.RequestCtx, r *request) {
+	b := r.batch
+	a := &b.answer
+	a.begun = true
+	clear(b.ops)
+	b.ops, b.waits = b.ops[:0], nil
+	b.pending.Store(1)
+	if next := a.straight(b, b.items); next < len(b.items) && !a.refused {
+		r.then = (*Server).mgot
+		go b.goOn(next)
+		return
+	}
+	s.mgot(ctx, r)
+}
 
 // mgot answers what goOn has read.
 func (s *Server) mgot(ctx *fasthttp.RequestCtx, r *request) {
@@ -90,32 +112,27 @@ type answer struct {
 	charged int  // of cap(out)
 	refused bool // the budget has no room for it
 
-	begun    bool // here has begun
+	begun    bool // mgetHere has
 	panicked any  // what goOn has met
 }
 
-// here reads, on a loop, what completes at once, and gives the item that does not: it
-// is under way. 0: nothing was begun, for it would take too long for a loop.
-func (a *answer) here(b *batch) (next int) {
-	if len(b.items) > mgetWave {
-		return 0
+// ask asks other nodes for what they hold, all at once, to be kept aside. It reports
+// whether there is something to wait for: c is resumed then.
+func (a *answer) ask(b *batch, c *conn) bool {
+	many, ok := a.server.config.Cache.(Batcher)
+	if !ok || !a.elsewhere(b, b.items, many) {
+		return false
 	}
-	if many, ok := a.server.config.Cache.(Batcher); ok {
-		for i := range b.items {
-			if it := &b.items[i]; !it.why.refused() && !many.Holds(it.op.Slot) {
-				return 0
-			}
-		}
+	for _, op := range b.ops {
+		op.Gather = true
 	}
-	a.begun = true
-	b.pending.Store(1)
-	if next = a.straight(b, b.items); a.refused {
-		next = len(b.items)
-	}
-	return next
+	b.waits = c
+	b.pending.Store(int32(1 + len(b.ops)))
+	many.SubmitAll(b.ops)
+	return b.pending.Add(-1) != 0
 }
 
-// goOn goes on where here has stopped, in a goroutine of its own, and then has the loop
+// goOn goes on where mgetHere has stopped, in a goroutine of its own, and then has the loop
 // go on with the request.
 func (b *batch) goOn(next int) {
 	a := &b.answer
@@ -159,10 +176,9 @@ func (a *answer) straight(b *batch, items []item) (next int) {
 			a.close(it)
 			continue
 		}
-		if it.aside {
+		if it.kept() {
 			a.place(b, it)
 			a.close(it)
-			b.pending.Store(1)
 			continue
 		}
 		b.pending.Add(1)
@@ -206,20 +222,33 @@ func (a *answer) fetch(b *batch, items []item) {
 	if !ok || a.full || len(items) < togetherFrom {
 		return
 	}
-	for i := range items {
-		if it := &items[i]; !it.why.refused() && !many.Holds(it.op.Slot) {
-			it.aside, it.op.Out, it.op.Limit = true, nil, maxAside
-			b.ops = append(b.ops, &it.op)
-		}
-	}
-	if len(b.ops) > 0 {
+	if a.elsewhere(b, items, many) {
 		b.submitAll(many)
 	}
 }
 
+// elsewhere puts the operations of what other nodes hold into b.ops, to be kept aside.
+// It reports whether there are any.
+func (a *answer) elsewhere(b *batch, items []item, many Batcher) bool {
+	for i := range items { // by itself, so that cache misses of one look overlap those of the next
+		items[i].aside = !many.Holds(items[i].op.Slot)
+	}
+	for i := range items {
+		if it := &items[i]; it.aside && !it.why.refused() {
+			it.op.Out, it.op.Limit = nil, maxAside
+			b.ops = append(b.ops, &it.op)
+		}
+	}
+	return len(b.ops) > 0
+}
+
+// kept says that an item was read aside. What is too long for that is not: it is read
+// again, on its own.
+func (it *item) kept() bool { return it.aside && it.op.Status != proto.StatusTooLarge }
+
 // submit submits the read of it into out, of at most limit bytes.
 func (a *answer) submit(it *item, out []byte, limit int) bool {
-	it.op.Out, it.op.Limit = out, limit
+	it.op.Out, it.op.Limit, it.op.Gather = out, limit, false
 	return a.server.config.Cache.Submit(&it.op)
 }
 

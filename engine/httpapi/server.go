@@ -267,12 +267,14 @@ func (s *Server) perform(ctx *fasthttp.RequestCtx, r *request) (waits bool) {
 	return false
 }
 
-// resume goes on with a request whose operation is complete.
-func (s *Server) resume(ctx *fasthttp.RequestCtx, r *request) {
+// resume goes on with a request whose operation is complete. waits says that there is
+// another to wait for.
+func (s *Server) resume(ctx *fasthttp.RequestCtx, r *request) (waits bool) {
 	then := r.then
 	r.then = nil
-	defer func() { s.finish(ctx, r, recover()) }()
+	defer func() { waits = s.finish(ctx, r, recover()) }()
 	then(s, ctx, r)
+	return false
 }
 
 // finish ends what perform or resume has done. A panic, of which v is the value, is a

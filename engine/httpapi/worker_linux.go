@@ -99,7 +99,11 @@ func (w *worker) Resumed(lc *loop.Conn) {
 	if ctx == nil {
 		closes = w.plain.answer(r, nil)
 	} else {
-		w.server.resume(ctx, r)
+		if w.server.resume(ctx, r) {
+			o.ctx, o.r = ctx, r
+			o.conn.Hold()
+			return
+		}
 		closes = w.answer(ctx)
 		w.server.loops.contexts.Put(ctx)
 	}
