@@ -47,9 +47,9 @@ func (s *Server) mget(ctx *fasthttp.RequestCtx, r *request) {
 		s.answerMget(ctx, r, b)
 		return
 	}
-	a.out = append(r.rooms.take(), mgetBegin...)
 	switch r.batch = b; {
 	case n > mgetWave: // it would take too long for a loop
+		a.out = append(r.rooms.take(), mgetBegin...)
 		r.then = (*Server).mgot
 		go b.goOn(0)
 	case a.ask(b, r.conn):
@@ -65,7 +65,7 @@ const mgetBegin = `{"results":[`
 func (s *Server) mgetHere(ctx *fasthttp.RequestCtx, r *request) {
 	b := r.batch
 	a := &b.answer
-	a.begun = true
+	a.begun, a.out = true, append(r.rooms.take(), mgetBegin...)
 	clear(b.ops)
 	b.ops, b.waits = b.ops[:0], nil
 	b.pending.Store(1)
