@@ -75,6 +75,7 @@ type Store interface {
 	ServeUntil(t time.Duration)
 	SetRoles(changes []proto.SlotRole)
 	Serves(slot proto.Slot) (term uint32, importing, held bool)
+	Holds(slot proto.Slot) bool
 	Remember(slot proto.Slot, on bool)
 	Knows(slot proto.Slot, key []byte) bool
 	SlotKeys(slot proto.Slot) []string

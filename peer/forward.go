@@ -18,6 +18,9 @@ type slotStore interface {
 	// Serves says whether this node holds a slot, under which term, and whether it
 	// still imports it. Lock-free: it is asked for each operation.
 	Serves(slot proto.Slot) (term uint32, importing, held bool)
+	// Holds says whether this node holds a slot and does not import it, as of a moment
+	// ago. It is cheaper than Serves.
+	Holds(slot proto.Slot) bool
 }
 
 // directory knows who holds what. None of its methods may block: they are called

@@ -15,6 +15,8 @@ type stillStore struct {
 
 func (s *stillStore) Serves(proto.Slot) (term uint32, importing, held bool) { return 1, false, s.held }
 
+func (s *stillStore) Holds(proto.Slot) bool { return s.held }
+
 func (s *stillStore) Submit(op *proto.Op) bool {
 	if !s.held {
 		op.Status = proto.StatusNotHolder

@@ -37,8 +37,9 @@ func (f *forwarder) makeBundle() any {
 
 // plan is what SubmitAll has sorted.
 type plan struct {
-	here []*proto.Op // to be submitted one by one
-	open []*bundle   // not sent yet
+	links []*Link     // to the holder of each; nil: this node, or nobody is known
+	here  []*proto.Op // to be submitted one by one
+	open  []*bundle   // not sent yet
 }
 
 // SubmitAll carries out many operations: those that one peer holds go there
@@ -47,7 +48,12 @@ type plan struct {
 func (f *forwarder) SubmitAll(ops []*proto.Op) {
 	p := f.plans.Get().(*plan) // nothing else is put there
 	for _, op := range ops {
-		if !f.gather(p, op) {
+		// By itself: each look is a cache miss, and so they overlap.
+		link, _, _ := f.dir.holder(op.Slot)
+		p.links = append(p.links, link)
+	}
+	for i, op := range ops {
+		if link := p.links[i]; link == nil || f.store.Holds(op.Slot) || !f.gather(p, op, link) {
 			p.here = append(p.here, op)
 		}
 	}
@@ -61,24 +67,18 @@ func (f *forwarder) SubmitAll(ops []*proto.Op) {
 	}
 	clear(p.here)
 	clear(p.open)
-	p.here, p.open = p.here[:0], p.open[:0]
+	clear(p.links)
+	p.here, p.open, p.links = p.here[:0], p.open[:0], p.links[:0]
 	f.plans.Put(p)
 }
 
 // Holds says that this node holds a slot and can serve it, as it seems.
-func (f *forwarder) Holds(slot proto.Slot) bool {
-	_, importing, held := f.store.Serves(slot)
-	return held && !importing
-}
+func (f *forwarder) Holds(slot proto.Slot) bool { return f.store.Holds(slot) }
 
-// gather puts op into the bundle for its holder, if that is a peer. A bundle that is
-// full is sent.
-func (f *forwarder) gather(p *plan, op *proto.Op) bool {
-	if _, _, held := f.store.Serves(op.Slot); held {
-		return false
-	}
-	link, self, ok := f.dir.holder(op.Slot)
-	if !ok || self || link == nil || proto.CheckRequest(op) != nil {
+// gather puts op into the bundle for link, unless it is too long. A bundle that is full
+// is sent.
+func (f *forwarder) gather(p *plan, op *proto.Op, link *Link) bool {
+	if proto.CheckRequest(op) != nil {
 		return false
 	}
 	n := proto.RequestLen(op) + proto.ItemOverhead

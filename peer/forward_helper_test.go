@@ -63,6 +63,11 @@ func (s *fakeStore) Serves(slot proto.Slot) (term uint32, importing, held bool) 
 	return at.term, at.importing, at.held
 }
 
+func (s *fakeStore) Holds(slot proto.Slot) bool {
+	_, importing, held := s.Serves(slot)
+	return held && !importing
+}
+
 func (s *fakeStore) Submit(op *proto.Op) bool {
 	s.mu.Lock()
 	late, gate := s.late, s.gate

@@ -44,6 +44,11 @@ func (w *writer) setRole(c *proto.SlotRole) {
 	}
 	role := &w.store.roles[c.Slot]
 	role.Store(word | (role.Load()&^(roleChange-1) + roleChange))
+	if bit := uint64(1) << (c.Slot % 64); word&(roleHeld|roleImporting) == roleHeld {
+		w.store.holds[c.Slot/64].Or(bit)
+	} else {
+		w.store.holds[c.Slot/64].And(^bit)
+	}
 	c.Clock, c.Records = w.hlc.last, int(m.n)
 	c.Len = int(w.slots[c.Slot].n) + c.Records
 }

@@ -113,7 +113,7 @@ func (s *Store) Stats() Stats {
 		st.QueueLen += len(w.ring.cells)
 	}
 	st.IndexBytes += int64(len(s.slots))*int64(unsafe.Sizeof(slotSet{})) +
-		int64(len(s.roles))*8 + int64(len(s.memories))*int64(unsafe.Sizeof(memory{}))
+		int64(len(s.roles)+len(s.holds))*8 + int64(len(s.memories))*int64(unsafe.Sizeof(memory{}))
 	return st
 }
 

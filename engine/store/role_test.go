@@ -56,6 +56,9 @@ func TestRoles(t *testing.T) {
 		if a, b, c := s.Serves(slot); a != term || b != importing || c != held {
 			t.Errorf("Serves gives %d, %t, %t", a, b, c)
 		}
+		if s.Holds(slot) != (held && !importing) || s.Holds(slot^1) {
+			t.Errorf("Holds gives %t, and %t for another slot", s.Holds(slot), s.Holds(slot^1))
+		}
 	}
 	ok, miss, not, busy := proto.StatusOK, proto.StatusMiss, proto.StatusNotHolder, proto.StatusBusy
 	expect("at the beginning", not, not, not, not)
@@ -90,7 +93,7 @@ func TestRoles(t *testing.T) {
 // Without Config.Cluster every slot is held.
 func TestServesAlone(t *testing.T) {
 	s := newTestStore(t, Config{})
-	if term, importing, held := s.Serves(7); term != 1 || importing || !held {
+	if term, importing, held := s.Serves(7); term != 1 || importing || !held || !s.Holds(7) {
 		t.Error(term, importing, held)
 	}
 }

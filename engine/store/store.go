@@ -77,6 +77,7 @@ type Store struct {
 
 	// With Config.Cluster, one for each slot; else nil.
 	roles    []atomic.Uint64 // role.go
+	holds    []atomic.Uint64 // a bit for each slot, role.go
 	memories []memory        // gone.go; each is its writer's
 	lease    atomic.Int64    // on clock; nothing is served from then on
 	panicked func(any)
@@ -146,6 +147,7 @@ func New(cfg Config) (*Store, error) {
 	s.slots = make([]slotSet, proto.Slots)
 	if cfg.Cluster {
 		s.roles = make([]atomic.Uint64, proto.Slots)
+		s.holds = make([]atomic.Uint64, proto.Slots/64)
 		s.memories = make([]memory, proto.Slots)
 	}
 	for range cfg.Writers {
