@@ -102,8 +102,7 @@ func (f *forwarder) gather(p *plan, op *proto.Op, link *Link) bool {
 		p.open = append(p.open, b)
 	}
 	op.Again = nil
-	op.Begin()
-	op.Await() // whoever completes it calls Done
+	op.BeginAwaited()
 	b.ops = append(b.ops, op)
 	b.body = b.writer.Request(b.body, op.Slot, 0)
 	b.body = proto.AppendRequest(b.body, op)
@@ -194,7 +193,10 @@ func (b *bundle) answered() {
 			b.trip(i).lost(err)
 			continue
 		}
-		b.item(i, &proto.Answer{Status: c.Answer.Status}, c.Answer.Term, b.f.now())
+		if final(c.Answer.Status) {
+			b.link.forward.answered(1, b.f.now()-b.begun)
+		}
+		b.item(i, &proto.Answer{Status: c.Answer.Status}, c.Answer.Term)
 	}
 	b.release()
 }
@@ -207,6 +209,7 @@ func (b *bundle) items(body []byte) error {
 	}
 	now := b.f.now()
 	var item proto.Item
+	b.link.forward.answered(b.finals(items), now-b.begun)
 	var a proto.Answer
 	var room []byte // for the values of those that brought no buffer
 	for items.Next(&item) {
@@ -223,13 +226,23 @@ func (b *bundle) items(body []byte) error {
 			op.Out = room[:0:len(a.Value)]
 			room = room[len(a.Value):cap(room)]
 		}
-		b.item(item.Index, &a, item.Term, now)
+		b.item(item.Index, &a, item.Term)
 	}
 	return nil
 }
 
+// finals gives how many of items are the last word.
+func (b *bundle) finals(items proto.Items) (n int) {
+	for item := (proto.Item{}); items.Next(&item); {
+		if final(item.Status) {
+			n++
+		}
+	}
+	return n
+}
+
 // item takes the answer to one operation: what is not the last word goes on alone.
-func (b *bundle) item(i int, a *proto.Answer, term uint32, now int64) {
+func (b *bundle) item(i int, a *proto.Answer, term uint32) {
 	if !final(a.Status) {
 		b.trip(i).redirected(a, term)
 		return
@@ -237,7 +250,6 @@ func (b *bundle) item(i int, a *proto.Answer, term uint32, now int64) {
 	op := b.ops[i]
 	b.ops[i] = nil
 	b.left--
-	b.link.forward.answered(now - b.begun)
 	take(op, a, b.link)
 	op.Complete()
 }

@@ -17,10 +17,10 @@ type forwardStats struct {
 	served           atomic.Uint64 // operations that the peer has sent
 }
 
-// answered counts an operation that has its answer.
-func (s *forwardStats) answered(took int64) {
-	s.answers.Add(1)
-	s.latency.Add(uint64(max(took, 0)))
+// answered counts n operations that have their answers, after so many nanoseconds each.
+func (s *forwardStats) answered(n int, took int64) {
+	s.answers.Add(uint64(n))
+	s.latency.Add(uint64(n) * uint64(max(took, 0)))
 }
 
 // appendMetrics appends the metrics of forwarding as Prometheus text. Any

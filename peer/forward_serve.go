@@ -180,8 +180,7 @@ func (s *served) handOn() bool {
 	}
 	s.away = true
 	if s.carry {
-		s.op.Begin()
-		s.op.Await() // whoever completes it calls Done
+		s.op.BeginAwaited()
 		s.f.newTrip(&s.op).refused(status)
 	} else {
 		s.f.dir.importing(&s.op, s.f.within-wayCost)

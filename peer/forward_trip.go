@@ -243,7 +243,7 @@ func (t *trip) answered() {
 	if !t.f.linked {
 		now = t.f.now()
 	}
-	t.link.forward.answered(now - t.begun)
+	t.link.forward.answered(1, now-t.begun)
 	take(t.op, &a, t.link)
 	t.complete()
 }

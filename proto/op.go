@@ -180,6 +180,10 @@ func (op *Op) Reset() {
 // Begin marks op as submitted. For whoever implements Submit.
 func (op *Op) Begin() { op.state.Store(opPending) }
 
+// BeginAwaited is Begin and Await of an operation that nobody carries out yet: whoever
+// completes it calls Done.
+func (op *Op) BeginAwaited() { op.state.Store(opAwaited) }
+
 // Complete marks op as complete and calls Done if its owner waits for that, or
 // hands op to Again. For whoever carries an operation out; op belongs to its
 // owner, or to Again, from then on.
