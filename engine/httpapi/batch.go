@@ -22,6 +22,9 @@ type batch struct {
 	trace *proto.Trace // of the request
 
 	answer answer // of mget
+	// Room for the values that are kept aside.
+	asides                  []byte
+	asideEach, asideLongest int
 
 	// pending counts the operations under way, and one more while they are
 	// being submitted; who takes it to zero sends on done, or resumes waits.

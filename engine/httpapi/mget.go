@@ -233,13 +233,31 @@ func (a *answer) elsewhere(b *batch, items []item, many Batcher) bool {
 	for i := range items { // by itself, so that cache misses of one look overlap those of the next
 		items[i].aside = !many.Holds(items[i].op.Slot)
 	}
+	room := b.asideRoom(len(items))
 	for i := range items {
 		if it := &items[i]; it.aside && !it.why.refused() {
 			it.op.Out, it.op.Limit = nil, maxAside
+			if b.asideEach > 0 {
+				it.op.Out, room = room[:0:b.asideEach], room[b.asideEach:]
+			}
 			b.ops = append(b.ops, &it.op)
 		}
 	}
 	return len(b.ops) > 0
+}
+
+// maxAsideRoom is the most that a batch keeps for values aside.
+const maxAsideRoom = 64 << 10
+
+// asideRoom gives room for n values aside, of b.asideEach bytes each: as long as the
+// longest of the batch before. What is longer gets a buffer of its own.
+func (b *batch) asideRoom(n int) []byte {
+	b.asideEach = min(b.asideLongest, maxAsideRoom/n)
+	b.asideLongest = 0
+	if need := n * b.asideEach; cap(b.asides) < need {
+		b.asides = make([]byte, need)
+	}
+	return b.asides[:cap(b.asides)]
 }
 
 // kept says that an item was read aside. What is too long for that is not: it is read
@@ -257,6 +275,7 @@ func (a *answer) submit(it *item, out []byte, limit int) bool {
 func (a *answer) place(b *batch, it *item) {
 	if it.op.Status != proto.StatusTooLarge {
 		a.out = append(a.out, it.op.Out...)
+		b.asideLongest = max(b.asideLongest, len(it.op.Out))
 		it.op.Out = nil
 		return
 	}
