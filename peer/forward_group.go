@@ -24,6 +24,7 @@ type group struct {
 	spent   int  // bytes of values so far
 	items   int  // that were asked for
 	trace   tracing
+	slots   []proto.Slot // of the items
 
 	pending atomic.Int32 // items under way, and one while the frame is read
 	mu      sync.Mutex
@@ -47,11 +48,11 @@ func (f *forwarder) serveMulti(code proto.Opcode, r *Request, reply Reply, trace
 	g.pending.Store(1)
 	var s *served
 	var item proto.Item
+	g.slots = g.slots[:0]
 	for ahead := items; ahead.Next(&item); {
-		// Their cache misses overlap here. Between two reads of the arena, with its
-		// locked instructions, they would not.
-		f.store.Serves(item.Slot)
+		g.slots = append(g.slots, item.Slot)
 	}
+	f.store.Warm(g.slots)
 	for items.Next(&item) {
 		if s == nil {
 			s = f.newServed(r, reply)
