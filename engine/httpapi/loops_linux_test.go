@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -77,44 +76,70 @@ func TestLoopConnection(t *testing.T) {
 // TestLoopAllocatesNothing asks for one key again and again.
 func TestLoopAllocatesNothing(t *testing.T) {
 	hit := &still{value: []byte(seedValue), ttl: proto.Forever}
-	t.Run("here", func(t *testing.T) { allocatesNothing(t, hit) })
-	t.Run("elsewhere", func(t *testing.T) { allocatesNothing(t, &distant{still: hit}) })
+	mget := postText("/api/mget", `{"keys":[`+strings.TrimSuffix(strings.Repeat("1042,", 50), ",")+`]}`)
+	t.Run("here", func(t *testing.T) { allocatesNothing(t, hit, getOne, 1) })
+	t.Run("elsewhere", func(t *testing.T) { allocatesNothing(t, &distant{still: hit}, getOne, 1) })
+	t.Run("batch", func(t *testing.T) { allocatesNothing(t, hit, mget, 50) })
+	t.Run("batch elsewhere", func(t *testing.T) { allocatesNothing(t, &distant{still: hit}, mget, 50) })
 }
 
 // distant is a still whose hits come when Gathered is called.
 type distant struct {
 	*still
-	op atomic.Pointer[proto.Op]
+	mu  sync.Mutex
+	ops []*proto.Op
 }
 
 func (d *distant) Submit(op *proto.Op) bool {
-	op.Begin()
-	op.Await()
-	d.op.Store(op)
+	op.BeginAwaited()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.ops = append(d.ops, op)
 	return false
 }
 
-func (d *distant) Gathered() {
-	if op := d.op.Swap(nil); op != nil {
-		d.still.Submit(op)
-		op.Done(op)
+func (d *distant) Holds(proto.Slot) bool { return false }
+
+func (d *distant) SubmitAll(ops []*proto.Op) {
+	for _, op := range ops {
+		d.Submit(op)
 	}
 }
 
-func allocatesNothing(t *testing.T, cache Cache) {
+func (d *distant) Gathered() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, op := range d.ops {
+		d.still.Submit(op)
+		op.Done(op)
+	}
+	d.ops = d.ops[:0]
+}
+
+// allocatesNothing sends a request over and over. Its answer holds so many values.
+func allocatesNothing(t *testing.T, cache Cache, request string, values int) {
 	s := newServer(t, cache, nil)
 	c := dial(t, serve(t, s))
-	request, answer := []byte(getOne), make([]byte, 4096)
+	ask, answer := []byte(request), make([]byte, 64<<10)
+	ends := []byte{'}'}
+	if values > 1 {
+		ends = []byte("]}")
+	}
 	n := testing.AllocsPerRun(1000, func() {
-		if _, err := c.Write(request); err != nil {
+		if _, err := c.Write(ask); err != nil {
 			t.Error(err)
 		}
-		if n, err := c.Conn.Read(answer); err != nil || n < len(seedValue) {
-			t.Error(n, err)
+		n := 0
+		for n < values*len(seedValue) || !bytes.HasSuffix(answer[:n], ends) {
+			more, err := c.Conn.Read(answer[n:])
+			if err != nil {
+				t.Fatal(err)
+			}
+			n += more
 		}
 	})
 	if n > poolMisses {
-		t.Errorf("a GET allocates %v times", n)
+		t.Errorf("a request allocates %v times", n)
 	}
 }
 
