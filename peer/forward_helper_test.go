@@ -68,6 +68,8 @@ func (s *fakeStore) Holds(slot proto.Slot) bool {
 	return held && !importing
 }
 
+func (s *fakeStore) Warm([]proto.Slot) {}
+
 func (s *fakeStore) Submit(op *proto.Op) bool {
 	s.mu.Lock()
 	late, gate := s.late, s.gate
