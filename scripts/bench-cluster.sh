@@ -16,7 +16,7 @@ clients=${CLIENTS:-900}
 dir=$(mktemp -d)
 pids=()
 finish() {
-  if ((${#pids[@]})); then kill -9 "${pids[@]}" 2>/dev/null || true; fi
+  if ((${#pids[@]})); then kill -9 "${pids[@]}"; wait "${pids[@]}"; fi 2>/dev/null || true
   rm -rf "$dir"
 }
 trap finish EXIT
@@ -74,7 +74,8 @@ pair() {
   done
   printf '%-12s %10s %10s %8s   (%s .. %s)\n' "$title" "$(median <"$dir/x")" "$(median <"$dir/y")" "$(median <"$dir/r")" \
     "$(sort -n "$dir/r" | head -n 1)" "$(sort -n "$dir/r" | tail -n 1)"
-  kill -9 "$a" "$b"
+  { kill -9 "$a" "$b"; wait "$a" "$b"; } 2>/dev/null || true
+  pids=()
 }
 
 echo "CPU of two nodes per GET in µs, medians of $rounds rounds of $requests requests, $clients clients"

@@ -16,7 +16,7 @@ steady=${STEADY:-8s}
 dir=$(mktemp -d)
 pids=()
 finish() {
-  if ((${#pids[@]})); then kill -9 "${pids[@]}" 2>/dev/null || true; fi
+  if ((${#pids[@]})); then kill -9 "${pids[@]}"; wait "${pids[@]}"; fi 2>/dev/null || true
   rm -rf "$dir"
 }
 trap finish EXIT

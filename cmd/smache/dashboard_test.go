@@ -1,8 +1,10 @@
 package main
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -11,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // prometheusFile reads a file of scripts/prometheus.
@@ -50,6 +53,25 @@ func dashboardExpressions(t *testing.T) (expressions []string) {
 // metricName finds what can only be the name of one of this program's metrics.
 var metricName = regexp.MustCompile(`\b(?:smache|process|go)_[a-z0-9_]+`)
 
+// secureMetrics gives what a node prints that speaks TLS.
+func secureMetrics(t *testing.T) string {
+	t.Helper()
+	pair := newKeyPair(t, t.TempDir(), "node", time.Now().Add(time.Hour))
+	p := start(t, nil, "serve", "--listen", "127.0.0.1:0", "--memory", "160MiB", "--tls-cert", pair.cert, "--tls-key", pair.key)
+	address, _ := p.await("serving")["address"].(string)
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	response, err := client.Get("https://" + address + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
 // TestDashboardMetrics: every metric that the alerts and the dashboard name is one that
 // a node of a cluster prints, with the labels that they ask for.
 func TestDashboardMetrics(t *testing.T) {
@@ -61,6 +83,7 @@ func TestDashboardMetrics(t *testing.T) {
 		t.Fatalf("%d %s", status, body)
 	}
 	_, text := f.nodes[0].get("/metrics")
+	text += secureMetrics(t)
 	var names []string
 	for line := range strings.Lines(text) {
 		if name := metricName.FindString(line); name != "" && !strings.HasPrefix(line, "#") {
