@@ -439,6 +439,12 @@ func TestUIToken(t *testing.T) {
 	if b.eval(`sessionStorage.getItem("token") + " " + JSON.stringify(localStorage) + document.cookie`, &kept); kept != token+" {}" {
 		t.Errorf("kept is %s", kept)
 	}
+	for _, link := range []struct{ path, has string }{{"metrics", "smache_entries 1"}, {"openapi.json", `"openapi"`}} {
+		b.visit("http://" + p.address + "/ui")
+		b.await("the page has figures", `document.querySelector("#health").innerText === "One node, serving"`)
+		b.eval(fmt.Sprintf(`document.querySelector("footer a[href='%s']").click()`, link.path), nil)
+		b.await("the link leads where the token is needed", fmt.Sprintf(`document.contentType === "text/plain" && document.body.innerText.includes(%q)`, link.has))
+	}
 	for _, text := range b.errors() {
 		if !strings.Contains(text, "401 (Unauthorized)") && !strings.Contains(text, "403 (Forbidden)") {
 			t.Errorf("the page: %s", text)

@@ -145,6 +145,22 @@ byId("token").addEventListener("submit", (e) => {
   look();
 });
 
+// The links in the footer: a browser that follows one sends no token, so where one is
+// needed the page asks, and shows the answer in its place.
+for (const link of document.querySelectorAll("footer a")) {
+  link.addEventListener("click", async (e) => {
+    if (!sessionStorage.getItem("token") && byId("token").hidden) return;
+    e.preventDefault();
+    try {
+      const { response, text } = await ask(link.getAttribute("href"));
+      if (response.ok) location.assign(URL.createObjectURL(new Blob([text], { type: "text/plain;charset=utf-8" })));
+      else if (response.status !== 401) trouble(`This node answers ${response.status}.`);
+    } catch {
+      trouble("This node does not answer. Trying again…");
+    }
+  });
+}
+
 // The theme: as the system has it, or as chosen.
 const themes = ["auto", "light", "dark"];
 function setTheme(theme) {
