@@ -33,6 +33,12 @@ var seedRows = []seedRow{
 // at nodes of its own, and prints them beside the documented figures.
 func runBenchSeed(inv invocation, cfg *benchConfig, out *benchOutput) int {
 	own := cfg.addr == "" && !cfg.urlGiven
+	if about, err := cfg.about("seed"); err != nil || about.Endpoint.Protocol != bench.ProtocolHTTP {
+		if err == nil {
+			err = fmt.Errorf("%w: --url: seed is for http:// only, as its figures are", bench.ErrConfig)
+		}
+		return benchError(inv, err) // before a row is measured
+	}
 	results := make([]*bench.Result, len(seedRows)) // nil: not measured
 	worst := exitOK
 	for i, remote := range []bool{false, true} {

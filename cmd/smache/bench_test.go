@@ -220,6 +220,8 @@ func TestBenchUsage(t *testing.T) {
 		{[]string{"get", "--compare", os.DevNull}, exitUsage, os.DevNull + ": not the results of --json: it is empty"},
 		{[]string{"engine", "--keys", "1"}, exitUsage, "see smache bench engine --help"},
 		{[]string{"engine", "--help"}, exitOK, "Usage: smache bench engine [flags]"},
+		{[]string{"seed", "--url", "redis://127.0.0.1:1"}, exitUsage, "seed is for http://"},
+		{[]string{"seed", "--url", "redis://u:s3cret@127.0.0.1:1/x"}, exitUsage, "***@"},
 		{[]string{"get", "--csv", "--json"}, exitUsage, "--csv"},
 		{[]string{"get", "--compare", "/nowhere"}, exitUsage, "--compare"},
 		{[]string{"get", "--html", "/nowhere/page.html"}, exitUsage, "--html"},
