@@ -29,7 +29,7 @@ func (c httpDialect) addHead(t *template, method, path string) {
 // addHeaders ends the request line and adds the headers of every request.
 func (c httpDialect) addHeaders(t *template) {
 	t.add(" HTTP/1.1\r\nHost: " + c.Endpoint.Host + "\r\n")
-	for _, h := range c.Headers {
+	for _, h := range c.allHeaders() {
 		t.add(strings.TrimSpace(h) + "\r\n")
 	}
 }

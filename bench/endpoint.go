@@ -55,11 +55,12 @@ type Endpoint struct {
 	// TLS is how the server is spoken to over TLS; nil: not over TLS. Its name is
 	// that of Address if there is none here.
 	TLS *tls.Config
-	// Login is what connections to redis begin with; of the others it is empty.
+	// Login is what connections to redis begin with, and what requests over HTTP send as
+	// Authorization: Basic; of the others it is empty.
 	Login Login
 }
 
-// ParseEndpoint reads http://host[:port][/base], redis://[[user]:password@]host[:port][/database],
+// ParseEndpoint reads http://[user:password@]host[:port][/base], redis://[[user]:password@]host[:port][/database],
 // memcached://host[:port], peer://host[:port], host:port, :port or a bare port; a missing host is
 // 127.0.0.1, and what has no scheme speaks HTTP. https:// and rediss:// are the same over
 // TLS, with the authorities of the system. The errors wrap ErrEndpoint, and hold no password.
@@ -88,10 +89,12 @@ func ParseEndpoint(text string) (Endpoint, error) {
 		return Endpoint{}, fmt.Errorf("%w: %q: only http://, https://, redis://, rediss://, memcached:// and peer:// are spoken", ErrEndpoint, shown)
 	case u.Hostname() == "":
 		return Endpoint{}, fmt.Errorf("%w: %q: there is no host", ErrEndpoint, shown)
-	case u.User != nil && e.Protocol != ProtocolRESP:
-		return Endpoint{}, fmt.Errorf("%w: %q: user and password are for redis:// only; of HTTP, give --token, or --header with Authorization: Basic", ErrEndpoint, shown)
+	case u.User != nil && e.Protocol != ProtocolRESP && e.Protocol != ProtocolHTTP:
+		return Endpoint{}, fmt.Errorf("%w: %q: user and password are for redis:// and http:// only", ErrEndpoint, shown)
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return Endpoint{}, fmt.Errorf("%w: %q: give scheme, host, port and path only", ErrEndpoint, shown)
+	case e.Protocol == ProtocolHTTP && !(e.Login.parseUser(u.User) && validBasic(e.Login)):
+		return Endpoint{}, fmt.Errorf("%w: %q: write http://user:password@host:port", ErrEndpoint, shown)
 	case e.Protocol == ProtocolRESP && !e.Login.parseLogin(u.User, e.Base):
 		return Endpoint{}, fmt.Errorf("%w: %q: write redis://user:password@host:port/database", ErrEndpoint, shown)
 	case e.Protocol != ProtocolHTTP && e.Protocol != ProtocolRESP && e.Base != "":

@@ -1,20 +1,22 @@
 package bench
 
 import (
+	"encoding/base64"
 	"fmt"
 	"net/url"
 	"strconv"
 	"strings"
 )
 
-// A Login is what connections to redis begin with. It does not print its password.
+// A Login is what connections to redis begin with, and requests over HTTP carry. It does
+// not print its password.
 type Login struct {
-	// User is that of AUTH; empty: there is a password only, which is that of redis's
-	// default user.
+	// User is that of AUTH or Basic, where it has no colon; empty: there is a password
+	// only, which is that of redis's default user.
 	User string
-	// Password is that of AUTH; empty: there is no AUTH.
+	// Password is that of AUTH or Basic; empty: there is neither.
 	Password string
-	// Database is that of SELECT; 0: there is no SELECT.
+	// Database is that of SELECT, of redis only; 0: there is no SELECT.
 	Database uint32
 }
 
@@ -24,11 +26,8 @@ func (l Login) GoString() string { return "bench.Login" }
 
 // parseLogin reads what a redis URL says of the login.
 func (l *Login) parseLogin(user *url.Userinfo, path string) bool {
-	if user != nil {
-		l.User = user.Username()
-		if l.Password, _ = user.Password(); l.Password == "" {
-			return false // a user without a password is a typing error
-		}
+	if !l.parseUser(user) {
+		return false
 	}
 	if path == "" {
 		return true
@@ -36,6 +35,29 @@ func (l *Login) parseLogin(user *url.Userinfo, path string) bool {
 	n, err := strconv.ParseUint(path[1:], 10, 31)
 	l.Database = uint32(n)
 	return err == nil
+}
+
+// parseUser reads user and password of a URL, if there are any.
+func (l *Login) parseUser(user *url.Userinfo) bool {
+	if user == nil {
+		return true
+	}
+	l.User = user.Username()
+	l.Password, _ = user.Password()
+	return l.Password != "" // a user without a password is a typing error
+}
+
+// validBasic reports whether Basic can carry the login (RFC 7617, section 2).
+func validBasic(l Login) bool { return !strings.Contains(l.User, ":") }
+
+// allHeaders are Headers, and the one that carries the login unless they have it.
+func (c *WorkloadConfig) allHeaders() []string {
+	l := &c.Endpoint.Login
+	if l.Password == "" || c.hasHeader("authorization") {
+		return c.Headers
+	}
+	basic := "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(l.User+":"+l.Password))
+	return append([]string{basic}, c.Headers...)
 }
 
 // hideUser replaces what may be user and password in a URL, well-formed or not.

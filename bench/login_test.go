@@ -3,9 +3,13 @@ package bench
 import (
 	"bufio"
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -136,7 +140,7 @@ func TestLoginPieces(t *testing.T) {
 // URLs that are refused are not quoted with what may be a password.
 func TestLoginHidden(t *testing.T) {
 	for _, text := range []string{
-		"http://u:s3cret@h", "u:s3cret@h", "memcached://u:s3cret@h", "peer://:s3cret@h", "redis://u:s3cret@h/x",
+		"http://u:s3cret@h:0", "u:s3cret@h?x", "http://s3cret@h", "http://a%3Ab:s3cret@h", "memcached://u:s3cret@h", "peer://:s3cret@h", "redis://u:s3cret@h/x",
 		"redis://u:s3cret/x@h", "redis://:s3cret#x@h", "redis://u:1/s3cret@h", "redis://u:s3cret@h:0", "redis://u:s3cret@h?x",
 		"redis://u:s3cret@", "ftp://u:s3cret@h", "redis://u:s3cret%@h", "redis://s3cret@h", "redis://u:@h", "redis://h/-1",
 	} {
@@ -144,9 +148,64 @@ func TestLoginHidden(t *testing.T) {
 			t.Errorf("%s: %+v, %v", text, e, err)
 		}
 	}
-	for _, text := range []string{"http://u:s3cret@h/x", "http://u:s3cret/x@h/", "http://u:s3cret#x@h/"} {
+	for _, text := range []string{"http://u:s3cret@h:0/x", "http://u:s3cret/x@h/", "http://u:s3cret#x@h/"} {
 		if _, _, err := SplitURL(text); !errors.Is(err, ErrEndpoint) || strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+// User and password of an HTTP URL are sent as Basic, and nothing that is printed has them.
+func TestLoginBasic(t *testing.T) {
+	const password = "s3:cr%t"
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user, secret, ok := r.BasicAuth(); !ok || user != "me" || secret != password || r.URL.Path != "/base/x" {
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+		_, _ = io.WriteString(w, "{}")
+	}))
+	defer server.Close()
+	host := strings.TrimPrefix(server.URL, "http://")
+	load := func(user string, headers ...string) *Result {
+		t.Helper()
+		e, path, err := SplitURL("http://" + user + host + "/base/x")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if shown := fmt.Sprintf("%v %+v %#v", e, e, e); strings.Contains(shown, "s3") {
+			t.Error(shown)
+		}
+		cfg := WorkloadConfig{Endpoint: e, Headers: headers}
+		asked := newAsker(&cfg).ask(t.Context(), path, nil, new(struct{}))
+		w, err := NewHTTP(cfg, HTTPCall{Path: path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		result, err := Run(t.Context(), Config{Workload: w, Clients: 2, Requests: 10})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if (asked == nil) != (result.OK == 10) {
+			t.Errorf("%d of 10 requests are right, and a question: %v", result.OK, asked)
+		}
+		var out bytes.Buffer
+		if err := errors.Join(result.WriteText(&out), result.WriteJSON(&out), result.WriteCSV(&out), WriteHTML(&out, []*Result{result}, nil)); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = fmt.Fprint(&out, asked)
+		for _, secret := range []string{"s3:cr", "s3%3Acr", base64.StdEncoding.EncodeToString([]byte("me:" + password))} {
+			if strings.Contains(out.String(), secret) {
+				t.Errorf("%s is in a report", secret)
+			}
+		}
+		return result
+	}
+	if r := load("me:s3%3Acr%25t@"); r.OK != 10 || r.URL != server.URL {
+		t.Errorf("%+v", r)
+	}
+	for _, r := range []*Result{load(""), load("me:s3%3Acr%25@"), load("me:s3%3Acr%25t@", "authorization: Bearer x")} {
+		if r.OK != 0 || r.Failed() != 10 {
+			t.Errorf("%+v", r)
 		}
 	}
 }

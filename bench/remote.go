@@ -136,7 +136,7 @@ func (a *asker) ask(ctx context.Context, path string, body []byte, into any) err
 	if body != nil {
 		request.Header.Set("Content-Type", "application/json")
 	}
-	for _, h := range a.cfg.Headers {
+	for _, h := range a.cfg.allHeaders() {
 		name, value, _ := strings.Cut(h, ":")
 		request.Header.Set(strings.TrimSpace(name), strings.TrimSpace(value))
 	}

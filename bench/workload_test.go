@@ -270,7 +270,7 @@ func TestParseEndpoint(t *testing.T) {
 		t.Errorf("URL: %s", got)
 	}
 	for _, text := range []string{
-		"", "ftp://x", "memcacheds://x", "http://", "http://u:p@x", "http://x?q", "http://x?", "http://x#f",
+		"", "ftp://x", "memcacheds://x", "http://", "memcached://u:p@x", "http://x?q", "http://x?", "http://x#f",
 		"http://x:0", "http://x:99999", "70000", "http://x y", "http://x/\r\nX: y", "127.0.0.1:http",
 	} {
 		if got, err := ParseEndpoint(text); !errors.Is(err, ErrEndpoint) {
