@@ -65,6 +65,7 @@ var mutants = []mutantTest{
 	{dropEmpty, "dropEmpty", []int{recut}, 9000, false},
 	{keepUnsupported, "keepUnsupported", []int{freezes}, 3000, false},
 	{stillRecords, "stillRecords", []int{freezes}, 9000, false},
+	{readyAtOnce, "readyAtOnce", []int{planned}, 400, false},
 	{flushOnce, "flushOnce", []int{planned, freezes, lossy}, 1000, false},
 }
 
