@@ -56,5 +56,6 @@ const (
 	letClaimed         mutant = 48 // a source lets itself be claimed while its importer lives (rule 7)
 	stillRecords       mutant = 49 // records do not begin again when a node has stood still (rule 5)
 	readyAtOnce        mutant = 50 // a node is ready before all slots are held (rule 11)
-	takeFlushed        mutant = 51 // what is from before a flush is taken in after it (rule 15)
+	holdOn             mutant = 51 // a holder does not let others ask what became of promises (rule 8)
+	takeFlushed        mutant = 52 // what is from before a flush is taken in after it (rule 15)
 )
