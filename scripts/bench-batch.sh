@@ -14,13 +14,8 @@ rounds=${1:-5} keys=${2:-200000}
 singles=${SINGLES:-60000} batches=${BATCHES:-3000} batch=${BATCH:-100}
 base=${PORT:-11300}
 
-dir=$(mktemp -d)
-pids=()
-finish() {
-  if ((${#pids[@]})); then kill -9 "${pids[@]}"; wait "${pids[@]}"; fi 2>/dev/null || true
-  rm -rf "$dir"
-}
-trap finish EXIT
+# shellcheck source=scripts/measure.sh
+. scripts/measure.sh
 smache=${SMACHE:-$dir/smache}
 [[ -x $smache ]] || CGO_ENABLED=0 go build -trimpath -o "$smache" ./cmd/smache
 "$smache" secret >"$dir/secret"
@@ -37,7 +32,6 @@ done
 members=$(curl -s "http://127.0.0.1:$base/cluster" | grep -o '"state":"serving"' | wc -l)
 ((members == 3)) || { echo "bench-batch.sh: $members nodes in place of 3" >&2; exit 1; }
 
-median() { sort -n | awk '{v[NR] = $1} END {print (NR % 2) ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2}'; }
 
 # measure SCENARIO CLIENTS REQUESTS FLAGS… prints the nodes' CPU per request in µs.
 measure() {
@@ -54,5 +48,5 @@ for round in $(seq "$rounds"); do
   many=$(measure mget "${BATCH_CLIENTS:-50}" "$batches" --written)
   awk -v r="$round" -v s="$single" -v m="$many" -v n="$batch" 'BEGIN {printf "%-10d %14.1f %16.1f %8.4f\n", r, s * n, m, m / s / n}' | tee -a "$dir/rounds"
 done
-printf '%-10s %14s %16s %8s   (%s .. %s)\n' median "$(awk '{print $2}' "$dir/rounds" | median)" "$(awk '{print $3}' "$dir/rounds" | median)" \
-  "$(awk '{print $4}' "$dir/rounds" | median)" "$(awk '{print $4}' "$dir/rounds" | sort -n | head -n 1)" "$(awk '{print $4}' "$dir/rounds" | sort -n | tail -n 1)"
+printf '%-10s %14s %16s %8s   %s\n' median "$(awk '{print $2}' "$dir/rounds" | median)" "$(awk '{print $3}' "$dir/rounds" | median)" \
+  "$(awk '{print $4}' "$dir/rounds" | median)" "$(awk '{print $4}' "$dir/rounds" | extremes)"

@@ -7,20 +7,17 @@
 #   scripts/bench-builds.sh mget 5 3 ./smache "env GOGC=400 ./smache"
 #
 # SCENARIO: get (one hot key), random (keys among KEYS, 200000), mget (100 random keys
-# of those). Each COMMAND is started once, as `COMMAND serve …`; ratios are to the
-# first. CLIENTS is 900. docs/PERFORMANCE.md holds results.
+# of those). Each COMMAND is started once, as `COMMAND serve …`, and each round begins
+# with another of them; ratios are to the first. CLIENTS is 900. docs/PERFORMANCE.md holds
+# results.
 set -euo pipefail
 scenario=$1 rounds=$2 seconds=$3
 shift 3
 keys=${KEYS:-200000}
 clients=${CLIENTS:-900}
-dir=$(mktemp -d)
-pids=() addrs=()
-finish() {
-  if ((${#pids[@]})); then kill "${pids[@]}" 2>/dev/null || true; fi
-  rm -rf "$dir"
-}
-trap finish EXIT
+# shellcheck source=scripts/measure.sh
+. "$(dirname "$0")/measure.sh"
+addrs=()
 
 case $scenario in
 get) body='return wrk.format("GET", "/api?key=bench-0000000000")' ;;
@@ -66,22 +63,19 @@ for command in "$@"; do
   n=$((n + 1))
 done
 
-# cpu PID prints the user and system time of a process, in nanoseconds.
-cpu() { sed 's/.*) //' "/proc/$1/stat" | awk -v hz="$(getconf CLK_TCK)" '{printf "%.0f\n", ($12 + $13) / hz * 1e9}'; }
-median() { sort -n | awk '{v[NR] = $1} END {print (NR % 2) ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2}'; }
-
-for _ in $(seq "$rounds"); do
-  for ((i = 0; i < n; i++)); do
+for round in $(seq "$rounds"); do
+  for ((k = 0; k < n; k++)); do
+    i=$(((k + round) % n))
     before=$(cpu "${pids[i]}")
     wrk -t1 -c"$clients" -d"${seconds}s" -s "$dir/load.lua" "http://${addrs[i]}" >"$dir/out"
     after=$(cpu "${pids[i]}")
     if grep -E 'Non-2xx|Socket errors' "$dir/out" >&2; then exit 1; fi
-    awk -v t=$((after - before)) '/requests in/ && $1 > 0 {printf "%.2f\n", t / $1 / 1000}' "$dir/out" >>"$dir/us.$i"
+    each $((after - before)) "$(awk '/requests in/ {print $1}' "$dir/out")" >>"$dir/us.$i"
   done
 done
 for ((i = 0; i < n; i++)); do
   paste "$dir/us.$i" "$dir/us.0" | awk '{printf "%.3f\n", $1 / $2}' >"$dir/ratio.$i"
   i_command=$((i + 1))
-  printf '%8s µs  %6s (%s .. %s)  %s\n' "$(median <"$dir/us.$i")" "$(median <"$dir/ratio.$i")" \
-    "$(sort -n "$dir/ratio.$i" | head -n 1)" "$(sort -n "$dir/ratio.$i" | tail -n 1)" "${!i_command}"
+  printf '%8s µs %s  %6s %s  %s\n' "$(median <"$dir/us.$i")" "$(extremes <"$dir/us.$i")" \
+    "$(median <"$dir/ratio.$i")" "$(extremes <"$dir/ratio.$i")" "${!i_command}"
 done

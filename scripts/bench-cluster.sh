@@ -13,13 +13,8 @@ rounds=${1:-5}
 requests=${2:-100000}
 clients=${CLIENTS:-900}
 
-dir=$(mktemp -d)
-pids=()
-finish() {
-  if ((${#pids[@]})); then kill -9 "${pids[@]}"; wait "${pids[@]}"; fi 2>/dev/null || true
-  rm -rf "$dir"
-}
-trap finish EXIT
+# shellcheck source=scripts/measure.sh
+. scripts/measure.sh
 CGO_ENABLED=0 go build -trimpath -o "$dir/smache" ./cmd/smache
 secret=$("$dir/smache" secret)
 
@@ -32,18 +27,14 @@ node() {
   pids+=("$started")
 }
 
-cpu() { sed 's/.*) //' "/proc/$1/stat" | awk '{print $12 + $13}'; }
-tick=$(getconf CLK_TCK)
-median() { sort -n | awk '{v[NR] = $1} END {print (NR % 2) ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2}'; }
-
 # measure PID PID PORT prints microseconds of CPU per request of both processes.
 measure() {
   local before after
-  before=$(($(cpu "$1") + $(cpu "$2")))
+  before=$(cpu "$1" "$2")
   "$dir/smache" bench get --addr "127.0.0.1:$3" --clients "$clients" --requests "$requests" --keys 1 --quiet --json \
     --written >"$dir/result.json" || { cat "$dir/result.json" >&2; exit 1; }
-  after=$(($(cpu "$1") + $(cpu "$2")))
-  awk -v t=$((after - before)) -v hz="$tick" -v n="$requests" 'BEGIN {printf "%.2f\n", t / hz / n * 1e6}'
+  after=$(cpu "$1" "$2")
+  each $((after - before)) "$requests"
 }
 
 # pair TITLE PORT ARGUMENTS… measures between two nodes.
@@ -72,10 +63,8 @@ pair() {
     echo "$remote_cost" >>"$dir/y"
     awk -v a="$remote_cost" -v b="$local_cost" 'BEGIN {printf "%.3f\n", a / b}' >>"$dir/r"
   done
-  printf '%-12s %10s %10s %8s   (%s .. %s)\n' "$title" "$(median <"$dir/x")" "$(median <"$dir/y")" "$(median <"$dir/r")" \
-    "$(sort -n "$dir/r" | head -n 1)" "$(sort -n "$dir/r" | tail -n 1)"
-  { kill -9 "$a" "$b"; wait "$a" "$b"; } 2>/dev/null || true
-  pids=()
+  printf '%-12s %10s %10s %8s   %s\n' "$title" "$(median <"$dir/x")" "$(median <"$dir/y")" "$(median <"$dir/r")" "$(extremes <"$dir/r")"
+  stop
 }
 
 echo "CPU of two nodes per GET in µs, medians of $rounds rounds of $requests requests, $clients clients"

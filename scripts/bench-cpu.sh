@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures the server's CPU time per request (user and system time of the server
 # process over requests) of Smache against a bare fasthttp server that answers the
-# same bytes, in interleaved rounds, and prints each round and the medians.
+# same bytes, in rounds that begin with either in turn, and prints the medians.
 #
 #   scripts/bench-cpu.sh [ROUNDS [REQUESTS]]     5 rounds of 200000 requests
 #
@@ -15,13 +15,8 @@ requests=${2:-200000}
 clients=${CLIENTS:-900}
 million=${KEYS:-1000000}
 
-dir=$(mktemp -d)
-pids=()
-finish() {
-  if ((${#pids[@]})); then kill "${pids[@]}" 2>/dev/null || true; fi
-  rm -rf "$dir"
-}
-trap finish EXIT
+# shellcheck source=scripts/measure.sh
+. scripts/measure.sh
 
 CGO_ENABLED=0 go build -trimpath -o "$dir/smache" ./cmd/smache
 CGO_ENABLED=0 go build -trimpath -o "$dir/baseline" ./engine/httpapi/baseline
@@ -48,10 +43,6 @@ wait_for() {
 smache_addr=$(wait_for sed -n 's/.*"msg":"serving","address":"\([^"]*\)".*/\1/p' "$dir/smache.log")
 baseline_addr=$(wait_for head -n 1 "$dir/baseline.log")
 
-# cpu PID prints the user and system time of a process, in clock ticks.
-cpu() { sed 's/.*) //' "/proc/$1/stat" | awk '{print $12 + $13}'; }
-tick=$(getconf CLK_TCK)
-
 # measure PID ADDR SCENARIO KEYS FLAGS… prints microseconds of server CPU per request.
 measure() {
   local before after
@@ -59,7 +50,7 @@ measure() {
   "$dir/smache" bench "$3" --addr "$2" --clients "$clients" --requests "$requests" --keys "$4" --quiet --json \
     --written "${@:5}" >"$dir/result.json" || { cat "$dir/result.json" >&2; exit 1; }
   after=$(cpu "$1")
-  awk -v t=$((after - before)) -v hz="$tick" -v n="$requests" 'BEGIN {printf "%.2f\n", t / hz / n * 1e6}'
+  each $((after - before)) "$requests"
 }
 
 # fill ADDR KEYS writes the keys, so that it is not counted.
@@ -67,12 +58,11 @@ fill() {
   "$dir/smache" bench post --addr "$1" --clients "$(($2 < 100 ? $2 : 100))" --requests "$2" --keys "$2" --order sequential --quiet >/dev/null
 }
 
-median() { sort -n | awk '{v[NR] = $1} END {print (NR % 2) ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2}'; }
 
 # row TITLE SCENARIO KEYS FLAGS… compares Smache with the baseline, which always answers
 # for the first key and is not given the flags.
 row() {
-  local a b
+  local a b round
   : >"$dir/a"
   : >"$dir/b"
   : >"$dir/r"
@@ -80,15 +70,15 @@ row() {
     fill "$smache_addr" "$3"
     fill "$baseline_addr" 1
   fi
-  for _ in $(seq "$rounds"); do
-    a=$(measure "$smache" "$smache_addr" "$2" "$3" "${@:4}")
+  for round in $(seq "$rounds"); do
+    if ((round % 2)); then a=$(measure "$smache" "$smache_addr" "$2" "$3" "${@:4}"); fi
     b=$(measure "$baseline" "$baseline_addr" "$2" 1)
+    if ((round % 2 == 0)); then a=$(measure "$smache" "$smache_addr" "$2" "$3" "${@:4}"); fi
     echo "$a" >>"$dir/a"
     echo "$b" >>"$dir/b"
     awk -v a="$a" -v b="$b" 'BEGIN {printf "%.3f\n", a / b}' >>"$dir/r"
   done
-  printf '%-28s %10s %10s %8s   (%s .. %s)\n' "$1" "$(median <"$dir/a")" "$(median <"$dir/b")" "$(median <"$dir/r")" \
-    "$(sort -n "$dir/r" | head -n 1)" "$(sort -n "$dir/r" | tail -n 1)"
+  printf '%-28s %10s %10s %8s   %s\n' "$1" "$(median <"$dir/a")" "$(median <"$dir/b")" "$(median <"$dir/r")" "$(extremes <"$dir/r")"
 }
 
 echo "CPU of the server per request in µs, medians of $rounds rounds of $requests requests, $clients clients"

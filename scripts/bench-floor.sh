@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Compares the CPU time of a GET, in interleaved rounds: Smache, bare fasthttp, nginx
+# Compares the CPU time of a GET, in rounds whose order is shuffled: Smache, bare fasthttp, nginx
 # and memcached with about the same answer, and a C program that does nothing but
 # read and write (the floor). Needs cc, curl, nginx and memcached. A further build
 # of Smache can be named to be compared, too.
@@ -13,77 +13,59 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 rounds=${1:-5} requests=${2:-60000} other=${3:-}
 clients=${CLIENTS:-900} port=${PORT:-24100}
-dir=$(mktemp -d)
-names=() pids=() ports=() files=()
-finish() {
-  if ((${#pids[@]})); then kill "${pids[@]}" 2>/dev/null || true; fi
-  rm -rf "$dir"
-}
-trap finish EXIT
+PATH=$PATH:/usr/sbin
+# shellcheck source=scripts/measure.sh
+. scripts/measure.sh
+names=() servers=() ports=() files=()
 
 cc -O2 -pthread -o "$dir/floor" scripts/floor/floor.c
 cc -O2 -o "$dir/clients" scripts/floor/clients.c
 CGO_ENABLED=0 go build -trimpath -o "$dir/smache" ./cmd/smache
 CGO_ENABLED=0 go build -trimpath -o "$dir/baseline" ./engine/httpapi/baseline
 value='{"id":"bench-0000000000","lat":59.574730,"lng":116.663252}'
-answer="{\"key\":\"bench-0000000000\",\"data\":$value,\"node\":\"smache@127.0.0.1:4000\"}"
 printf 'GET /api?key=bench-0000000000 HTTP/1.1\r\nHost: localhost\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n' >"$dir/http"
 printf 'get bench-0000000000\r\n' >"$dir/text"
 
-# began NAME PORT FILE notes the server just started, and waits until it listens.
+# began NAME PORT FILE PID… notes a server that was just started, and waits until it
+# listens.
 began() {
-  names+=("$1") pids+=($!) ports+=("$2") files+=("$dir/$3")
-  for _ in $(seq 100); do
-    if (: <"/dev/tcp/127.0.0.1/$2") 2>/dev/null; then return; fi
-    sleep 0.1
-  done
-  echo "bench-floor.sh: $1 did not start" >&2
-  exit 1
+  names+=("$1") ports+=("$2") files+=("$dir/$3") servers+=("${*:4}")
+  pids+=("${@:4}")
+  listening "$2"
 }
 smache() { # NAME PROGRAM PORT
   "$2" serve --listen "127.0.0.1:$3" --name smache@127.0.0.1:4000 2>/dev/null &
-  began "$1" "$3" http
+  began "$1" "$3" http $!
   curl -fsS -o "$dir/post" -H 'Content-Type: application/json' -d "{\"key\":\"bench-0000000000\",\"data\":$value}" "http://127.0.0.1:$3/api"
 }
 
 "$dir/floor" "$port" &
-began floor "$port" http
+began floor "$port" http $!
 smache smache "$dir/smache" $((port + 1))
 if [[ -n $other ]]; then smache "$other" "$other" $((port + 2)); fi
 "$dir/baseline" >"$dir/baseline.log" &
 base=$!
 while [[ ! -s $dir/baseline.log ]]; do sleep 0.1; done
-names+=(fasthttp) pids+=("$base") ports+=("$(sed 's/.*://' "$dir/baseline.log")") files+=("$dir/http")
-cat >"$dir/nginx.conf" <<CONF
-daemon off; master_process off; error_log /dev/null; pid $dir/nginx.pid;
-events { worker_connections 4096; }
-http { access_log off; keepalive_requests 1000000000; server { listen 127.0.0.1:$((port + 3));
-  location / { default_type application/json; return 200 '$answer'; } } }
-CONF
-nginx -c "$dir/nginx.conf" 2>/dev/null &
-began nginx $((port + 3)) http
+began fasthttp "$(sed 's/.*://' "$dir/baseline.log")" http "$base"
+nginx_on $((port + 3))
+began nginx $((port + 3)) http "${nginx_pids[@]}"
 memcached -u nobody -l 127.0.0.1 -p $((port + 4)) -t 2 -c 4096 &
-began memcached $((port + 4)) text
+began memcached $((port + 4)) text $!
 exec 5<>"/dev/tcp/127.0.0.1/$((port + 4))"
 printf 'set bench-0000000000 0 0 %d\r\n%s\r\n' ${#value} "$value" >&5
 read -r _ <&5
 exec 5>&-
 
-# cpu PID prints the user and system time of a process, in nanoseconds.
-cpu() { sed 's/.*) //' "/proc/$1/stat" | awk -v hz="$(getconf CLK_TCK)" '{printf "%.0f\n", ($12 + $13) / hz * 1e9}'; }
-median() { sort -n | awk '{v[NR] = $1} END {print (NR % 2) ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2}'; }
-
 for _ in $(seq "$rounds"); do
-  for i in "${!names[@]}"; do
-    before=$(cpu "${pids[i]}")
+  for i in $(shuf -e "${!names[@]}"); do
+    read -ra of <<<"${servers[i]}"
+    before=$(cpu "${of[@]}")
     "$dir/clients" "${ports[i]}" "$clients" "$requests" "${files[i]}"
-    after=$(cpu "${pids[i]}")
-    awk -v t=$((after - before)) -v n="$requests" 'BEGIN {printf "%.2f\n", t / n / 1000}' >>"$dir/us.$i"
+    each $(($(cpu "${of[@]}") - before)) "$requests" >>"$dir/us.$i"
   done
 done
 floor=$(median <"$dir/us.0")
 for i in "${!names[@]}"; do
   us=$(median <"$dir/us.$i")
-  printf '%-12s %7s µs (%s .. %s)  %s\n' "${names[i]}" "$us" "$(sort -n "$dir/us.$i" | head -n 1)" \
-    "$(sort -n "$dir/us.$i" | tail -n 1)" "$(awk -v a="$us" -v b="$floor" 'BEGIN {printf "%.2f", a / b}')"
+  printf '%-12s %7s µs %s  %s\n' "${names[i]}" "$us" "$(extremes <"$dir/us.$i")" "$(awk -v a="$us" -v b="$floor" 'BEGIN {printf "%.2f", a / b}')"
 done

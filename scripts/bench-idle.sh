@@ -12,13 +12,8 @@ nodes=${1:-4}
 seconds=${2:-25}
 binary=${3:-}
 
-dir=$(mktemp -d)
-pids=()
-finish() {
-  if ((${#pids[@]})); then kill -9 "${pids[@]}"; wait "${pids[@]}"; fi 2>/dev/null || true
-  rm -rf "$dir"
-}
-trap finish EXIT
+# shellcheck source=scripts/measure.sh
+. scripts/measure.sh
 if [[ -z $binary ]]; then
   binary=$dir/smache
   CGO_ENABLED=0 go build -trimpath -o "$binary" ./cmd/smache

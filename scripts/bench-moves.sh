@@ -13,13 +13,8 @@ keys=${1:-1000000}
 clients=${2:-100}
 steady=${STEADY:-8s}
 
-dir=$(mktemp -d)
-pids=()
-finish() {
-  if ((${#pids[@]})); then kill -9 "${pids[@]}"; wait "${pids[@]}"; fi 2>/dev/null || true
-  rm -rf "$dir"
-}
-trap finish EXIT
+# shellcheck source=scripts/measure.sh
+. scripts/measure.sh
 CGO_ENABLED=0 go build -trimpath -o "$dir/smache" ./cmd/smache
 secret=$("$dir/smache" secret)
 base=12300

@@ -12,13 +12,8 @@ cd "$(dirname "$0")/.."
 rounds=${1:-5}
 seconds=${2:-4}
 
-dir=$(mktemp -d)
-pids=()
-finish() {
-  if ((${#pids[@]})); then kill "${pids[@]}" 2>/dev/null || true; fi
-  rm -rf "$dir"
-}
-trap finish EXIT
+# shellcheck source=scripts/measure.sh
+. scripts/measure.sh
 CGO_ENABLED=0 go build -trimpath -o "$dir/smache" ./cmd/smache
 
 turning='' roomy=''

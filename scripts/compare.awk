@@ -1,6 +1,7 @@
 # The table, and the plot, of what scripts/compare.sh measured: load.csv (smache bench
 # --csv without its header), memory.csv (name, entries wanted, held, resident bytes)
-# and start.csv (name, microseconds). The variables: clients, and svg, a file.
+# and start.csv (name, microseconds). The variables: clients; svg, a file; and labels, the
+# order of the rows, with | between them (else that in which they come).
 
 function sorted(list, values,    n, i, j, v) {
   n = split(list, values, " ")
@@ -31,6 +32,7 @@ FILENAME ~ /memory.csv$/ { split($0, f, ","); memories[++sizes] = sprintf("| %s 
 FILENAME ~ /start.csv$/ { split($0, f, ","); if (!(f[1] in starts)) begun[++starters] = f[1]; starts[f[1]] = starts[f[1]] " " f[2] / 1000 }
 
 END {
+  arrange()
   if (rows) {
     print "| " clients " clients | CPU, µs (lowest .. highest) | of the floor | requests/s | p50, ms | p99 | p99.9 |"
     print "| --- | --- | --- | --- | --- | --- | --- |"
@@ -50,7 +52,23 @@ END {
   }
   if (starters) {
     print "\n| start | ms (lowest .. highest) |\n| --- | --- |"
-    for (i = 1; i <= starters; i++) { l = begun[i]; printf "| %s | %.0f (%.0f .. %.0f) |\n", l, median(starts[l]), lowest(starts[l]), highest(starts[l]) }
+    fflush()
+    sort = "sort -t '|' -k 3,3n"
+    for (i = 1; i <= starters; i++) {
+      l = begun[i]
+      printf "| %s | %.0f (%.0f .. %.0f) |\n", l, median(starts[l]), lowest(starts[l]), highest(starts[l]) | sort
+    }
+    close(sort)
+  }
+}
+
+# arrange puts the rows into the order of labels.
+function arrange(    wanted, i, n, l, at, taken) {
+  n = split(labels, wanted, "|")
+  for (i = 1; i <= rows; i++) wanted[n + i] = order[i]
+  for (i = 1; i <= n + rows; i++) {
+    l = wanted[i]
+    if (l in cpu && !(l in taken)) { taken[l]; order[++at] = l }
   }
 }
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Compares Smache with others on this machine, all with the same generator (smache
-# bench) and the same clients, in interleaved rounds.
+# bench) and the same clients, in rounds, each of them in another, random order.
 #
-#   scripts/compare.sh [load|memory|start|all] [FLAGS]
+#   scripts/compare.sh [load|memory|start|seed|all] [FLAGS]
 #
-#   --rounds N      rounds of load, and starts of each server (5)
+#   --rounds N      rounds of load and seed, and starts of each server (5)
 #   --requests N    requests of each row and round (60000)
 #   --clients N     keep-alive connections (900)
 #   --entries LIST  sizes for memory ("1000000 10000000")
@@ -16,20 +16,22 @@
 #
 # load:   CPU of the server, throughput and latency of reads and writes of one key; what
 #         stores is given another value each time.
-# memory: resident memory per entry of keys of 16 bytes and values of 100.
+# memory: resident memory per entry of keys of 16 bytes and values of 100, all written
+#         the same way, one by one.
 # start:  from exec until the port can be connected to.
+# seed:   the rows that the seed was documented with, by scripts/bench-ab.sh.
 #
 # It needs Go and the Debian packages gcc, libc6-dev, redis-server, memcached, nginx
-# and apache2-utils (for the rows that were documented with ab), and writes table.md,
-# compare.svg, load.csv, memory.csv and start.csv. docs/BENCHMARKS.md holds results,
-# and docs/BENCHMARKING.md says what to make of them.
+# and apache2-utils, and writes table.md, compare.svg, load.csv, memory.csv, start.csv and
+# seed.md. docs/BENCHMARKS.md holds results, and docs/BENCHMARKING.md says what to make of
+# them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 what=all rounds=5 requests=60000 clients=900 entries="1000000 10000000" only=. out=dist/compare svg='' append='' install=
 while (($#)); do
   case $1 in
-  load | memory | start | all) what=$1 ;;
+  load | memory | start | seed | all) what=$1 ;;
   --install) install=yes ;;
   --append) append=yes ;;
   --rounds | --requests | --clients | --entries | --only | --out | --svg)
@@ -59,13 +61,8 @@ fi
 PATH=$PATH:/usr/sbin
 
 mkdir -p "$out"
-dir=$(mktemp -d)
-pids=()
-finish() {
-  if ((${#pids[@]})); then kill "${pids[@]}" 2>/dev/null || true; fi # not -9: nginx ends its workers
-  rm -rf "$dir"
-}
-trap finish EXIT
+# shellcheck source=scripts/measure.sh
+. scripts/measure.sh
 say() { echo "compare.sh: $*" >&2; }
 
 say "building"
@@ -79,23 +76,24 @@ go build -trimpath -o "$dir/gnet" ./scripts/floor/gnet
 # Ports below those that connections get; a node's other two are 10,000 and 20,000
 # above its own.
 port=${PORT:-10400}
-answer='{"key":"bench-0000000000","data":{"id":"bench-0000000000","lat":59.574730,"lng":116.663252},"node":"smache@127.0.0.1:4000"}'
-cat >"$dir/nginx.conf" <<CONF
-daemon off; worker_processes auto; error_log /dev/null; pid $dir/nginx.pid;
-events { worker_connections 16384; }
-http { access_log off; keepalive_requests 1000000000; server { listen 127.0.0.1:$((port + 4)) backlog=1024;
-  location / { default_type application/json; return 200 '$answer'; } } }
-CONF
 
-# listening PORT waits until it can be connected to.
-listening() {
-  for _ in $(seq 2000); do
-    if (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null; then return; fi
-    sleep 0.005
-  done
-  say "nothing listens on port $1"
-  exit 1
-}
+# The rows of load: the server, the name, and what to ask.
+rows=(
+  "floor|floor, GET|get --written"
+  "gnet|gnet, GET|get --written"
+  "nginx|nginx, GET|get --written"
+  "nethttp|nethttp, GET|get --written"
+  "fasthttp|fasthttp, GET|get --written"
+  "smache|smache, GET|get --vary --written"
+  "two|smache, two nodes, GET|remote"
+  "memcached|memcached, GET|get --vary --written"
+  "redis|redis, GET|get --vary --written"
+  "fasthttp|fasthttp, POST|post"
+  "smache|smache, POST|post --vary"
+  "two|smache, two nodes, POST|post --vary --remote"
+  "memcached|memcached, SET|post --vary"
+  "redis|redis, SET|post --vary"
+)
 
 # launch NAME starts a server, and sets server_pids and server_port.
 launch() {
@@ -105,7 +103,12 @@ launch() {
   floor) server_port=$((port + 1)); "$dir/floor" "$server_port" & ;;
   redis) server_port=$((port + 2)); redis-server --port "$server_port" --bind 127.0.0.1 --save '' --appendonly no --maxclients 20000 --tcp-backlog 1024 >"$log" & ;;
   memcached) server_port=$((port + 3)); memcached -u nobody -l 127.0.0.1 -p "$server_port" -t 2 -c 16384 -m "${memory:-256}" & ;;
-  nginx) server_port=$((port + 4)); nginx -c "$dir/nginx.conf" 2>"$log" & ;;
+  nginx) # it has waited
+    server_port=$((port + 4))
+    nginx_on "$server_port"
+    server_pids=("${nginx_pids[@]}")
+    return
+    ;;
   smache) server_port=$((port + 5))
     "$dir/smache" serve --listen "127.0.0.1:$server_port" --memory "${memory:-512}MiB" --max-connections $((clients + 200)) 2>"$log" & ;;
   fasthttp | nethttp | gnet) "$dir/$1" >"$log" & ;;
@@ -117,26 +120,6 @@ launch() {
     server_port=$(sed -n '1s/.*://p' "$log")
   fi
   listening "$server_port"
-  if [[ $1 == nginx ]]; then # what works are its children
-    mapfile -t server_pids < <(pgrep -P "$!")
-  fi
-}
-
-# launch_two starts two nodes of an encrypted cluster.
-launch_two() {
-  local i join=()
-  "$dir/smache" secret >"$dir/secret"
-  chmod 600 "$dir/secret"
-  two_pids=()
-  for i in 6 7; do
-    "$dir/smache" serve --listen "127.0.0.1:$((port + i))" --name "smache@$i" --secret-file "$dir/secret" "${join[@]}" \
-      --memory 512MiB --max-connections $((clients + 200)) 2>"$dir/two$i.log" &
-    two_pids+=("$!")
-    pids+=("$!")
-    join=(--join "127.0.0.1:$((port + 6))")
-    listening $((port + i))
-  done
-  "$dir/smache" status --server "127.0.0.1:$((port + 7))" --wait 60s >/dev/null
 }
 
 # row NAME FLAGS… measures once, as one line of load.csv.
@@ -158,7 +141,7 @@ begin() {
 by() { printf -- '--server-pid=%s ' "$@"; }
 
 load() {
-  local name round
+  local name round label flags url
   local -A at cpu
   begin load
   for name in floor gnet nginx memcached redis fasthttp nethttp smache; do
@@ -167,39 +150,31 @@ load() {
     at[$name]=$server_port
     cpu[$name]=$(by "${server_pids[@]}")
   done
-  launch_two
-  cpu[two]=$(by "${two_pids[@]}")
+  two_nodes "$dir/smache" $((port + 6)) $((port + 7)) --memory 512MiB --max-connections $((clients + 200))
+  at[two]=$((port + 6))
+  cpu[two]=$(by "${two[@]}")
   # What is read is written once before.
   for name in "127.0.0.1:${at[smache]}" "redis://127.0.0.1:${at[redis]}" "memcached://127.0.0.1:${at[memcached]}"; do
     "$dir/smache" bench post --url "${name/#127/http://127}" --clients 1 --requests 1 --quiet >/dev/null
   done
   for round in $(seq "$rounds"); do
     say "round $round of $rounds"
-    # shellcheck disable=SC2086 # lists of flags
-    {
-      for name in floor gnet nginx nethttp fasthttp; do
-        row "$name, GET" get --written --addr "${at[$name]}" ${cpu[$name]}
-      done
-      row "smache, GET" get --vary --written --addr "${at[smache]}" ${cpu[smache]}
-      row "smache, two nodes, GET" remote --addr $((port + 6)) ${cpu[two]}
-      row "memcached, GET" get --vary --written --url "memcached://127.0.0.1:${at[memcached]}" ${cpu[memcached]}
-      row "redis, GET" get --vary --written --url "redis://127.0.0.1:${at[redis]}" ${cpu[redis]}
-      row "fasthttp, POST" post --addr "${at[fasthttp]}" ${cpu[fasthttp]}
-      row "smache, POST" post --vary --addr "${at[smache]}" ${cpu[smache]}
-      row "smache, two nodes, POST" post --vary --remote --addr $((port + 6)) ${cpu[two]}
-      row "memcached, SET" post --vary --url "memcached://127.0.0.1:${at[memcached]}" ${cpu[memcached]}
-      row "redis, SET" post --vary --url "redis://127.0.0.1:${at[redis]}" ${cpu[redis]}
-    }
+    while IFS='|' read -r name label flags <&4; do
+      case $name in
+      memcached | redis) url="$name://127.0.0.1:${at[$name]}" ;;
+      *) url="http://127.0.0.1:${at[$name]}" ;;
+      esac
+      # shellcheck disable=SC2086 # lists of flags
+      row "$label" $flags --url "$url" ${cpu[$name]}
+    done 4< <(shuf -e "${rows[@]}")
   done
-  kill "${pids[@]}" 2>/dev/null || true
-  wait
-  pids=()
+  stop
 }
 
 resident() { awk '/^VmRSS/ {print $2 * 1024}' "/proc/$1/status"; }
 
 memory() {
-  local count name url held scenario each
+  local count name url held
   begin memory
   for count in $entries; do
     for name in smache redis memcached; do
@@ -207,13 +182,13 @@ memory() {
       say "writing $count entries to $name"
       # What each needs to hold them all, and no more: Smache touches it at the start.
       case $name in
-      smache) memory=$((180 + count * 246 / 1048576)) url=http scenario=mset each=100 ;;
-      redis) memory='' url=redis scenario=mset each=100 ;;
-      memcached) memory=$((64 + count * 260 / 1048576)) url=memcached scenario=post each=1 ;;
+      smache) memory=$((180 + count * 246 / 1048576)) url=http ;;
+      redis) memory='' url=redis ;;
+      memcached) memory=$((64 + count * 260 / 1048576)) url=memcached ;;
       esac
       launch "$name"
-      "$dir/smache" bench "$scenario" --url "$url://127.0.0.1:$server_port" --clients 50 --requests $((count / each)) --batch 100 \
-        --keys "$count" --order sequential --value-size 100 >/dev/null
+      "$dir/smache" bench post --url "$url://127.0.0.1:$server_port" --clients 100 --requests "$count" \
+        --keys "$count" --order sequential --value-size 100 --quiet >"$dir/fill" || { cat "$dir/fill" >&2; exit 1; }
       case $name in
       smache) held=$(curl -s "http://127.0.0.1:$server_port/metrics" | awk '/^smache_entries /{print $2}') ;;
       redis) held=$(redis-cli -p "$server_port" dbsize) ;;
@@ -221,9 +196,7 @@ memory() {
       esac
       [[ $held == "$count" ]] || say "$name holds ${held:-none} of $count entries: its memory for each is not that of all"
       echo "$name,$count,$held,$(resident "${server_pids[0]}")" >>"$out/memory.csv"
-      kill "${pids[@]}" 2>/dev/null || true
-      wait
-      pids=()
+      stop
     done
   done
   unset memory
@@ -234,21 +207,28 @@ start() {
   begin start
   for round in $(seq "$rounds"); do
     say "starts, round $round of $rounds"
-    for name in floor gnet nginx nethttp fasthttp memcached redis smache; do
+    for name in $(shuf -e floor gnet nginx nethttp fasthttp memcached redis smache); do
       [[ $name =~ $only ]] || continue
-      from=$(date +%s%N)
+      from=${EPOCHREALTIME/[.,]/}
       launch "$name"
-      echo "$name,$((($(date +%s%N) - from) / 1000))" >>"$out/start.csv"
-      kill "${pids[@]}" 2>/dev/null || true
-      wait
-      pids=()
+      echo "$name,$((listened - from))" >>"$out/start.csv"
+      stop
     done
   done
 }
 
+seed() {
+  say "the rows documented with ab"
+  SMACHE=$dir/smache PORTS="$((port + 5)) $((port + 6)) $((port + 7))" REQUESTS=$requests CLIENTS=$clients scripts/bench-ab.sh "$rounds" >"$out/seed.md"
+}
+
 case $what in
-all) load; start; memory ;;
+all) load; start; seed; memory ;;
 *) "$what" ;;
 esac
 for part in load memory start; do [[ -e $out/$part.csv ]] || : >"$out/$part.csv"; done
-awk -v clients="$clients" -v svg="${svg:-$out/compare.svg}" -f scripts/compare.awk "$out/load.csv" "$out/memory.csv" "$out/start.csv" | tee "$out/table.md"
+labels=$(printf '%s\n' "${rows[@]}" | cut -d'|' -f2 | paste -sd'|')
+{
+  awk -v clients="$clients" -v labels="$labels" -v svg="${svg:-$out/compare.svg}" -f scripts/compare.awk "$out/load.csv" "$out/memory.csv" "$out/start.csv"
+  if [[ -e $out/seed.md ]]; then echo; cat "$out/seed.md"; fi
+} | tee "$out/table.md"

@@ -119,3 +119,25 @@ func TestBenchScript(t *testing.T) {
 		}
 	}
 }
+
+// TestBenchABScript: the five documented rows, in small, with ab; where it is not
+// installed, the script says so.
+func TestBenchABScript(t *testing.T) {
+	t.Parallel()
+	env := []string{"CLIENTS=5", "REQUESTS=50", "PORTS=" + strings.Join(clusterPorts(t, 3), " ")}
+	code, stdout, stderr := execute(t, repository(t), "", env, "bash", "scripts/bench-ab.sh", "2")
+	if _, err := exec.LookPath("ab"); err != nil {
+		if code != 1 || !strings.Contains(stderr, "apache2-utils") {
+			t.Fatalf("without ab: exit %d\n%s%s", code, stdout, stderr)
+		}
+		return
+	}
+	for _, row := range []string{"control, GET /", "one node, POST", "one node, GET", "two nodes, key on the other one, POST", "two nodes, key on the other one, GET"} {
+		if strings.Count(stdout, "\n| "+row+" | ") != 1 {
+			t.Errorf("exit %d, %s: no row %q in\n%s", code, stderr, row, stdout)
+		}
+	}
+	if code != 0 {
+		t.Errorf("exit %d: %s", code, stderr)
+	}
+}

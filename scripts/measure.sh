@@ -1,0 +1,75 @@
+# shellcheck shell=bash
+# What the scripts that measure share; they source it from the top of the repository. It
+# makes a directory, $dir, which goes at the end with the processes in pids.
+
+dir=$(mktemp -d)
+pids=()
+# stop ends the processes, without their taking leave of each other.
+stop() {
+  if ((${#pids[@]})); then kill -9 "${pids[@]}"; wait "${pids[@]}"; fi 2>/dev/null || true
+  pids=()
+}
+finish() {
+  stop
+  rm -rf "$dir"
+}
+trap finish EXIT
+
+# cpu PID… prints the user and system time of processes, in nanoseconds. The kernel gives
+# it in ticks of 10 ms.
+cpu() {
+  local pid
+  for pid; do sed 's/.*) //' "/proc/$pid/stat"; done |
+    awk -v hz="$(getconf CLK_TCK)" '{t += $12 + $13} END {printf "%.0f\n", t / hz * 1e9}'
+}
+
+# each NANOSECONDS COUNT prints microseconds for each.
+each() { awk -v t="$1" -v n="$2" 'BEGIN {printf "%.2f\n", t / n / 1000}'; }
+
+# median and extremes read numbers, one a line; extremes prints "(lowest .. highest)".
+median() { sort -n | awk '{v[NR] = $1} END {print (NR % 2) ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2}'; }
+extremes() { sort -n | awk 'NR == 1 {low = $1} END {printf "(%s .. %s)\n", low, $1}'; }
+
+# listening PORT waits until it can be connected to, and sets listened to the time in µs.
+listening() {
+  for _ in $(seq 2000); do
+    if (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null; then
+      # shellcheck disable=SC2034 # for who wants it
+      listened=${EPOCHREALTIME/[.,]/}
+      return
+    fi
+    sleep 0.005
+  done
+  echo "${0##*/}: nothing listens on port $1" >&2
+  exit 1
+}
+
+# two_nodes SMACHE PORT PORT FLAGS… starts two nodes of an encrypted cluster, named
+# smache@PORT, waits until they have settled, and sets two to their process ids.
+two_nodes() {
+  local smache=$1 first=$2 second=$3 at join=()
+  shift 3
+  "$smache" secret >"$dir/secret"
+  chmod 600 "$dir/secret"
+  two=()
+  for at in "$first" "$second"; do
+    "$smache" serve --listen "127.0.0.1:$at" --name "smache@$at" --secret-file "$dir/secret" "${join[@]}" "$@" 2>"$dir/$at.log" &
+    two+=("$!")
+    pids+=("$!")
+    join=(--join "127.0.0.1:$first")
+    listening "$at"
+  done
+  "$smache" status --server "127.0.0.1:$second" --wait 60s >/dev/null
+}
+
+# nginx_on PORT starts nginx with a constant answer, and sets nginx_pids to those that work.
+# Two workers with a socket each for new connections, no access log, connections that do
+# not end.
+nginx_on() {
+  [[ -e $dir/nginx.conf ]] || sed "s|DIR|$dir|; s|PORT|$1|" scripts/floor/nginx.conf >"$dir/nginx.conf"
+  nginx -c "$dir/nginx.conf" 2>/dev/null &
+  pids+=("$!")
+  listening "$1"
+  mapfile -t nginx_pids < <(pgrep -P "$!") # their parent only looks after them
+  pids+=("${nginx_pids[@]}")
+}
