@@ -63,7 +63,8 @@ type Endpoint struct {
 // ParseEndpoint reads http://[user:password@]host[:port][/base], redis://[[user]:password@]host[:port][/database],
 // memcached://host[:port], peer://host[:port], host:port, :port or a bare port; a missing host is
 // 127.0.0.1, and what has no scheme speaks HTTP. https:// and rediss:// are the same over
-// TLS, with the authorities of the system. The errors wrap ErrEndpoint, and hold no password.
+// TLS, with the authorities of the system. A base with a bare @ is refused: it may be the
+// end of a password that has a slash. The errors wrap ErrEndpoint, and hold no password.
 func ParseEndpoint(text string) (Endpoint, error) {
 	full := text
 	switch {
@@ -89,6 +90,8 @@ func ParseEndpoint(text string) (Endpoint, error) {
 		return Endpoint{}, fmt.Errorf("%w: %q: only http://, https://, redis://, rediss://, memcached:// and peer:// are spoken", ErrEndpoint, shown)
 	case u.Hostname() == "":
 		return Endpoint{}, fmt.Errorf("%w: %q: there is no host", ErrEndpoint, shown)
+	case e.Protocol == ProtocolHTTP && strings.Contains(e.Base, "@"):
+		return Endpoint{}, errBareAt(text)
 	case u.User != nil && e.Protocol != ProtocolRESP && e.Protocol != ProtocolHTTP:
 		return Endpoint{}, fmt.Errorf("%w: %q: user and password are for redis:// and http:// only", ErrEndpoint, shown)
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
@@ -131,7 +134,8 @@ func (e *Endpoint) find(name string) *scheme {
 }
 
 // SplitURL cuts a URL of NewHTTP, whose path and query may have placeholders, into
-// the server and the path. The errors wrap ErrEndpoint.
+// the server and the path. An @ in them must be percent-encoded, as in ParseEndpoint. The
+// errors wrap ErrEndpoint, and hold no password.
 func SplitURL(text string) (e Endpoint, path string, err error) {
 	whole, from := text, 0
 	if i := strings.Index(text, "://"); i >= 0 {
@@ -144,10 +148,10 @@ func SplitURL(text string) (e Endpoint, path string, err error) {
 	if strings.HasPrefix(path, "?") {
 		path = "/" + path
 	}
+	if strings.Contains(path, "@") {
+		return Endpoint{}, "", errBareAt(whole)
+	}
 	if e, err = ParseEndpoint(text); err != nil {
-		if strings.Contains(path, "@") { // perhaps a password with a / in it
-			err = fmt.Errorf("%w: %q: it has a part in front of the path that is none", ErrEndpoint, hideUser(whole))
-		}
 		return e, "", err
 	}
 	for _, c := range []byte(path) {
@@ -156,6 +160,12 @@ func SplitURL(text string) (e Endpoint, path string, err error) {
 		}
 	}
 	return e, path, nil
+}
+
+// errBareAt refuses an @ behind the host: http://user:1/word@host, of which host, port and
+// path are user, 1 and /word@host, is more likely a login with a slash in the password.
+func errBareAt(text string) error {
+	return fmt.Errorf("%w: %q: write %%40 for an @ in the path; if it ends a password, %%2F, %%3F and %%23 for its / ? and #", ErrEndpoint, hideUser(text))
 }
 
 // URL is the endpoint as text, without user and password.

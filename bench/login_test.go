@@ -3,6 +3,7 @@ package bench
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -17,9 +18,11 @@ import (
 
 // startLogin starts a redis that wants a login, and gives its address. Refusals
 // repeat what was sent, as redis's do of commands that it does not know.
-func startLogin(t *testing.T, login string) string {
+func startLogin(t *testing.T, login string) string { return startLoginOn(t, listen(t), login) }
+
+// startLoginOn is startLogin on a listener, which may be one over TLS.
+func startLoginOn(t *testing.T, l net.Listener, login string) string {
 	t.Helper()
-	l := listen(t)
 	var all sync.WaitGroup
 	var mu sync.Mutex
 	values := map[string]string{}
@@ -110,6 +113,34 @@ func TestLogin(t *testing.T) {
 	}
 }
 
+// Over TLS the login is sealed, and a wrong one is refused as it is without.
+func TestLoginTLS(t *testing.T) {
+	const password = "s3cret"
+	certified := httptest.NewTLSServer(nil)
+	defer certified.Close()
+	address := startLoginOn(t, tls.NewListener(listen(t), certified.TLS), "me:"+password)
+	eachReactor(t, func(t *testing.T, with func(*loop) (reactor, error)) {
+		load := func(password string) (*Result, error) {
+			e, err := ParseEndpoint("rediss://me:" + password + "@" + address + "/7")
+			if err != nil {
+				t.Fatal(err)
+			}
+			e.TLS.RootCAs = certified.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+			cfg := WorkloadConfig{Endpoint: e, Keys: Keys{Count: 5, Order: OrderSequential}}
+			return testRun(t, e, func(c *Config) {
+				c.reactor, c.Workload = with, mustWorkload(t, NewGet, cfg)
+				c.Prepare, c.PrepareRequests = mustWorkload(t, NewPost, cfg), 5
+			})
+		}
+		if result, err := load(password); err != nil || result.OK != 40 || result.URL != "rediss://"+address+"/7" {
+			t.Errorf("%v, %+v", err, result)
+		}
+		if _, err := load(password + "x"); !errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), "WRONGPASS") || strings.Contains(err.Error(), password) {
+			t.Error(err)
+		}
+	})
+}
+
 // Answers to a login may come in pieces.
 func TestLoginPieces(t *testing.T) {
 	const answers = "+OK\r\n+OK\r\n"
@@ -140,7 +171,7 @@ func TestLoginPieces(t *testing.T) {
 // URLs that are refused are not quoted with what may be a password.
 func TestLoginHidden(t *testing.T) {
 	for _, text := range []string{
-		"http://u:s3cret@h:0", "u:s3cret@h?x", "http://s3cret@h", "http://a%3Ab:s3cret@h", "memcached://u:s3cret@h", "peer://:s3cret@h", "redis://u:s3cret@h/x",
+		"http://u:s3cret@h:0", "http://u:1/s3cret@h", "u:1/s3cret@h", "u:s3cret@h?x", "http://s3cret@h", "http://a%3Ab:s3cret@h", "memcached://u:s3cret@h", "peer://:s3cret@h", "redis://u:s3cret@h/x",
 		"redis://u:s3cret/x@h", "redis://:s3cret#x@h", "redis://u:1/s3cret@h", "redis://u:s3cret@h:0", "redis://u:s3cret@h?x",
 		"redis://u:s3cret@", "ftp://u:s3cret@h", "redis://u:s3cret%@h", "redis://s3cret@h", "redis://u:@h", "redis://h/-1",
 	} {
@@ -148,10 +179,16 @@ func TestLoginHidden(t *testing.T) {
 			t.Errorf("%s: %+v, %v", text, e, err)
 		}
 	}
-	for _, text := range []string{"http://u:s3cret@h:0/x", "http://u:s3cret/x@h/", "http://u:s3cret#x@h/"} {
-		if _, _, err := SplitURL(text); !errors.Is(err, ErrEndpoint) || strings.Contains(err.Error(), "s3cret") {
-			t.Errorf("%s: %v", text, err)
+	for _, text := range []string{
+		"http://u:s3cret@h:0/x", "http://u:s3cret/x@h/", "http://u:s3cret#x@h/",
+		"http://u:1/s3cret@h", "u:1/s3cret@h/x", "http://u:1?s3cret@h", "http://me:x@u:1/s3cret@h",
+	} {
+		if e, path, err := SplitURL(text); !errors.Is(err, ErrEndpoint) || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%s: %+v, %s, %v", text, e, path, err)
 		}
+	}
+	if e, path, err := SplitURL("http://h:1/users/%40me?mail=a%40b"); err != nil || e.Host != "h:1" || path != "/users/%40me?mail=a%40b" {
+		t.Errorf("%+v, %s, %v", e, path, err)
 	}
 }
 
