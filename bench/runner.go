@@ -17,6 +17,8 @@ const (
 	DefaultClients  = 900
 	DefaultRequests = 50_000
 	DefaultTimeout  = 10 * time.Second
+	// MinDuration is the least Config.Duration: below it a busy machine sends nothing.
+	MinDuration = 10 * time.Millisecond
 	// MaxClients bounds the connections of one run.
 	MaxClients = 50_000
 	// MaxThreads bounds the event loops of one run.
@@ -47,12 +49,12 @@ type Config struct {
 	// PrepareRequests is the number of requests of Prepare.
 	PrepareRequests uint64
 	// Clients is the number of connections, each with one request under way at a
-	// time. Zero means DefaultClients; at most MaxClients.
+	// time. Zero means DefaultClients, or Requests if those are fewer; at most MaxClients.
 	Clients int
 	// Requests is the number of requests to send, exactly unless Duration ends first. Zero means
 	// DefaultRequests, unless Duration is given.
 	Requests uint64
-	// Duration, if above zero, is how long requests are sent; if Requests is given,
+	// Duration, if above zero, at least MinDuration, is how long requests are sent; if Requests is given,
 	// too, what comes first ends the measurement. Those under way at its end are
 	// waited for and counted.
 	Duration time.Duration
@@ -117,11 +119,14 @@ type Progress struct {
 
 // withDefaults fills in and checks. The errors wrap ErrConfig.
 func (c Config) withDefaults() (Config, error) {
-	if c.Clients == 0 {
-		c.Clients = DefaultClients
-	}
 	if c.Requests == 0 && c.Duration == 0 {
 		c.Requests = DefaultRequests
+	}
+	if c.Clients == 0 {
+		c.Clients = DefaultClients
+		if c.Requests > 0 {
+			c.Clients = int(min(uint64(c.Clients), c.Requests))
+		}
 	}
 	if c.Rounds == 0 {
 		c.Rounds = 1
@@ -147,8 +152,10 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("%w: --requests is too large", ErrConfig)
 	case c.Rounds < 0 || c.Rounds > MaxRounds:
 		return c, fmt.Errorf("%w: --rounds must be 1 to %d", ErrConfig, MaxRounds)
-	case c.Duration < 0 || c.Warmup < 0:
-		return c, fmt.Errorf("%w: --duration and --warmup must not be below zero", ErrConfig)
+	case c.Duration < 0 || c.Duration > 0 && c.Duration < MinDuration:
+		return c, fmt.Errorf("%w: --duration must be at least %v", ErrConfig, MinDuration)
+	case c.Warmup < 0:
+		return c, fmt.Errorf("%w: --warmup must not be below zero", ErrConfig)
 	case c.Timeout < time.Millisecond || c.Timeout > maxTimeout:
 		return c, fmt.Errorf("%w: --timeout must be 1ms to %v", ErrConfig, maxTimeout)
 	case c.Threads < 0 || c.Threads > MaxThreads:

@@ -246,6 +246,7 @@ func TestRunRefuses(t *testing.T) {
 		"more clients than work": func(c *Config) { c.Clients = 41 },
 		"too many requests":      func(c *Config) { c.Requests = 1<<62 + 1 },
 		"negative duration":      func(c *Config) { c.Duration = -1 },
+		"nanoseconds":            func(c *Config) { c.Duration = MinDuration - 1 },
 		"negative warm-up":       func(c *Config) { c.Warmup = -1 },
 		"time-out too short":     func(c *Config) { c.Timeout = 1 },
 		"time-out too long":      func(c *Config) { c.Timeout = time.Hour },
@@ -264,6 +265,9 @@ func TestRunRefuses(t *testing.T) {
 func TestConfigDefaults(t *testing.T) {
 	cfg, err := Config{Workload: mustWorkload(t, NewControl, testHTTP(1, 0))}.withDefaults()
 	if err != nil || cfg.Clients != 900 || cfg.Requests != 50_000 || cfg.Timeout != 10*time.Second || cfg.Threads < 1 {
+		t.Errorf("%+v, %v", cfg, err)
+	}
+	if cfg, err := (Config{Workload: cfg.Workload, Requests: 100}).withDefaults(); err != nil || cfg.Clients != 100 {
 		t.Errorf("%+v, %v", cfg, err)
 	}
 	if err := checkFiles(1 << 30); !errors.Is(err, ErrConfig) {

@@ -64,7 +64,7 @@ type benchConfig struct {
 	compare   stringValue
 	quiet     boolValue
 
-	urlGiven, keysGiven, readsGiven, shareGiven bool
+	urlGiven, clientsGiven, keysGiven, readsGiven, shareGiven bool
 
 	path string // of scenario http, from url
 }
@@ -84,10 +84,10 @@ func newBenchConfig() *benchConfig {
 func (c *benchConfig) settings() []setting {
 	return append(withoutVariables(append([]setting{
 		{name: "url", unit: "URL", value: &c.url, given: &c.urlGiven, about: "The server to load: http://host:port, with user:password@ in front of the host where Basic is asked for, and with a path in front of /api if there is one; redis://user:password@host:port/database (user, password and database may be left out; no password is ever printed, but other users of the machine see flags), memcached://host:port, or peer://host:port (a node's peer port) for the same scenarios in their words; any path and query for the scenario http. https:// and rediss:// are the same over TLS. Redirects are failures"},
-		{name: "addr", unit: "ADDRESS", value: &c.addr, about: "The same as host:port, or only a port, of HTTP; wins over --url"},
-		{name: "clients", unit: "COUNT", value: &c.clients, about: "Keep-alive connections, each with one request under way"},
+		{name: "addr", unit: "ADDRESS", value: &c.addr, about: "The same as host:port, or only a port, of HTTP; in place of --url"},
+		{name: "clients", unit: "COUNT", value: &c.clients, given: &c.clientsGiven, about: "Keep-alive connections, each with one request under way. Unless given, no more than --requests"},
 		{name: "requests", unit: "COUNT", value: &c.requests, about: fmt.Sprintf("Requests to send, exactly; %d if neither this nor --duration is given. With both, what comes first ends the measurement", bench.DefaultRequests)},
-		{name: "duration", unit: "DURATION", value: &c.duration, about: "Send for this long"},
+		{name: "duration", unit: "DURATION", value: &c.duration, about: fmt.Sprintf("Send for this long, at least %v", bench.MinDuration)},
 		{name: "rate", unit: "PER-SECOND", value: &c.rate, about: "Send this many requests a second, answered or not (open loop), and count latency from the intended time; 0: each client sends when it was answered (closed loop)"},
 		{name: "rounds", unit: "COUNT", value: &c.rounds, about: "How often to measure, each time for --requests or --duration; their spread tells --compare what is noise"},
 		{name: "warmup", unit: "DURATION", value: &c.warmup, about: "Send for this long before, checked but not counted"},
@@ -213,6 +213,9 @@ func measure(inv invocation, cfg *benchConfig, name string) (*bench.Result, erro
 	}
 	if !bool(cfg.quiet) && isTerminal(inv.stderr) {
 		run.Progress = func(p bench.Progress) { showProgress(inv.stderr, name, p) }
+	}
+	if few := int(cfg.requests); few > 0 && few < bench.DefaultClients && !cfg.clientsGiven {
+		fmt.Fprintf(inv.stderr, "smache bench: %s: %d clients in place of %d, one for each of --requests\n", name, few, bench.DefaultClients)
 	}
 	result, err := bench.Run(inv.ctx, run)
 	if run.Progress != nil {

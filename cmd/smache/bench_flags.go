@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/smache/smache/bench"
 )
 
 // benchUses says which scenarios a flag has to do with: only those, or all but those.
@@ -52,6 +54,12 @@ func (c *benchConfig) checkBenchFlags(table []setting, scenarios []string) error
 		case uses.never != nil && of(uses.never):
 			return fmt.Errorf("--%s is not for %s", name, strings.Join(uses.never, ", "))
 		}
+	}
+	if given["url"] && given["addr"] {
+		return errors.New("--url and --addr both name the server: give one, --url if there is a path")
+	}
+	if given["duration"] && c.duration == 0 {
+		return fmt.Errorf("--duration must be at least %v", bench.MinDuration)
 	}
 	if given["skew"] && c.order.word != "zipf" {
 		return errors.New("--skew is for --order zipf only")

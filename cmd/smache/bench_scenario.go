@@ -82,7 +82,7 @@ func (c *benchConfig) run(ctx context.Context, name string) (bench.Config, error
 		return bench.Config{}, err
 	}
 	run := bench.Config{
-		Clients: int(c.clients), Requests: uint64(c.requests), Duration: time.Duration(c.duration), Rounds: int(c.rounds),
+		Clients: c.chosenClients(), Requests: uint64(c.requests), Duration: time.Duration(c.duration), Rounds: int(c.rounds),
 		Warmup: time.Duration(c.warmup), Timeout: time.Duration(c.timeout), Threads: int(c.threads), Retry: bool(c.retry),
 		Label: string(c.label),
 	}
@@ -97,6 +97,14 @@ func (c *benchConfig) run(ctx context.Context, name string) (bench.Config, error
 		run.Prepare, run.PrepareRequests, err = bench.NewFill(about, int(c.clients))
 	}
 	return run, err
+}
+
+// chosenClients is the number that was given, or 0 for the default, which has a bound.
+func (c *benchConfig) chosenClients() int {
+	if !c.clientsGiven {
+		return 0
+	}
+	return int(c.clients)
 }
 
 // about says what the requests are about.

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -27,7 +28,8 @@ func runBenchTest(ctx context.Context, args ...string) (code int, stdout, stderr
 
 func TestBenchNode(t *testing.T) {
 	p := serve(t, nil)
-	small := []string{"--addr", p.address, "--clients", "20", "--requests", "300"}
+	few := []string{"--clients", "20", "--requests", "300"}
+	small := append([]string{"--addr", p.address}, few...)
 	code, stdout, stderr := runBenchTest(t.Context(), small...)
 	if code != exitOK || stderr != "" {
 		t.Fatalf("code %d, %s\n%s", code, stderr, stdout)
@@ -53,7 +55,10 @@ func TestBenchNode(t *testing.T) {
 		{"location", "--keys", "300", "--rate", "2000"},
 		{"--header", "X-Test: 1", "control", "--url", "http://" + p.address},
 	} {
-		code, stdout, stderr := runBenchTest(t.Context(), append(append(small, "--json"), args...)...)
+		if !slices.Contains(args, "--url") {
+			args = append(args, "--addr", p.address)
+		}
+		code, stdout, stderr := runBenchTest(t.Context(), append(append(few, "--json"), args...)...)
 		var result bench.Result
 		if err := json.Unmarshal([]byte(stdout), &result); err != nil || code != exitOK || stderr != "" {
 			t.Errorf("%v: code %d, %v, %s\n%s", args, code, err, stderr, stdout)
@@ -61,6 +66,11 @@ func TestBenchNode(t *testing.T) {
 		if result.OK == 0 || result.OK != result.Requests {
 			t.Errorf("%v: %+v", args, result)
 		}
+	}
+	code, stdout, stderr = runBenchTest(t.Context(), "get", "--addr", p.address, "--requests", "100")
+	if code != exitOK || !strings.Contains(stdout, "Concurrency Level:      100\n") || !strings.Contains(stdout, "Complete requests:      100\n") ||
+		stderr != "smache bench: get: 100 clients in place of 900, one for each of --requests\n" {
+		t.Errorf("code %d, %s\n%s", code, stderr, stdout)
 	}
 }
 
@@ -189,6 +199,9 @@ func TestBenchUsage(t *testing.T) {
 		{[]string{"--addr", address}, exitUnreachable, "--url"},
 		{[]string{"nothing"}, exitUsage, "no scenario"},
 		{[]string{"get", "post"}, exitUsage, "unexpected argument"},
+		{[]string{"http", "--url", "http://" + address + "/path", "--addr", address}, exitUsage, "--url and --addr"},
+		{[]string{"get", "--duration", "5ns"}, exitUsage, "--duration must be at least 10ms"},
+		{[]string{"get", "--duration", "0"}, exitUsage, "--duration must be at least 10ms"},
 		{[]string{"--json", "engine"}, exitUsage, "in front of the flags"},
 		{[]string{"--nothing"}, exitUsage, "--nothing"},
 		{[]string{"--order", "backwards"}, exitUsage, "--order"},

@@ -42,7 +42,7 @@ func TestBenchTLS(t *testing.T) {
 		{[]string{"get", "--ca", node.cert, "--client-cert", client.cert}, exitUsage, "--client-key"},
 		{[]string{"get", "--ca", "/nowhere"}, exitUsage, "--ca"},
 		{[]string{"get", "--ca", node.cert, "--insecure"}, exitUsage, "exclude each other"},
-		{[]string{"get", "--insecure", "--addr", address}, exitUsage, "https://"},
+		{[]string{"get", "--insecure", "--url", "http://" + address}, exitUsage, "https://"},
 	} {
 		code, stdout, stderr := runBenchTest(t.Context(), append(small, test.args...)...)
 		if code != test.code || !strings.Contains(stderr, test.says) || stdout != "" {
