@@ -16,28 +16,31 @@ const (
 	NoDifference Verdict = "no difference"
 	// TooFew says that there are not enough samples to tell.
 	TooFew Verdict = "too few samples"
+	// NotJudged is that of figures which are shown, but say nothing of the server, or
+	// are one extreme value.
+	NotJudged Verdict = "not judged"
 )
 
 const (
-	// minRounds is the number of rounds from which on they are the samples; two
-	// times five can give a p-value of 0.008.
+	// DefaultMinDifference is the least difference that is called better or worse.
+	DefaultMinDifference = 0.05
+	// minRounds is the number of rounds from which on they are the samples.
 	minRounds = 5
-	// alpha is the p-value from which on a difference is more than noise.
-	alpha = 0.02
-	// sliceCount is the number of samples that a run without rounds is cut into. They
-	// follow each other closely and know nothing of what differs from run to run, so
-	// that more is asked of them.
+	// sliceCount is the number of samples that a run without rounds is cut into.
 	sliceCount, minSlices = 16, 8
-	sliceAlpha            = 0.001
-	sliceShare            = 0.05
+	// alpha bounds the chance that any of the figures is called better or worse if the
+	// two runs are of the same.
+	alpha = 0.05
 )
 
 // A Comparison is an old and a new result of the same scenario.
 type Comparison struct {
 	Old, New *Result `json:"-"`
 	// Rounds says that the samples are whole rounds; else they are slices of one.
-	Rounds      bool         `json:"rounds"`
-	Differences []Difference `json:"differences"`
+	Rounds bool `json:"rounds"`
+	// MinDifference is the least difference, as a share, that is more than noise.
+	MinDifference float64      `json:"min_difference"`
+	Differences   []Difference `json:"differences"`
 }
 
 // A Difference is what became of one figure.
@@ -46,12 +49,17 @@ type Difference struct {
 	// Old and New are the medians of the samples.
 	Old float64 `json:"old"`
 	New float64 `json:"new"`
-	// Low and High are the range of New over Old, with 95 %.
+	// Low and High are the range of New over Old, with 95 %, for this figure alone; 0
+	// if there are too few samples.
 	Low  float64 `json:"low"`
 	High float64 `json:"high"`
-	// P is the p-value of the rank test.
+	// P is the p-value, corrected for the number of figures that are judged; 1 of one
+	// that is not.
 	P       float64 `json:"p"`
 	Verdict Verdict `json:"verdict"`
+
+	moreIsBetter bool
+	rises        bool // by the means of the logarithms, which the p-value is about
 }
 
 // Comparable reports whether two results are of the same scenario, with the same
@@ -80,7 +88,9 @@ func Counterpart(r *Result, before []*Result) (found *Result) {
 type figure struct {
 	name    string
 	more    bool // is better
-	cpu     bool // is no figure if it is zero
+	judged  bool
+	drift   float64 // between runs of the same, in halves of the least difference
+	cpu     bool    // is no figure if it is zero
 	ofRound func(Round) float64
 	ofSlice func(*slice) float64
 }
@@ -93,49 +103,69 @@ type slice struct {
 }
 
 var figures = []figure{
-	{"requests/s", true, false, func(r Round) float64 { return r.RequestsPerSecond }, func(s *slice) float64 { return float64(s.ok) / s.seconds }},
-	{"p50 (ms)", false, false, func(r Round) float64 { return r.P50 }, func(s *slice) float64 { return s.p50 }},
-	{"p99 (ms)", false, false, func(r Round) float64 { return r.P99 }, func(s *slice) float64 { return s.p99 }},
-	{"p99.9 (ms)", false, false, func(r Round) float64 { return r.P999 }, nil},
-	{"longest (ms)", false, false, func(r Round) float64 { return r.Max }, nil},
-	{"server CPU (us)", false, true, func(r Round) float64 { return r.ServerCPU }, nil},
-	{"generator CPU (us)", false, true, func(r Round) float64 { return r.GeneratorCPU }, nil},
+	{"requests/s", true, true, 1, false, func(r Round) float64 { return r.RequestsPerSecond }, func(s *slice) float64 { return float64(s.ok) / s.seconds }},
+	{"p50 (ms)", false, true, 1, false, func(r Round) float64 { return r.P50 }, func(s *slice) float64 { return s.p50 }},
+	{"p99 (ms)", false, true, 2, false, func(r Round) float64 { return r.P99 }, func(s *slice) float64 { return s.p99 }},
+	{"p99.9 (ms)", false, true, 4, false, func(r Round) float64 { return r.P999 }, nil},
+	{"longest (ms)", false, false, 4, false, func(r Round) float64 { return r.Max }, nil},
+	{"server CPU (us)", false, true, 1, true, func(r Round) float64 { return r.ServerCPU }, nil},
+	{"generator CPU (us)", false, false, 1, true, func(r Round) float64 { return r.GeneratorCPU }, nil},
 }
 
 // Compare says which differences between two results are more than noise. With at
-// least five rounds on either side the rounds are compared by a rank test. Without,
-// stretches of the two runs are, with more asked of them; what differs from run to
-// run cannot be seen then.
-func Compare(before, after *Result) *Comparison {
-	c := &Comparison{Old: before, New: after, Differences: []Difference{}, Rounds: len(before.Rounds) >= minRounds && len(after.Rounds) >= minRounds}
+// least five rounds on either side the rounds are its samples, else stretches of the two
+// runs. If both are of the same, the chance that any figure is called better or worse is
+// at most 5 %, with these allowances: samples that follow each other may be alike; runs
+// may differ by more than their samples do, see runVariance; all judged figures count as
+// one question (Holm); and no difference below the share minDifference, or
+// DefaultMinDifference if that is zero, is called one. docs/BENCHMARKING.md says how well
+// that holds.
+func Compare(before, after *Result, minDifference float64) *Comparison {
+	if minDifference == 0 {
+		minDifference = DefaultMinDifference
+	}
+	c := &Comparison{Old: before, New: after, MinDifference: minDifference, Differences: []Difference{},
+		Rounds: len(before.Rounds) >= minRounds && len(after.Rounds) >= minRounds}
+	var judged []int // of c.Differences
+	var chances []float64
 	for _, f := range figures {
 		a, b := samples(before, &f, c.Rounds), samples(after, &f, c.Rounds)
 		// CPU of zero is one that was not measured, or that ticks are too coarse for.
 		if len(a) == 0 || len(b) == 0 || median(a) == 0 && median(b) == 0 || f.cpu && min(median(a), median(b)) == 0 {
 			continue
 		}
-		c.Differences = append(c.Differences, compareSamples(&f, a, b, c.Rounds))
+		d := Difference{Figure: f.name, Old: median(a), New: median(b), P: 1, Verdict: NotJudged, moreIsBetter: f.more}
+		switch {
+		case !c.Rounds && (len(a) < minSlices || len(b) < minSlices):
+			d.Verdict = TooFew
+		default:
+			between := newContrast(a, b, f.drift*minDifference/2)
+			d.Low, d.High = between.interval()
+			if f.judged {
+				judged, chances = append(judged, len(c.Differences)), append(chances, between.p())
+				d.rises = between.difference > 0
+			}
+		}
+		c.Differences = append(c.Differences, d)
+	}
+	for i, p := range holm(chances) {
+		c.Differences[judged[i]].judge(p, minDifference)
 	}
 	return c
 }
 
-func compareSamples(f *figure, a, b []float64, rounds bool) Difference {
-	d := Difference{Figure: f.name, Old: median(a), New: median(b), P: rankTest(a, b), Verdict: NoDifference}
-	d.Low, d.High = ratioInterval(a, b)
-	differs := d.P < alpha
-	if !rounds {
-		ratio := d.New / max(d.Old, 1e-9)
-		differs = d.P < sliceAlpha && (ratio < 1-sliceShare || ratio > 1+sliceShare)
-	}
+// judge sets the verdict by a p-value that is corrected for the number of figures.
+func (d *Difference) judge(p, minDifference float64) {
+	larger := max(d.New, d.Old) / max(min(d.New, d.Old), 1e-9)
+	d.P = p
 	switch {
-	case !rounds && (len(a) < minSlices || len(b) < minSlices):
-		d.Verdict = TooFew
-	case differs && d.New > d.Old == f.more:
+	case p >= alpha || larger < 1+minDifference || d.rises != (d.New > d.Old):
+		d.Verdict = NoDifference
+	case d.New > d.Old == d.moreIsBetter:
 		d.Verdict = Better
-	case differs:
+	default:
 		d.Verdict = Worse
 	}
-	return d
 }
 
 // samples of a figure.
@@ -179,9 +209,9 @@ func (c *Comparison) WriteText(w io.Writer) error {
 	var b strings.Builder
 	basis := fmt.Sprintf("%d rounds before, %d now", len(c.Old.Rounds), len(c.New.Rounds))
 	if !c.Rounds {
-		basis = "stretches of one run each; what differs from run to run shows only with --rounds 5 or more, twice"
+		basis = "stretches of one run each; --rounds 5 or more, twice, knows more of what is noise"
 	}
-	fmt.Fprintf(&b, "Compared with before:   %s\n", basis)
+	fmt.Fprintf(&b, "Compared with before:   %s; from %.3g %% on\n", basis, c.MinDifference*100)
 	if len(c.Differences) == 0 {
 		b.WriteString("Not compared: " + tooShort + "\n")
 		_, err := io.WriteString(w, b.String())
@@ -189,8 +219,12 @@ func (c *Comparison) WriteText(w io.Writer) error {
 	}
 	fmt.Fprintf(&b, "%-20s%12s%12s%9s   %-16s%-9s%s\n", "median", "before", "now", "ratio", "95 % range", "p", "")
 	for _, d := range c.Differences {
+		ratio := "-"
+		if d.High > 0 {
+			ratio = fmt.Sprintf("%.3f..%.3f", d.Low, d.High)
+		}
 		fmt.Fprintf(&b, "%-20s%12.3f%12.3f%9.3f   %-16s%-9.4f%s\n", d.Figure, d.Old, d.New, d.New/max(d.Old, 1e-9),
-			fmt.Sprintf("%.3f..%.3f", d.Low, d.High), d.P, d.Verdict)
+			ratio, d.P, d.Verdict)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -43,16 +43,17 @@ type pageChart struct {
 
 // WriteHTML writes one page about results, which needs no other file: for each the
 // distribution of latency, the run over time and what it was told. Where before
-// holds its Counterpart, that is drawn beside. The error is that of w.
-func WriteHTML(w io.Writer, results, before []*Result) error {
+// holds its Counterpart, that is drawn beside, and compared as Compare does. The error is
+// that of w.
+func WriteHTML(w io.Writer, results, before []*Result, minDifference float64) error {
 	var list []pageResult
 	for _, r := range results {
-		list = append(list, newPageResult(r, Counterpart(r, before)))
+		list = append(list, newPageResult(r, Counterpart(r, before), minDifference))
 	}
 	return page.Execute(w, list)
 }
 
-func newPageResult(r, old *Result) pageResult {
+func newPageResult(r, old *Result, minDifference float64) pageResult {
 	p := pageResult{Title: r.Scenario, About: r.About, Settings: r.settings()}
 	if r.Label != "" {
 		p.Title = r.Label + ": " + r.Scenario
@@ -78,11 +79,12 @@ func newPageResult(r, old *Result) pageResult {
 		}
 	}
 	if old != nil {
-		c := Compare(old, r)
-		p.Differences, p.Basis = c.Differences, "Rounds are compared by a rank test."
+		c := Compare(old, r, minDifference)
+		p.Differences, p.Basis = c.Differences, "The samples are rounds."
 		if !c.Rounds {
-			p.Basis = "Stretches of one run each: what differs from run to run is not in it."
+			p.Basis = "The samples are stretches of one run each: --rounds 5 or more, twice, knows more of what is noise."
 		}
+		p.Basis += fmt.Sprintf(" If nothing has changed, the chance of any figure being called better or worse is 5 %%; differences below %.3g %% are none.", c.MinDifference*100)
 		if len(c.Differences) == 0 {
 			p.Basis = "Not compared: " + tooShort
 		}

@@ -98,7 +98,7 @@ func TestLogin(t *testing.T) {
 				t.Fatalf("%v, %+v", err, result)
 			}
 			var out bytes.Buffer
-			if err := errors.Join(result.WriteText(&out), result.WriteJSON(&out), result.WriteCSV(&out), WriteHTML(&out, []*Result{result}, nil)); err != nil {
+			if err := errors.Join(result.WriteText(&out), result.WriteJSON(&out), result.WriteCSV(&out), WriteHTML(&out, []*Result{result}, nil, 0)); err != nil {
 				t.Fatal(err)
 			}
 			if strings.Contains(out.String(), password) {
@@ -226,7 +226,7 @@ func TestLoginBasic(t *testing.T) {
 			t.Errorf("%d of 10 requests are right, and a question: %v", result.OK, asked)
 		}
 		var out bytes.Buffer
-		if err := errors.Join(result.WriteText(&out), result.WriteJSON(&out), result.WriteCSV(&out), WriteHTML(&out, []*Result{result}, nil)); err != nil {
+		if err := errors.Join(result.WriteText(&out), result.WriteJSON(&out), result.WriteCSV(&out), WriteHTML(&out, []*Result{result}, nil, 0)); err != nil {
 			t.Fatal(err)
 		}
 		_, _ = fmt.Fprint(&out, asked)

@@ -4,36 +4,117 @@ import (
 	"bytes"
 	"errors"
 	"math"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 )
 
-func TestRankTest(t *testing.T) {
-	for _, c := range []struct {
-		a, b []float64
-		want float64 // counted by hand: 2 × orders at least as uneven / all orders
-	}{
-		{[]float64{1, 2, 3}, []float64{4, 5, 6}, 2.0 / 20},
-		{[]float64{1, 2, 3, 4, 5}, []float64{6, 7, 8, 9, 10}, 2.0 / 252},
-		{[]float64{6, 7, 8, 9, 10}, []float64{1, 2, 3, 4, 5}, 2.0 / 252},
-		{[]float64{1, 2, 3, 5}, []float64{4, 6, 7, 8}, 4.0 / 70},
-		{[]float64{1, 4}, []float64{2, 3}, 1},
-		{[]float64{1, 1, 1}, []float64{1, 1, 1}, 1},
+// The tails of Student's t, from the usual tables.
+func TestStudentTail(t *testing.T) {
+	for _, c := range []struct{ t, freedom, want float64 }{
+		{12.706, 1, .05}, {2.228, 10, .05}, {3.169, 10, .01}, {2.042, 30, .05}, {0, 5, 1}, {4.303, 2, .05}, {1.533, 4, .2},
+		{math.Inf(1), 3, 0},
 	} {
-		if got := rankTest(c.a, c.b); math.Abs(got-c.want) > 1e-9 {
-			t.Errorf("%v, %v: %v, want %v", c.a, c.b, got, c.want)
+		if got := studentTail(c.t, c.freedom); math.Abs(got-c.want) > 2e-4 {
+			t.Errorf("t %v with %v: %v, want %v", c.t, c.freedom, got, c.want)
 		}
 	}
-	var a, b []float64
-	for i := range 40 {
-		a, b = append(a, float64(i)), append(b, float64(i)+100)
+}
+
+func TestHolm(t *testing.T) {
+	got := holm([]float64{.04, .01, .5, .011})
+	for i, want := range []float64{.08, .04, .5, .04} { // times 2, 4, 1 and 3, never falling
+		if math.Abs(got[i]-want) > 1e-9 {
+			t.Errorf("%v", got)
+		}
 	}
-	if p := rankTest(a, b); p > 1e-9 {
-		t.Errorf("40 smaller values: p %v", p)
+}
+
+// A simulation makes runs of a server whose figures wander: within a run each sample
+// resembles the one before, and whole runs differ from each other.
+type simulation struct {
+	name        string
+	noise       float64 // deviation of a sample, as a share
+	correlation float64 // of neighbouring samples
+	drift       float64 // deviation between runs, as a share
+	rounds      int     // 0: one run, cut into stretches
+	found       float64 // the least share of servers that take a fifth longer to be found
+}
+
+// run makes a result in which everything takes slower times the usual time.
+func (s *simulation) run(random *rand.Rand, slower float64) *Result {
+	wander := func() func() float64 {
+		run, at := s.drift*random.NormFloat64(), s.noise*random.NormFloat64()
+		return func() float64 {
+			at = s.correlation*at + math.Sqrt(1-s.correlation*s.correlation)*s.noise*random.NormFloat64()
+			return run + at
+		}
 	}
-	if p := rankTest(a, a); p < .9 {
-		t.Errorf("the same values: p %v", p)
+	all, tail, cpu := wander(), wander(), wander()
+	sample := func() Round {
+		load, late := math.Exp(all())*slower, math.Exp(2*tail())
+		return Round{
+			RequestsPerSecond: 50_000 / load, P50: 2 * load, P99: 5 * load * late, P999: 9 * load * late * late,
+			Max: 20 * load * late * late, ServerCPU: 15 * math.Exp(cpu()/2) * slower, GeneratorCPU: 8,
+		}
+	}
+	r := &Result{Scenario: "get"}
+	for range s.rounds {
+		r.Rounds = append(r.Rounds, sample())
+	}
+	if s.rounds > 0 {
+		return r
+	}
+	r.Intervals.Seconds = .02
+	for range 161 {
+		one := sample()
+		r.Intervals.OK = append(r.Intervals.OK, uint64(one.RequestsPerSecond/50))
+		r.Intervals.P50, r.Intervals.P99 = append(r.Intervals.P50, one.P50), append(r.Intervals.P99, one.P99)
+	}
+	return r
+}
+
+// Of runs of the same, at most one comparison in twenty calls any figure better or
+// worse, whether the samples resemble each other and the runs differ or not; and a
+// server that takes a fifth longer is found, on a machine that is not too uneven.
+func TestCompareSimulated(t *testing.T) {
+	const pairs = 500
+	differs := func(c *Comparison, verdict Verdict) bool {
+		return slices.ContainsFunc(c.Differences, func(d Difference) bool { return d.Verdict == verdict })
+	}
+	for _, s := range []simulation{
+		{"quiet", .01, 0, .02, 7, .99},
+		{"usual", .03, .3, .03, 7, .9},
+		{"usual, 5 rounds", .03, .3, .03, 5, .9},
+		{"uneven", .1, .5, .08, 7, 0},
+		{"very uneven", .25, 0, .25, 7, 0},
+		{"many rounds", .03, .3, .03, 30, .99},
+		{"one run", .05, .5, .03, 0, .8},
+		{"one run, uneven", .2, .8, .1, 0, 0},
+	} {
+		random := rand.New(rand.NewPCG(1, 2))
+		alarms, found, wrong := 0, 0, 0
+		for range pairs {
+			if c := Compare(s.run(random, 1), s.run(random, 1), 0); differs(c, Better) || differs(c, Worse) {
+				alarms++
+			}
+			c := Compare(s.run(random, 1), s.run(random, 1.2), 0)
+			if differs(c, Worse) {
+				found++
+			}
+			if differs(c, Better) {
+				wrong++
+			}
+		}
+		t.Logf("%s: %d false alarms, %d slower ones found of %d", s.name, alarms, found, pairs)
+		if alarms > pairs/20 || wrong > pairs/20 {
+			t.Errorf("%s: %d false alarms, %d the wrong way, of %d", s.name, alarms, wrong, pairs)
+		}
+		if float64(found) < s.found*pairs {
+			t.Errorf("%s: only %d of %d slower ones were found", s.name, found, pairs)
+		}
 	}
 }
 
@@ -57,7 +138,7 @@ func TestCompareRounds(t *testing.T) {
 		{roundsOf(90, 91, 89, 92, 88), Worse, Worse},
 		{roundsOf(90, 120, 89, 125, 88), NoDifference, NoDifference},
 	} {
-		got := Compare(base, c.now)
+		got := Compare(base, c.now, 0)
 		if !got.Rounds || len(got.Differences) != 2 || got.Differences[0].Verdict != c.rate || got.Differences[1].Verdict != c.p50 {
 			t.Errorf("%+v", got.Differences)
 		}
@@ -75,7 +156,7 @@ func TestCompareServerOfOne(t *testing.T) {
 		now.Rounds[i].ServerCPU = 6
 	}
 	for _, pair := range [][2]*Result{{before, now}, {now, before}} {
-		for _, d := range Compare(pair[0], pair[1]).Differences {
+		for _, d := range Compare(pair[0], pair[1], 0).Differences {
 			if d.Figure == "server CPU (us)" {
 				t.Errorf("compared: %+v", d)
 			}
@@ -105,7 +186,7 @@ func TestCompareSlices(t *testing.T) {
 		{steady(100, 1000), steady(100, 800), Worse},
 		{steady(4, 1000), steady(100, 800), TooFew},
 	} {
-		got := Compare(c.old, c.now)
+		got := Compare(c.old, c.now, 0)
 		if got.Rounds || got.Differences[0].Verdict != c.want {
 			t.Errorf("want %s: %+v", c.want, got.Differences)
 		}
@@ -211,7 +292,7 @@ func TestHTML(t *testing.T) {
 	empty := newMeasurement(&Config{Workload: mustWorkload(t, NewControl, testHTTP(1, 0)), Clients: 1})
 	empty.add(newTally(1, 0, false), 0, usage{})
 	var page bytes.Buffer
-	if err := WriteHTML(&page, []*Result{r, empty.result()}, []*Result{r}); err != nil {
+	if err := WriteHTML(&page, []*Result{r, empty.result()}, []*Result{r}, 0); err != nil {
 		t.Fatal(err)
 	}
 	text := page.String()
@@ -251,9 +332,9 @@ func TestCounterpart(t *testing.T) {
 // Runs that are too short to be compared say so, everywhere.
 func TestCompareTooShort(t *testing.T) {
 	old, r := &Result{Scenario: "get"}, &Result{Scenario: "get"}
-	r.Comparison = Compare(old, r)
+	r.Comparison = Compare(old, r, 0)
 	var text, page, machine bytes.Buffer
-	err := errors.Join(r.Comparison.WriteText(&text), WriteHTML(&page, []*Result{r}, []*Result{old}), r.WriteJSON(&machine))
+	err := errors.Join(r.Comparison.WriteText(&text), WriteHTML(&page, []*Result{r}, []*Result{old}, 0), r.WriteJSON(&machine))
 	if err != nil || !strings.Contains(text.String(), "too short") || !strings.Contains(page.String(), "too short") ||
 		!strings.Contains(machine.String(), `"differences":[]`) {
 		t.Errorf("%v: %s\n%s\n%s", err, text.String(), page.String(), machine.String())

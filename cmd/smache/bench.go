@@ -62,7 +62,10 @@ type benchConfig struct {
 	json, csv boolValue
 	html      stringValue
 	compare   stringValue
-	quiet     boolValue
+
+	minDifference floatValue
+
+	quiet boolValue
 
 	urlGiven, clientsGiven, keysGiven, readsGiven, shareGiven bool
 
@@ -75,6 +78,7 @@ func newBenchConfig() *benchConfig {
 		keys: 1, prefix: bench.DefaultPrefix, seed: 1, rounds: 1,
 		order: choiceValue{"random", []string{"random", "uniform", "zipf", "sequential"}}, skew: bench.DefaultSkew,
 		cluster: newClusterFlags(), batch: bench.DefaultBatch, readShare: bench.DefaultReadShare,
+		minDifference: bench.DefaultMinDifference,
 	}
 }
 
@@ -119,6 +123,7 @@ func (c *benchConfig) settings() []setting {
 		{name: "csv", value: &c.csv, about: "Print a line of comma-separated values per scenario, in place of text"},
 		{name: "html", unit: "FILE", value: &c.html, about: "Write a page with charts, too: one file, which needs no other"},
 		{name: "compare", unit: "FILE", value: &c.compare, about: "Compare with the results that an earlier --json wrote, each with that of the same scenario, keys, clients, rate and label (or no label), and say which differences are more than noise. As text, on the page of --html, or with --json in comparison; not with --csv"},
+		{name: "min-difference", unit: "SHARE", value: &c.minDifference, about: "compare: the least difference that counts, 0.01 to 1. Half of it is the least deviation that runs of the same are taken to have"},
 		{name: "quiet", value: &c.quiet, about: "Show no progress"},
 		{name: "insecure", value: &c.insecure, about: "https, rediss: take any certificate of the server"},
 	}, c.trust.settings("")...)), setting{name: "token", unit: "TOKEN", value: &c.token, secret: true, about: "The bearer token to send; of several, as a node takes them, the first. Other users of the machine see flags: prefer the variable, or --token-file"},

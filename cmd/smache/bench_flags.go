@@ -55,6 +55,12 @@ func (c *benchConfig) checkBenchFlags(table []setting, scenarios []string) error
 			return fmt.Errorf("--%s is not for %s", name, strings.Join(uses.never, ", "))
 		}
 	}
+	switch {
+	case given["min-difference"] && c.compare == "":
+		return errors.New("--min-difference is for --compare only")
+	case c.minDifference < .01 || c.minDifference > 1:
+		return errors.New("--min-difference must be 0.01 to 1")
+	}
 	if given["url"] && given["addr"] {
 		return errors.New("--url and --addr both name the server: give one, --url if there is a path")
 	}

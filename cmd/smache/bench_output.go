@@ -58,7 +58,7 @@ func (o *benchOutput) add(r *bench.Result) error {
 	switch {
 	case bool(o.cfg.json):
 		if old := o.counterpart(r); old != nil {
-			r.Comparison = bench.Compare(old, r)
+			r.Comparison = bench.Compare(old, r, float64(o.cfg.minDifference))
 		}
 		return r.WriteJSON(o.stdout)
 	case bool(o.cfg.csv):
@@ -85,7 +85,7 @@ func (o *benchOutput) compareText(r *bench.Result) error {
 		return nil
 	}
 	fmt.Fprintln(o.stdout)
-	return bench.Compare(old, r).WriteText(o.stdout)
+	return bench.Compare(old, r, float64(o.cfg.minDifference)).WriteText(o.stdout)
 }
 
 // counterpart is what a result is compared with. If it is asked for and not there,
@@ -114,7 +114,7 @@ func (o *benchOutput) finish() error {
 		return nil
 	}
 	var page bytes.Buffer
-	if err := bench.WriteHTML(&page, o.results, o.old); err != nil {
+	if err := bench.WriteHTML(&page, o.results, o.old, float64(o.cfg.minDifference)); err != nil {
 		return err
 	}
 	return os.WriteFile(string(o.cfg.html), page.Bytes(), 0o644)

@@ -143,7 +143,7 @@ func writeSeed(w io.Writer, out *benchOutput, results []*bench.Result) error {
 	for _, r := range out.results {
 		if old := out.counterpart(r); old != nil {
 			fmt.Fprintf(w, "\n%s\n", r.Label)
-			if err := bench.Compare(old, r).WriteText(w); err != nil {
+			if err := bench.Compare(old, r, float64(out.cfg.minDifference)).WriteText(w); err != nil {
 				return err
 			}
 		}

@@ -200,6 +200,8 @@ func TestBenchUsage(t *testing.T) {
 		{[]string{"nothing"}, exitUsage, "no scenario"},
 		{[]string{"get", "post"}, exitUsage, "unexpected argument"},
 		{[]string{"http", "--url", "http://" + address + "/path", "--addr", address}, exitUsage, "--url and --addr"},
+		{[]string{"get", "--min-difference", "0.1"}, exitUsage, "--compare only"},
+		{[]string{"get", "--compare", os.DevNull, "--min-difference", "0"}, exitUsage, "must be 0.01 to 1"},
 		{[]string{"get", "--duration", "5ns"}, exitUsage, "--duration must be at least 10ms"},
 		{[]string{"get", "--duration", "0"}, exitUsage, "--duration must be at least 10ms"},
 		{[]string{"--json", "engine"}, exitUsage, "in front of the flags"},
@@ -372,8 +374,8 @@ func TestBenchOutputs(t *testing.T) {
 	if err := os.WriteFile(old, []byte(stdout), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	code, stdout, stderr = runBenchTest(t.Context(), append(args, "--compare", old, "--html", page)...)
-	if code != exitOK || !strings.Contains(stdout, "5 rounds before, 5 now") || !strings.Contains(stdout, "\nrequests/s ") {
+	code, stdout, stderr = runBenchTest(t.Context(), append(args, "--compare", old, "--html", page, "--min-difference", "0.2")...)
+	if code != exitOK || !strings.Contains(stdout, "5 rounds before, 5 now; from 20 % on\n") || !strings.Contains(stdout, "\nrequests/s ") {
 		t.Errorf("code %d, %s\n%s", code, stderr, stdout)
 	}
 	text, err := os.ReadFile(page)
