@@ -20,15 +20,18 @@ const (
 	// FailMalformed: what came is no answer of the protocol, or more than one.
 	FailMalformed Failure = 5
 	// FailUnsent: the time of the request came, in an open loop, and no connection
-	// was free to the end. No request was sent.
+	// was free to the end: that of Config.Duration and half of Config.Drain. No request was sent.
 	FailUnsent Failure = 6
+	// FailUnfinished: no complete answer within Config.Drain after the end of a
+	// Config.Duration.
+	FailUnfinished Failure = 7
 
-	failureKinds = 7
+	failureKinds = 8
 )
 
 // Failures lists the kinds in their order.
 func Failures() []Failure {
-	return []Failure{FailConnect, FailTimeout, FailClosed, FailStatus, FailContent, FailMalformed, FailUnsent}
+	return []Failure{FailConnect, FailTimeout, FailClosed, FailStatus, FailContent, FailMalformed, FailUnsent, FailUnfinished}
 }
 
 // String is the name of the kind in reports.
@@ -48,6 +51,8 @@ func (f Failure) String() string {
 		return "malformed"
 	case FailUnsent:
 		return "unsent"
+	case FailUnfinished:
+		return "unfinished"
 	default:
 		return "failure " + strconv.Itoa(int(f))
 	}

@@ -325,6 +325,11 @@ func (l *loop) tick() {
 		case p.abandoned.Load():
 			l.tally.abandoned++
 			l.end(s, now)
+		case p.cutoff > 0 && now >= p.cutoff:
+			l.fail(s, now, FailUnfinished, "no complete answer "+l.run.cfg.Drain.String()+" after the end; see --drain")
+			if s.wire != nil {
+				s.wire.shut() // its answer would be taken for that of the next request
+			}
 		case s.sentAt >= limit:
 		case s.wire == nil:
 			l.fail(s, now, FailClosed, "no new connection for the retry")

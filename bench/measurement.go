@@ -3,10 +3,13 @@ package bench
 import "time"
 
 const (
-	// bottleneckShare is the share of its event loops' time from which on the
-	// generator is taken for the bottleneck.
+	// bottleneckShare is the share of its event loops' time from which on the generator
+	// is taken for the bottleneck of a closed loop, and in an open one for the cause of
+	// all that was late: that no connection was free may mean that it did not come to
+	// read the answers.
 	bottleneckShare = 0.9
-	// lateBusyShare is the share of requests that it may send late by its own fault.
+	// lateBusyShare is the share of requests that it may send late by its own fault; it
+	// is the bottleneck of an open loop above that.
 	lateBusyShare = 0.01
 )
 
@@ -73,8 +76,8 @@ func (m *measurement) result() *Result {
 	}
 	m.addFailures(r)
 	m.addOperations(r)
-	m.addPace(r)
 	m.addCPU(r)
+	m.addPace(r)
 	if len(m.rounds) > 1 {
 		r.Rounds = m.rounds
 	}
@@ -118,10 +121,14 @@ func (m *measurement) addPace(r *Result) {
 	}
 	r.Rate = m.cfg.Pacer.Rate()
 	r.Pace = &PaceSummary{Late: m.tally.late, LateBusy: m.tally.lateBusy, Delay: m.tally.delay.summary()}
+	if r.CPU.Bottleneck {
+		r.Pace.LateBusy = r.Pace.Late
+	}
+	r.CPU.Bottleneck = float64(r.Pace.LateBusy) > lateBusyShare*float64(m.tally.sent)
 }
 
 // addCPU says what generator and server used, and whether the former was the
-// bottleneck.
+// bottleneck; of an open loop, addPace has the last word.
 func (m *measurement) addCPU(r *Result) {
 	own := m.used.own
 	r.CPU = CPUSummary{
@@ -131,8 +138,7 @@ func (m *measurement) addCPU(r *Result) {
 	if m.elapsed > 0 && m.cfg.Threads > 0 {
 		r.CPU.Share = round3(min(float64(own.sum())/float64(m.elapsed)/float64(m.cfg.Threads), 1))
 	}
-	r.CPU.Bottleneck = r.CPU.Share >= bottleneckShare ||
-		float64(m.tally.lateBusy) > lateBusyShare*float64(m.tally.sent)
+	r.CPU.Bottleneck = r.CPU.Share >= bottleneckShare
 	if len(m.cfg.Servers) > 0 {
 		r.Server = &ServerSummary{
 			CPUSeconds: m.used.servers.Seconds(), PerRequest: perRequest(m.used.servers, m.tally.sent), Resident: m.used.resident,

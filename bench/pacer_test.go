@@ -103,6 +103,80 @@ func TestOpenLoopUnsent(t *testing.T) {
 	}
 }
 
+// A run of a length ends not long after it, whatever the server does: what is under way
+// or due is counted as unfinished and unsent, and connections are usable again.
+func TestDrain(t *testing.T) {
+	eachReactor(t, func(t *testing.T, with func(*loop) (reactor, error)) {
+		for _, open := range []bool{false, true} {
+			hang := make(chan struct{})
+			s := startCache(t, func(_ http.ResponseWriter, _ *http.Request, n int64) bool {
+				if n > 10 && n <= 12 {
+					<-hang
+				}
+				return false
+			})
+			t.Cleanup(func() { close(hang) })
+			cfg := Config{
+				Workload: mustWorkload(t, NewControl, WorkloadConfig{Endpoint: s.endpoint}), reactor: with,
+				Clients: 2, Threads: 1, Duration: 60 * time.Millisecond, Drain: 120 * time.Millisecond, Timeout: time.Minute, Rounds: 2,
+			}
+			if open {
+				var err error
+				if cfg.Pacer, err = ConstantRate(1000); err != nil {
+					t.Fatal(err)
+				}
+			}
+			result, err := Run(context.Background(), cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			first, second := result.Rounds[0], result.Rounds[1]
+			if first.OK != 10 || result.Failures["unfinished"] != 2 || second.OK == 0 || second.Failed != 0 {
+				t.Errorf("open %v: %v, %+v", open, result.Failures, result.Rounds)
+			}
+			if unsent := result.Failures["unsent"]; open && unsent != 48 || !open && unsent != 0 {
+				t.Errorf("open %v: %d unsent", open, unsent)
+			}
+			if result.Seconds >= cfg.Timeout.Seconds() {
+				t.Errorf("it ended after %v s", result.Seconds)
+			}
+		}
+	})
+}
+
+// What is said of late requests and of the bottleneck agrees.
+func TestLateBusy(t *testing.T) {
+	pacer, err := ConstantRate(1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name       string
+		pacer      Pacer
+		late, free uint64 // late ones, and those for which a connection was free
+		busy       float64
+		own        uint64
+		bottleneck bool
+	}{
+		{"closed, busy", nil, 0, 0, 1, 0, true},
+		{"closed", nil, 0, 0, .8, 0, false},
+		{"the server is slow", pacer, 800, 0, .5, 0, false},
+		{"busy, and late", pacer, 800, 0, .95, 800, true},
+		{"busy, and in time", pacer, 0, 0, .95, 0, false},
+		{"no core", pacer, 800, 20, .2, 20, true},
+	} {
+		run := Config{Workload: mustWorkload(t, NewControl, testHTTP(1, 0)), Clients: 1, Threads: 1, Pacer: c.pacer}
+		total := newTally(1, 0, c.pacer != nil)
+		total.sent, total.late, total.lateBusy = 1000, c.late, c.free
+		m := newMeasurement(&run)
+		m.add(total, time.Second, usage{own: cpuTime{user: time.Duration(c.busy * 1e9)}})
+		r := m.result()
+		if r.CPU.Bottleneck != c.bottleneck || r.Pace != nil && (r.Pace.Late != c.late || r.Pace.LateBusy != c.own) {
+			t.Errorf("%s: %v, %+v", c.name, r.CPU.Bottleneck, r.Pace)
+		}
+	}
+}
+
 func TestRing(t *testing.T) {
 	var r ring
 	slots := make([]slot, 100)

@@ -24,7 +24,8 @@ type phase struct {
 	pacer    Pacer         // nil in a closed loop
 	last     bool          // no phase follows
 	begin    int64         // on the run's clock
-	deadline int64         // on the run's clock; zero for none
+	deadline int64         // of sending, on the run's clock; zero for none
+	cutoff   int64         // of waiting for answers, likewise
 
 	stopped   atomic.Bool // no more requests
 	abandoned atomic.Bool // no more waiting for answers either
@@ -73,7 +74,7 @@ func (r *run) runPhase(ctx context.Context, p *phase) (*tally, time.Duration, er
 	p.results = make(chan *tally, len(r.loops))
 	p.begin = r.now()
 	switch {
-	case p.pacer != nil: // what is late is still sent, for the length of the time-out
+	case p.pacer != nil: // what is late is still sent, for a while
 		if p.length > 0 {
 			within := dueWithin(p.pacer, p.length)
 			if p.limit == 0 || within < p.limit {
@@ -81,8 +82,14 @@ func (r *run) runPhase(ctx context.Context, p *phase) (*tally, time.Duration, er
 			}
 		}
 		p.deadline = p.begin + int64(p.pacer.Due(p.limit)) + int64(r.cfg.Timeout)
+		if p.length > 0 {
+			p.deadline = min(p.deadline, p.begin+int64(p.length+r.cfg.Drain/2))
+		}
 	case p.length > 0:
 		p.deadline = p.begin + int64(p.length)
+	}
+	if p.length > 0 {
+		p.cutoff = p.begin + int64(p.length+r.cfg.Drain)
 	}
 	r.live.reset()
 	for _, l := range r.loops {

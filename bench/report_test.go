@@ -41,7 +41,7 @@ func fixedResult(t *testing.T, bad bool) *Result {
 	var warmup *tally
 	if bad {
 		total.ok = 49_990
-		total.failed = [failureKinds]uint64{1, 2, 0, 3, 4, 0, 0}
+		total.failed = [failureKinds]uint64{1, 2, 0, 3, 4, 0, 0, 0}
 		total.statuses[503], total.statuses[404] = 2, 1
 		total.sample(FailConnect, "dial tcp 127.0.0.1:4000: connect: connection refused")
 		total.sample(FailStatus, "status 503: {\"message\":\"the writer queue is full\"}\r\n\x00")

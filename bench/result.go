@@ -83,8 +83,9 @@ type OperationSummary struct {
 
 // PaceSummary says how far behind their intended times requests were sent.
 type PaceSummary struct {
-	// Late were sent more than a millisecond behind, LateBusy of them although a
-	// connection was free: the generator was not there in time.
+	// Late were sent more than a millisecond behind, LateBusy of them by the
+	// generator's own fault: a connection was free and it was not there in time, or, which
+	// counts for all of them, its loops were busy nearly without a pause.
 	Late     uint64         `json:"late"`
 	LateBusy uint64         `json:"late_busy"`
 	Delay    LatencySummary `json:"delay_ms"`
@@ -156,8 +157,9 @@ type CPUSummary struct {
 	PerRequest float64 `json:"per_request_us"`
 	// Share is how much of its event loops' time the generator was busy, 0 to 1.
 	Share float64 `json:"busy_share"`
-	// Bottleneck says that the loops were so busy that a faster server would not
-	// have shown.
+	// Bottleneck says that a faster server would not have shown: the loops of a closed
+	// loop were too busy, or an open loop was late with more than one request in a
+	// hundred by its own fault.
 	Bottleneck bool `json:"bottleneck"`
 }
 

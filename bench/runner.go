@@ -17,6 +17,7 @@ const (
 	DefaultClients  = 900
 	DefaultRequests = 50_000
 	DefaultTimeout  = 10 * time.Second
+	DefaultDrain    = time.Second
 	// MinDuration is the least Config.Duration: below it a busy machine sends nothing.
 	MinDuration = 10 * time.Millisecond
 	// MaxClients bounds the connections of one run.
@@ -55,9 +56,12 @@ type Config struct {
 	// DefaultRequests, unless Duration is given.
 	Requests uint64
 	// Duration, if above zero, at least MinDuration, is how long requests are sent; if Requests is given,
-	// too, what comes first ends the measurement. Those under way at its end are
-	// waited for and counted.
+	// too, what comes first ends the measurement.
 	Duration time.Duration
+	// Drain is how long, after Duration, answers that are under way are waited for; for
+	// half of it an open loop still sends what it is late with. What is left is counted
+	// as FailUnfinished and FailUnsent. Zero means DefaultDrain.
+	Drain time.Duration
 	// Warmup is how long requests are sent and checked, but not counted, before
 	// the measurement. Zero means not at all.
 	Warmup time.Duration
@@ -134,6 +138,9 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Timeout == 0 {
 		c.Timeout = DefaultTimeout
 	}
+	if c.Drain == 0 {
+		c.Drain = DefaultDrain
+	}
 	if c.Threads == 0 {
 		c.Threads = max(1, runtime.NumCPU()/4)
 	}
@@ -154,8 +161,8 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("%w: --rounds must be 1 to %d", ErrConfig, MaxRounds)
 	case c.Duration < 0 || c.Duration > 0 && c.Duration < MinDuration:
 		return c, fmt.Errorf("%w: --duration must be at least %v", ErrConfig, MinDuration)
-	case c.Warmup < 0:
-		return c, fmt.Errorf("%w: --warmup must not be below zero", ErrConfig)
+	case c.Warmup < 0 || c.Drain < 0:
+		return c, fmt.Errorf("%w: --warmup and --drain must not be below zero", ErrConfig)
 	case c.Timeout < time.Millisecond || c.Timeout > maxTimeout:
 		return c, fmt.Errorf("%w: --timeout must be 1ms to %v", ErrConfig, maxTimeout)
 	case c.Threads < 0 || c.Threads > MaxThreads:

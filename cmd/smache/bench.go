@@ -41,6 +41,7 @@ type benchConfig struct {
 	rate      floatValue
 	rounds    intValue
 	warmup    durationValue
+	drain     durationValue
 	timeout   durationValue
 	threads   intValue
 	keys      intValue
@@ -74,7 +75,7 @@ type benchConfig struct {
 
 func newBenchConfig() *benchConfig {
 	return &benchConfig{
-		url: bench.DefaultURL, clients: bench.DefaultClients, timeout: durationValue(bench.DefaultTimeout),
+		url: bench.DefaultURL, clients: bench.DefaultClients, timeout: durationValue(bench.DefaultTimeout), drain: durationValue(bench.DefaultDrain),
 		keys: 1, prefix: bench.DefaultPrefix, seed: 1, rounds: 1,
 		order: choiceValue{"random", []string{"random", "uniform", "zipf", "sequential"}}, skew: bench.DefaultSkew,
 		cluster: newClusterFlags(), batch: bench.DefaultBatch, readShare: bench.DefaultReadShare,
@@ -95,6 +96,7 @@ func (c *benchConfig) settings() []setting {
 		{name: "rate", unit: "PER-SECOND", value: &c.rate, about: "Send this many requests a second, answered or not (open loop), and count latency from the intended time; 0: each client sends when it was answered (closed loop)"},
 		{name: "rounds", unit: "COUNT", value: &c.rounds, about: "How often to measure, each time for --requests or --duration; their spread tells --compare what is noise"},
 		{name: "warmup", unit: "DURATION", value: &c.warmup, about: "Send for this long before, checked but not counted"},
+		{name: "drain", unit: "DURATION", value: &c.drain, about: "After --duration, how long to wait for the answers under way; with --rate, what is late is sent for half of it. The rest counts as unfinished and unsent"},
 		{name: "timeout", unit: "DURATION", value: &c.timeout, about: "Longest to wait for a connection and for each answer"},
 		{name: "threads", unit: "COUNT", value: &c.threads, about: "Event loops; 0 is a quarter of the cores, and at least 1"},
 		{name: "keys", unit: "COUNT", value: &c.keys, given: &c.keysGiven, about: fmt.Sprintf("Different keys; the text of each is the prefix and ten digits. location: the things, %d unless given", bench.DefaultThings)},
@@ -292,8 +294,8 @@ Without one, control, post and get run one after the other. What is read is
 written before, unless --written says that it is there.
 
 Every answer is compared with what it must be. Failures are counted by kind:
-connect, timeout, closed, status, content, malformed, and unsent: in an open
-loop, no connection was free.
+connect, timeout, closed, status, content, malformed, unsent: in an open loop,
+no connection was free, and unfinished: under way --drain after the end.
 
 Exit codes: 0 all answers right, 1 failures, 2 usage, 4 no server,
 130 interrupted

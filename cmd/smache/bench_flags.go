@@ -72,7 +72,7 @@ func (c *benchConfig) checkBenchFlags(table []setting, scenarios []string) error
 	}
 	for name, zero := range map[string]bool{
 		"clients": c.clients == 0, "keys": c.keys == 0, "rounds": c.rounds == 0, "batch": c.batch == 0,
-		"skew": c.skew == 0, "timeout": c.timeout == 0,
+		"skew": c.skew == 0, "timeout": c.timeout == 0, "drain": c.drain == 0,
 	} {
 		if zero {
 			return fmt.Errorf("--%s must be above 0", name)

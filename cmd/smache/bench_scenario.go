@@ -83,7 +83,7 @@ func (c *benchConfig) run(ctx context.Context, name string) (bench.Config, error
 	}
 	run := bench.Config{
 		Clients: c.chosenClients(), Requests: uint64(c.requests), Duration: time.Duration(c.duration), Rounds: int(c.rounds),
-		Warmup: time.Duration(c.warmup), Timeout: time.Duration(c.timeout), Threads: int(c.threads), Retry: bool(c.retry),
+		Warmup: time.Duration(c.warmup), Drain: time.Duration(c.drain), Timeout: time.Duration(c.timeout), Threads: int(c.threads), Retry: bool(c.retry),
 		Label: string(c.label),
 	}
 	if run.Servers, err = c.servers(); err != nil {
