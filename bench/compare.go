@@ -62,19 +62,39 @@ type Difference struct {
 	rises        bool // by the means of the logarithms, which the p-value is about
 }
 
-// Comparable reports whether two results are of the same scenario, with the same
-// keys, clients and rate, and of the same label, unless one of them has none.
-func Comparable(a, b *Result) bool {
-	return a.Scenario == b.Scenario && a.About == b.About && a.Clients == b.Clients && a.Rate == b.Rate &&
-		(a.Label == b.Label || a.Label == "" || b.Label == "")
+// Differing says what keeps two results from being compared: of what they were told, and
+// of their labels, unless one of them has none. The server may be another. It is nil if
+// they can be, and of results of different scenarios says only that.
+func Differing(before, after *Result) []string {
+	if before.Scenario != after.Scenario {
+		return []string{fmt.Sprintf("the scenario is %s, and was %s", after.Scenario, before.Scenario)}
+	}
+	var list []string
+	if before.Label != after.Label && before.Label != "" && after.Label != "" {
+		list = append(list, fmt.Sprintf("--label is %s, and was %s", after.Label, before.Label))
+	}
+	return append(list, after.Settings.differing(before.Settings)...)
 }
 
-// Counterpart finds the first of the results before that r is Comparable with, one of
+// Nearest finds the first of the results before of which r is Differing in the fewest
+// things, and those; nil if there are none before.
+func Nearest(r *Result, before []*Result) (nearest *Result, differing []string) {
+	for _, b := range before {
+		list := Differing(b, r)
+		other := b.Scenario != r.Scenario
+		if nearest == nil || !other && (nearest.Scenario != r.Scenario || len(list) < len(differing)) {
+			nearest, differing = b, list
+		}
+	}
+	return nearest, differing
+}
+
+// Counterpart finds the first of the results before that r can be compared with, one of
 // the same label rather than one without; nil if there is none.
 func Counterpart(r *Result, before []*Result) (found *Result) {
 	for _, b := range before {
 		switch {
-		case !Comparable(b, r):
+		case Differing(b, r) != nil:
 		case b.Label == r.Label:
 			return b
 		case found == nil:

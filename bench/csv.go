@@ -13,7 +13,7 @@ import (
 var csvColumns = []string{
 	"label", "scenario", "about", "url", "clients", "threads", "rate", "rounds", "requests", "ok", "failed", "seconds",
 	"requests_per_second", "mean_ms", "p50_ms", "p75_ms", "p90_ms", "p95_ms", "p99_ms", "p99_9_ms", "p99_99_ms", "max_ms",
-	"late", "generator_cpu_us", "server_cpu_us", "bottleneck",
+	"late", "generator_cpu_us", "server_cpu_us", "bottleneck", "settings",
 }
 
 // WriteCSVHeader writes the names of the columns. The error is that of w.
@@ -37,6 +37,7 @@ func (r *Result) WriteCSV(w io.Writer) error {
 		strconv.Itoa(max(len(r.Rounds), 1)), whole(r.Requests), whole(r.OK), whole(r.Failed()), real(r.Seconds),
 		real(r.RequestsPerSecond), real(l.Mean), real(l.P50), real(l.P75), real(l.P90), real(l.P95), real(l.P99), real(l.P999),
 		real(l.P9999), real(l.Max), whole(late), real(r.CPU.PerRequest), real(server), strconv.FormatBool(r.CPU.Bottleneck),
+		r.Settings.String(),
 	})
 }
 

@@ -95,9 +95,8 @@ func newPageResult(r, old *Result, minDifference float64) pageResult {
 // settings is what the run was told, and what came of it beyond the charts.
 func (r *Result) settings() []pageRow {
 	rows := []pageRow{
-		{"Server", r.URL}, {"Clients", strconv.Itoa(r.Clients)}, {"Event loops", strconv.Itoa(r.Threads)},
+		{"Server", r.URL},
 		{"Loop", "closed: each client sends when it was answered"},
-		{"Warm-up", fmt.Sprintf("%g s", r.WarmupSeconds)}, {"Time-out", fmt.Sprintf("%g s", r.TimeoutSeconds)},
 		{"Rounds", strconv.Itoa(max(len(r.Rounds), 1))},
 		{"Requests", fmt.Sprintf("%d in %.3f s, %d right", r.Requests, r.Seconds, r.OK)},
 		{"Connections", fmt.Sprintf("%d opened, %d ended during the run", r.Connections, r.Reconnects)},
@@ -105,8 +104,13 @@ func (r *Result) settings() []pageRow {
 		{"Generator CPU", fmt.Sprintf("%.2f µs per request, loops %.0f %% busy", r.CPU.PerRequest, r.CPU.Share*100)},
 	}
 	if r.Pace != nil {
-		rows[3].Value = fmt.Sprintf("open: %g requests a second intended", r.Rate)
+		rows[1].Value = fmt.Sprintf("open: %g requests a second intended", r.Rate)
 		rows = append(rows, pageRow{"Sent late", fmt.Sprintf("%d by more than 1 ms, %d by the generator's own fault", r.Pace.Late, r.Pace.LateBusy)})
+	}
+	for _, name := range r.Settings.names() {
+		if value := r.Settings[name]; value != "" {
+			rows = append(rows, pageRow{"--" + name, value})
+		}
 	}
 	for _, kind := range Failures() {
 		if n := r.Failures[kind.String()]; n > 0 {

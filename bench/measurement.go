@@ -51,6 +51,7 @@ func (m *measurement) result() *Result {
 		Label:          cfg.Label,
 		Scenario:       cfg.Workload.Name(),
 		About:          cfg.Workload.About(),
+		Settings:       cfg.settings(),
 		URL:            cfg.Workload.Target().URL(),
 		Clients:        cfg.Clients,
 		Threads:        cfg.Threads,

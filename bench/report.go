@@ -18,6 +18,7 @@ func (r *Result) WriteText(w io.Writer) error {
 	}
 	line("Scenario", "%s (%s)", r.Scenario, r.About)
 	line("Server", "%s", r.URL)
+	line("Settings", "%s", r.Settings)
 	line("Concurrency Level", "%d", r.Clients)
 	line("Event loops", "%d", r.Threads)
 	if r.Rate > 0 {

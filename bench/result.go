@@ -10,6 +10,8 @@ type Result struct {
 	Scenario string `json:"scenario"`
 	About    string `json:"about"`
 	URL      string `json:"url"`
+	// Settings are what the run was told.
+	Settings Settings `json:"settings"`
 
 	Clients        int     `json:"clients"`
 	Threads        int     `json:"threads"`

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -115,6 +116,7 @@ func NewMixed(cfg WorkloadConfig, readShare float64) (Workload, error) {
 		return nil, err
 	}
 	w.about = fmt.Sprintf("%g %% reads, %s", readShare*100, w.about)
+	w.settings["read-share"] = strconv.FormatFloat(readShare, 'g', -1, 64)
 	return w, nil
 }
 
@@ -150,6 +152,7 @@ func NewLocation(cfg WorkloadConfig, updates, reads uint64) (Workload, error) {
 	}
 	w.about = fmt.Sprintf("%d things, %d updates to %d reads of %d, %s", w.keys.Count, updates, reads,
 		max(cfg.Batch, 1), strings.TrimPrefix(w.about, w.keys.about()+", "))
+	w.settings["updates"], w.settings["reads"] = strconv.FormatUint(updates, 10), strconv.FormatUint(reads, 10)
 	return w, nil
 }
 
@@ -171,11 +174,13 @@ func newScripted(name string, cfg WorkloadConfig, pick func(uint64) (int, uint64
 		}
 		items = max(items, op.items)
 	}
+	w.settings = cfg.settings(items > 0)
 	if items > 0 {
 		w.about = fmt.Sprintf("%s, values of %d bytes", cfg.Keys.about(), valueSize(&cfg.Keys, cfg.ValueSize))
 	}
 	if items > 1 {
 		w.about += fmt.Sprintf(", %d a request", items)
+		w.settings["batch"] = strconv.Itoa(items)
 	}
 	return w, nil
 }

@@ -193,14 +193,95 @@ func TestCompareSlices(t *testing.T) {
 	}
 }
 
-func TestComparable(t *testing.T) {
-	a := Result{Scenario: "get", About: "1 key", Clients: 9, Rate: 5}
-	for want, change := range map[bool]func(*Result){true: func(r *Result) { r.URL = "x" }, false: func(r *Result) { r.Clients = 8 }} {
-		b := a
+// Whatever changes what is measured keeps results from being compared, is named, and
+// shows in every form of the report.
+func TestSettings(t *testing.T) {
+	type both struct {
+		workload WorkloadConfig
+		run      Config
+	}
+	result := func(change func(*both)) *Result {
+		b := both{workload: testHTTP(100, 0), run: Config{Clients: 9, Requests: 1000}}
 		change(&b)
-		if Comparable(&a, &b) != want {
-			t.Errorf("comparable: %v", !want)
+		var err error
+		b.run.Workload = mustWorkload(t, NewPost, b.workload)
+		if b.run, err = b.run.withDefaults(); err != nil {
+			t.Fatal(err)
 		}
+		m := newMeasurement(&b.run)
+		m.add(newTally(1, 0, b.run.Pacer != nil), 0, usage{})
+		return m.result()
+	}
+	base := result(func(*both) {})
+	if got := Differing(base, result(func(b *both) { b.workload.Endpoint.Host, b.run.Rounds = "other", 7 })); got != nil {
+		t.Errorf("another server, or more rounds: %v", got)
+	}
+	pacer, err := ConstantRate(500)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, change := range map[string]func(*both){
+		"--ttl is 1m0s, and was none":                 func(b *both) { b.workload.TTL = time.Minute },
+		"--vary is true, and was false":               func(b *both) { b.workload.Vary = true },
+		"--threads is 3, and was 1":                   func(b *both) { b.run.Threads = 3 },
+		"--clients is 8, and was 9":                   func(b *both) { b.run.Clients = 8 },
+		"--rate is 500, and was not set":              func(b *both) { b.run.Pacer = pacer },
+		"--warmup is 2s, and was none":                func(b *both) { b.run.Warmup = 2 * time.Second },
+		"--requests is 1001, and was 1000":            func(b *both) { b.run.Requests++ },
+		"--duration is 1s, and was none":              func(b *both) { b.run.Duration = time.Second },
+		"--retry is true, and was false":              func(b *both) { b.run.Retry = true },
+		"--timeout is 3s, and was 10s":                func(b *both) { b.run.Timeout = 3 * time.Second },
+		"--keys is 101, and was 100":                  func(b *both) { b.workload.Keys.Count++ },
+		"--keys is 2 chosen, and was 100":             func(b *both) { b.workload.Keys.Only = []uint64{3, 5} },
+		"--order is zipf, and was random":             func(b *both) { b.workload.Keys.Order = OrderZipf },
+		"--seed is 8, and was 7":                      func(b *both) { b.workload.Keys.Seed = 8 },
+		"--key-prefix is k-, and was bench-":          func(b *both) { b.workload.Keys.Prefix = "k-" },
+		"--value-size is 400, and was 58":             func(b *both) { b.workload.ValueSize = 400 },
+		"--header is X-Secret, and was Authorization": func(b *both) { b.workload.Headers = []string{"X-Secret: s3cret"} },
+	} {
+		changed := result(change)
+		if got := strings.Join(Differing(base, changed), "; "); !strings.HasPrefix(got, want) && !strings.Contains(got, "; "+want) {
+			t.Errorf("want %q, got %q", want, got)
+		}
+		if _, differing := Nearest(changed, []*Result{{Scenario: "get"}, base}); Counterpart(changed, []*Result{base}) != nil || len(differing) == 0 {
+			t.Errorf("%s: compared", want)
+		}
+		var text, page, line, csv bytes.Buffer
+		if err := errors.Join(changed.WriteText(&text), WriteHTML(&page, []*Result{changed}, nil, 0), changed.WriteJSON(&line), changed.WriteCSV(&csv)); err != nil {
+			t.Fatal(err)
+		}
+		name, value, _ := strings.Cut(strings.TrimPrefix(strings.Split(want, ",")[0], "--"), " is ")
+		for form, part := range map[string]string{
+			text.String(): "--" + name + "=", page.String(): "<td>--" + name + "</td><td>" + value + "</td>",
+			line.String(): `"` + name + `":"` + value + `"`, csv.String(): "--" + name + "=",
+		} {
+			if !strings.Contains(form, part) || strings.Contains(form, "s3cret") {
+				t.Errorf("%s: no %q in\n%s", want, part, form)
+			}
+		}
+	}
+	for kind, w := range map[string]func(x string) (Workload, error){
+		"read-share": func(x string) (Workload, error) { return NewMixed(testHTTP(9, 0), float64(len(x))/10) },
+		"updates":    func(x string) (Workload, error) { return NewLocation(testHTTP(900, 0), uint64(len(x)), 5) },
+		"reads":      func(x string) (Workload, error) { return NewLocation(testHTTP(900, 0), 5, uint64(len(x))) },
+		"path":       func(x string) (Workload, error) { return NewHTTP(testHTTP(9, 0), HTTPCall{Path: "/" + x}) },
+		"body": func(x string) (Workload, error) {
+			return NewHTTP(testHTTP(9, 0), HTTPCall{Path: "/", Body: strings.Repeat("x", 1000) + x})
+		},
+		"method": func(x string) (Workload, error) { return NewHTTP(testHTTP(9, 0), HTTPCall{Path: "/", Method: x}) },
+		"answer": func(x string) (Workload, error) { return NewHTTP(testHTTP(9, 0), HTTPCall{Path: "/", Answer: x}) },
+	} {
+		one, first := w("a")
+		two, second := w("bb")
+		if first != nil || second != nil {
+			t.Fatal(first, second)
+		}
+		if got := two.Settings().differing(one.Settings()); len(got) != 1 || !strings.HasPrefix(got[0], "--"+kind+" is ") {
+			t.Errorf("%s: %v", kind, got)
+		}
+	}
+	if got := Differing(&Result{Scenario: "post"}, base); len(got) != 1 || !strings.Contains(got[0], "older") {
+		t.Errorf("%v", got)
 	}
 }
 

@@ -77,6 +77,8 @@ func NewHTTP(cfg WorkloadConfig, call HTTPCall) (Workload, error) {
 		return nil, err
 	}
 	w.about = call.Method + " " + call.Path
+	w.settings["method"], w.settings["path"], w.settings["status"] = call.Method, shortText(call.Path), strconv.Itoa(call.Status)
+	w.settings["body"], w.settings["answer"] = shortText(call.Body), shortText(call.Answer)
 	if strings.Contains(call.Path+call.Body+call.Answer, "{") {
 		w.about += ", " + w.keys.about()
 	}

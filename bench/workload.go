@@ -15,6 +15,8 @@ type Workload interface {
 	Name() string
 	// About describes it in a few words, such as "1000 keys, random".
 	About() string
+	// Settings are what it was told; nobody changes them.
+	Settings() Settings
 	// Target is the server that it is about.
 	Target() Endpoint
 	// Kinds are the names of the operations that it is made of, which are measured
@@ -82,6 +84,7 @@ type operation struct {
 // templates, and every answer compared with another.
 type scripted struct {
 	name, about string
+	settings    Settings
 	endpoint    Endpoint
 	keys        Keys
 	ops         []operation
@@ -91,10 +94,11 @@ type scripted struct {
 	pick func(n uint64) (op int, nth uint64)
 }
 
-func (w *scripted) Name() string     { return w.name }
-func (w *scripted) About() string    { return w.about }
-func (w *scripted) Target() Endpoint { return w.endpoint }
-func (w *scripted) Reader() Reader   { return w.reader() }
+func (w *scripted) Name() string       { return w.name }
+func (w *scripted) About() string      { return w.about }
+func (w *scripted) Settings() Settings { return w.settings }
+func (w *scripted) Target() Endpoint   { return w.endpoint }
+func (w *scripted) Reader() Reader     { return w.reader() }
 
 func (w *scripted) Kinds() (names []string) {
 	for _, op := range w.ops {

@@ -124,7 +124,7 @@ func (c *benchConfig) settings() []setting {
 		{name: "json", value: &c.json, about: "Print one JSON object per scenario, in place of text"},
 		{name: "csv", value: &c.csv, about: "Print a line of comma-separated values per scenario, in place of text"},
 		{name: "html", unit: "FILE", value: &c.html, about: "Write a page with charts, too: one file, which needs no other"},
-		{name: "compare", unit: "FILE", value: &c.compare, about: "Compare with the results that an earlier --json wrote, each with that of the same scenario, keys, clients, rate and label (or no label), and say which differences are more than noise. As text, on the page of --html, or with --json in comparison; not with --csv"},
+		{name: "compare", unit: "FILE", value: &c.compare, about: "Compare with the results that an earlier --json wrote, each with that of the same scenario, settings and label (or no label), and say which differences are more than noise. As text, on the page of --html, or with --json in comparison; not with --csv"},
 		{name: "min-difference", unit: "SHARE", value: &c.minDifference, about: "compare: the least difference that counts, 0.01 to 1. Half of it is the least deviation that runs of the same are taken to have"},
 		{name: "quiet", value: &c.quiet, about: "Show no progress"},
 		{name: "insecure", value: &c.insecure, about: "https, rediss: take any certificate of the server"},

@@ -97,7 +97,8 @@ func (o *benchOutput) counterpart(r *bench.Result) *bench.Result {
 		if r.Label != "" {
 			name = r.Label + ": " + name
 		}
-		fmt.Fprintf(o.stderr, "smache bench: %s: not compared: %s has no result with the same scenario, keys, clients, rate and label\n", name, string(o.cfg.compare))
+		_, differing := bench.Nearest(r, o.old)
+		fmt.Fprintf(o.stderr, "smache bench: %s: not compared with %s: %s\n", name, string(o.cfg.compare), strings.Join(differing, "; "))
 	}
 	return old
 }

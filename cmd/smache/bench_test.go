@@ -395,6 +395,10 @@ func TestBenchOutputs(t *testing.T) {
 			t.Errorf("code %d, %s\n%s", code, stderr, stdout)
 		}
 	}
+	_, _, stderr = runBenchTest(t.Context(), append(args, "--compare", old, "--warmup", "10ms")...)
+	if want := "smache bench: first: control: not compared with " + old + ": --warmup is 10ms, and was none\n"; stderr != want {
+		t.Errorf("got %q, want %q", stderr, want)
+	}
 	// The results are not to be overwritten by a page.
 	code, _, stderr = runBenchTest(t.Context(), append(args, "--compare", old, "--html", old)...)
 	if kept, err := os.ReadFile(old); err != nil || code != exitUsage || !strings.Contains(stderr, "the same file") || !bytes.HasPrefix(kept, []byte("{")) {
