@@ -134,9 +134,9 @@ func NewMset(cfg WorkloadConfig) (Workload, error) {
 
 // NewLocation makes the workload of many moving things: each write gives one of
 // cfg.Keys, in turn, a new position with a time to live, and each read asks for
-// cfg.Batch of them that are near each other, with POST /api/mget. Writes come to
-// reads as updates to reads. The keys must have been written. The errors wrap
-// ErrConfig.
+// the cfg.Batch of them that are in one region, with POST /api/mget. With one in 100 of its
+// updates a thing moves to a neighbouring region. Writes come to reads as updates to
+// reads. The keys must have been written. The errors wrap ErrConfig.
 func NewLocation(cfg WorkloadConfig, updates, reads uint64) (Workload, error) {
 	if updates+reads == 0 || updates > MaxRate || reads > MaxRate {
 		return nil, fmt.Errorf("%w: --updates and --reads must be at most %d, and not both 0", ErrConfig, MaxRate)
@@ -150,6 +150,7 @@ func NewLocation(cfg WorkloadConfig, updates, reads uint64) (Workload, error) {
 	if err != nil {
 		return nil, err
 	}
+	w.regions = &regions{things: w.keys.Count, lanes: uint64(max(w.ops[1].items, 1))}
 	w.about = fmt.Sprintf("%d things, %d updates to %d reads of %d, %s", w.keys.Count, updates, reads,
 		max(cfg.Batch, 1), strings.TrimPrefix(w.about, w.keys.about()+", "))
 	w.settings["updates"], w.settings["reads"] = strconv.FormatUint(updates, 10), strconv.FormatUint(reads, 10)

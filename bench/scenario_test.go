@@ -152,3 +152,78 @@ func TestMixedOperations(t *testing.T) {
 		t.Errorf("%d writes seen, %d counted", got, writes.OK)
 	}
 }
+
+// Moving things are in one region each, and go to the one beside, one in a hundred for
+// each update of all.
+func TestRegions(t *testing.T) {
+	const things, lanes, count = 2000, 100, 20
+	cfg := testHTTP(things, 0)
+	cfg.Batch = lanes
+	w, err := NewLocation(cfg, 20, 1) // each region is read once while each thing is updated five times
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := w.Script().(*script)
+	// round gives the region of each thing, read while each is updated some times.
+	next := uint64(0)
+	round := func() map[string]uint64 {
+		where := map[string]uint64{}
+		for read := uint64(0); read < count; next++ {
+			if op, _ := s.which(next); op == 0 {
+				continue // an update
+			}
+			_, body := readRequest(t, s.Request(next))
+			var asked struct{ Keys []string }
+			if err := json.Unmarshal(body, &asked); err != nil || len(asked.Keys) != lanes {
+				t.Fatalf("%v: %s", err, body)
+			}
+			for _, key := range asked.Keys {
+				where[key] = read
+			}
+			if expect := s.Expect(next); !bytes.Contains(expect.Body, []byte(asked.Keys[lanes-1])) {
+				t.Fatalf("expects %s", expect.Body)
+			}
+			read++
+		}
+		return where
+	}
+	const rounds, updates = 600, 20 * count // of 2,000 things, in each round
+	before, moves := round(), 0
+	moved := map[string]int{}
+	for range rounds {
+		now := round()
+		if len(now) < things-2*count { // who moves meanwhile may be missed
+			t.Fatalf("%d things are in a region", len(now))
+		}
+		for key, region := range now {
+			old := before[key]
+			before[key] = region
+			if old == region {
+				continue
+			}
+			if away := (region + count - old) % count; away != 1 && away != count-1 {
+				t.Fatalf("%s went from region %d to %d", key, old, region)
+			}
+			moves++
+			moved[key]++
+		}
+	}
+	// One in a hundred updates is a move.
+	if want := rounds * updates / updatesPerRegion; moves < want*9/10 || moves > want*11/10 || len(moved) != things {
+		t.Errorf("%d moves of %d things, want %d of all", moves, len(moved), want)
+	}
+}
+
+// Fewer things than a region has, or a number that fills none, are asked for, too.
+func TestRegionsUneven(t *testing.T) {
+	for _, things := range []uint64{1, 7, 100, 101, 250} {
+		g := regions{things: things, lanes: 100}
+		for updates := range uint64(30_000) {
+			view := g.at(updates*7+warmupFirst, updates)
+			seen := view.thing(updates % 100)
+			if seen >= g.count()*100 || seen%100 != updates%100 {
+				t.Fatalf("%d things: number %d", things, seen)
+			}
+		}
+	}
+}

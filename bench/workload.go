@@ -89,6 +89,7 @@ type scripted struct {
 	keys        Keys
 	ops         []operation
 	reader      func() Reader
+	regions     *regions // of operations with several keys; nil: those are in the keys' order
 	// pick says which operation request n is, and which of that operation's
 	// requests; nil if there is only one operation.
 	pick func(n uint64) (op int, nth uint64)
@@ -124,6 +125,7 @@ type script struct {
 	item     func(item int) uint64
 	nth      uint64 // what itemOf is about
 	items    uint64
+	glimpse  glimpse // likewise, if there are regions
 }
 
 // side is request and answer of one operation.
@@ -168,11 +170,19 @@ func (s *script) set(op int, nth, n uint64, t *filled) []byte {
 	}
 	t.n, t.some = n, true
 	s.nth, s.items = nth, uint64(o.items)
+	if g := s.workload.regions; g != nil && o.items > 1 {
+		s.glimpse = g.at(n-nth, nth) // n-nth requests were updates
+	}
 	return t.fill(n, s.item)
 }
 
 // itemOf is the key of one of the items of a request.
-func (s *script) itemOf(item int) uint64 { return s.keys.Index(s.nth*s.items + uint64(item)) }
+func (s *script) itemOf(item int) uint64 {
+	if s.workload.regions != nil && s.items > 1 {
+		return s.keys.Index(s.glimpse.thing(uint64(item)))
+	}
+	return s.keys.Index(s.nth*s.items + uint64(item))
+}
 
 // pickShare makes a pick of two operations: the first has a share of the requests,
 // 0 to 1, drawn by a generator that is a function of the seed and the number.

@@ -277,7 +277,8 @@ Scenarios
   mget     POST /api/mget: read --batch keys at a time
   mset     POST /api/mset: write as many
   location many moving things: --updates writes a second, each with --ttl, and
-           --reads reads a second of --batch things each, as an open loop
+           --reads reads a second of the --batch things of a region each, as
+           an open loop; one update in 100 takes a thing to the next region
   remote   GETs, or with --read-share POSTs, too, of keys that live on another
            node than the one addressed
   peer     the same in the nodes' binary protocol, one request a connection at a
