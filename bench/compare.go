@@ -174,6 +174,19 @@ func Compare(before, after *Result, minDifference float64) *Comparison {
 	return c
 }
 
+// Range writes Low and High.
+func (d *Difference) Range() string {
+	const large = 100
+	switch {
+	case d.High == 0:
+		return "-"
+	case d.High > large:
+		return fmt.Sprintf("%.3f..", d.Low)
+	default:
+		return fmt.Sprintf("%.3f..%.3f", d.Low, d.High)
+	}
+}
+
 // judge sets the verdict by a p-value that is corrected for the number of figures.
 func (d *Difference) judge(p, minDifference float64) {
 	larger := max(d.New, d.Old) / max(min(d.New, d.Old), 1e-9)
@@ -239,12 +252,8 @@ func (c *Comparison) WriteText(w io.Writer) error {
 	}
 	fmt.Fprintf(&b, "%-20s%12s%12s%9s   %-16s%-9s%s\n", "median", "before", "now", "ratio", "95 % range", "p", "")
 	for _, d := range c.Differences {
-		ratio := "-"
-		if d.High > 0 {
-			ratio = fmt.Sprintf("%.3f..%.3f", d.Low, d.High)
-		}
 		fmt.Fprintf(&b, "%-20s%12.3f%12.3f%9.3f   %-16s%-9.4f%s\n", d.Figure, d.Old, d.New, d.New/max(d.Old, 1e-9),
-			ratio, d.P, d.Verdict)
+			d.Range(), d.P, d.Verdict)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
