@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -159,7 +160,7 @@ func runBench(inv invocation) int {
 	noteGiven(table)
 	rest, err := parseSettings(table, inv.args, inv.env)
 	if errors.Is(err, errHelp) {
-		printBenchHelp(inv.stdout)
+		printBenchHelp(inv.stdout, inv.args)
 		return exitOK
 	}
 	if err != nil {
@@ -266,41 +267,52 @@ func benchError(inv invocation, err error) int {
 	}
 }
 
-func printBenchHelp(w io.Writer) {
-	printUsage(w, "bench", newBenchConfig().settings())
-	fmt.Fprint(w, `
-Scenarios
-  control  GET /, which does nothing
-  post     POST /api: write --keys keys, again and again
-  get      GET /api?key=K: read them
-  mixed    reads and writes, --read-share of them reads
-  mget     POST /api/mget: read --batch keys at a time
-  mset     POST /api/mset: write as many
-  location many moving things: --updates writes a second, each with --ttl, and
-           --reads reads a second of the --batch things of a region each, as
-           an open loop; one update in 100 takes a thing to the next region
-  remote   GETs, or with --read-share POSTs, too, of keys that live on another
-           node than the one addressed
-  peer     the same in the nodes' binary protocol, one request a connection at a
-           time; the peer port is asked for, or given as peer://
-  http     any request to any server: --url with path and query, --method,
-           --body, --status, --answer
-  seed     the five figures that the seed's documentation has, beside those:
-           control, post and get at one node, post and get of a key on the other
-           of two. Without --addr or --url it starts the nodes itself, on free
-           ports
-  engine   10,000 records written, then read, in this process, without HTTP;
-           see smache bench engine --help
-Without one, control, post and get run one after the other. What is read is
-written before, unless --written says that it is there.
+// benchAbout says what each scenario does, in the order of the help text.
+var benchAbout = []struct{ name, about string }{
+	{"control", "GET /, which does nothing"},
+	{"post", "POST /api: write --keys keys, again and again"},
+	{"get", "GET /api?key=K: read them"},
+	{"mixed", "reads and writes, --read-share of them reads"},
+	{"mget", "POST /api/mget: read --batch keys at a time"},
+	{"mset", "POST /api/mset: write as many"},
+	{"location", "many moving things: --updates writes a second, each with --ttl, and --reads reads a second of the --batch things of a region each, as an open loop; one update in 100 takes a thing to the next region"},
+	{"remote", "GETs, or with --read-share POSTs, too, of keys that live on another node than the one addressed"},
+	{"peer", "the same in the nodes' binary protocol, one request a connection at a time; the peer port is asked for, or given as peer://"},
+	{"http", "any request to any server: --url with path and query, --method, --body, --status, --answer"},
+	{"seed", "the five figures that the seed's documentation has, beside those: control, post and get at one node, post and get of a key on the other of two. Without --addr or --url it starts the nodes itself, on free ports"},
+	{"engine", "10,000 records written, then read, in this process, without HTTP; see smache bench engine --help"},
+}
 
+// benchKinds is what the help says of all scenarios.
+const benchKinds = `
 Every answer is compared with what it must be. Failures are counted by kind:
 connect, timeout, closed, status, content, malformed, unsent: in an open loop,
 no connection was free, and unfinished: under way --drain after the end.
 
 Exit codes: 0 all answers right, 1 failures, 2 usage, 4 no server,
 130 interrupted
+`
 
+// printBenchHelp prints the help of bench, or of the scenario that the arguments name.
+func printBenchHelp(w io.Writer, args []string) {
+	settings := newBenchConfig().settings()
+	for _, s := range benchAbout {
+		if slices.Contains(args, s.name) {
+			fmt.Fprintf(w, "smache bench %s: %s\n\nUsage: smache bench %s [flags]\n", s.name, strings.Join(wrap(s.about, 72), "\n  "), s.name)
+			settings = slices.DeleteFunc(settings, func(f setting) bool { return !benchConcerns(f.name, s.name) })
+			printSettings(w, settings)
+			fmt.Fprint(w, benchKinds)
+			return
+		}
+	}
+	printUsage(w, "bench", settings)
+	fmt.Fprint(w, "\nScenarios, each with a --help of its own\n")
+	for _, s := range benchAbout {
+		fmt.Fprintf(w, "  %-8s %s\n", s.name, strings.Join(wrap(s.about, 64), "\n           "))
+	}
+	fmt.Fprint(w, `Without one, control, post and get run one after the other. What is read is
+written before, unless --written says that it is there.
+`, benchKinds, `
 Examples
   smache bench get
   smache bench post --addr 4000 --keys 100000 --duration 10s --warmup 2s

@@ -25,6 +25,30 @@ var benchUses = map[string]struct{ only, never []string }{
 	"label":      {never: []string{"seed"}},     // whose rows have names
 }
 
+// benchUnused says of which scenarios the help leaves a flag out, beside those that
+// benchUses refuses it for: it would be without effect, or is without sense.
+var benchUnused = map[string][]string{
+	"keys":       {"control"},
+	"key-prefix": {"control"},
+	"order":      {"control"},
+	"skew":       {"control", "location"},
+	"seed":       {"control", "location"},
+	"value-size": {"control"},
+	"ttl":        {"control"},
+	"vary":       {"control", "mixed", "location"},
+	"remote":     {"control", "http", "remote"},
+	"batch":      {"control", "post", "get", "mixed", "remote", "peer", "http", "seed"},
+	"written":    {"control", "post", "mset", "http"},
+	"secret":     {"http", "seed"}, "secret-file": {"http", "seed"}, "cluster": {"http", "seed"},
+}
+
+// benchConcerns reports whether a flag has to do with a scenario.
+func benchConcerns(flag, scenario string) bool {
+	uses := benchUses[flag]
+	return (uses.only == nil || slices.Contains(uses.only, scenario)) &&
+		!slices.Contains(uses.never, scenario) && !slices.Contains(benchUnused[flag], scenario)
+}
+
 // noteGiven has each setting of the table note whether it was given.
 func noteGiven(table []setting) {
 	for i := range table {

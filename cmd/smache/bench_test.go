@@ -195,6 +195,8 @@ func TestBenchUsage(t *testing.T) {
 	}{
 		{[]string{"--help"}, exitOK, "Scenarios"},
 		{[]string{"engine", "--help"}, exitOK, "--records"},
+		{[]string{"get", "--help"}, exitOK, "Usage: smache bench get [flags]"},
+		{[]string{"--json", "--help", "mixed"}, exitOK, "  --read-share SHARE"},
 		{[]string{"control", "--addr", address}, exitUnreachable, "--url"},
 		{[]string{"--addr", address}, exitUnreachable, "--url"},
 		{[]string{"nothing"}, exitUsage, "no scenario"},
@@ -282,6 +284,33 @@ func TestBenchUsage(t *testing.T) {
 		}
 		if test.code != exitOK && (stdout != "" || strings.Count(stderr, "\n") != 1) {
 			t.Errorf("%v: more than one line: %s%s", test.args, stdout, stderr)
+		}
+	}
+}
+
+// The help of a scenario has the flags that concern it, and no other.
+func TestBenchHelp(t *testing.T) {
+	for _, name := range benchScenarioNames() {
+		if name == "engine" {
+			continue
+		}
+		_, help, _ := runBenchTest(t.Context(), name, "--help")
+		for flag, where := range map[string][]string{
+			"--read-share": {"mixed", "remote", "peer"}, "--updates": {"location"}, "--body": {"http"}, "--batch": {"mget", "mset", "location"},
+			"--clients": {name}, "--compare": {name}, "--label": slices.DeleteFunc(benchScenarioNames(), func(s string) bool { return s == "seed" }),
+		} {
+			if there := strings.Contains(help, "\n  "+flag+" "); there != slices.Contains(where, name) {
+				t.Errorf("%s --help has %s: %v", name, flag, there)
+			}
+		}
+		if strings.Contains(help, "Scenarios") || !strings.Contains(help, "Failures are counted by kind") {
+			t.Errorf("%s --help: %s", name, help)
+		}
+	}
+	_, help, _ := runBenchTest(t.Context(), "--help")
+	for _, name := range benchScenarioNames() {
+		if !strings.Contains(help, "\n  "+name+" ") {
+			t.Errorf("the help does not say what %s is", name)
 		}
 	}
 }
