@@ -97,7 +97,7 @@ func (c *benchConfig) settings() []setting {
 		{name: "rate", unit: "PER-SECOND", value: &c.rate, about: "Send this many requests a second, answered or not (open loop), and count latency from the intended time; 0: each client sends when it was answered (closed loop)"},
 		{name: "rounds", unit: "COUNT", value: &c.rounds, about: "How often to measure, each time for --requests or --duration; their spread tells --compare what is noise"},
 		{name: "warmup", unit: "DURATION", value: &c.warmup, about: "Send for this long before, checked but not counted"},
-		{name: "drain", unit: "DURATION", value: &c.drain, about: "After --duration, how long to wait for the answers under way; with --rate, what is late is sent for half of it. The rest counts as unfinished and unsent"},
+		{name: "drain", unit: "DURATION", value: &c.drain, about: "After --duration or --warmup, how long to wait for the answers under way; with --rate, what is late is sent for half of it. The rest counts as unfinished and unsent"},
 		{name: "timeout", unit: "DURATION", value: &c.timeout, about: "Longest to wait for a connection and for each answer"},
 		{name: "threads", unit: "COUNT", value: &c.threads, about: "Event loops; 0 is a quarter of the cores, and at least 1"},
 		{name: "keys", unit: "COUNT", value: &c.keys, given: &c.keysGiven, about: fmt.Sprintf("Different keys; the text of each is the prefix and ten digits. location: the things, %d unless given", bench.DefaultThings)},

@@ -80,6 +80,8 @@ func (c *benchConfig) checkBenchFlags(table []setting, scenarios []string) error
 		}
 	}
 	switch {
+	case given["drain"] && c.duration == 0 && c.warmup == 0:
+		return errors.New("--drain is for --duration and --warmup only")
 	case given["min-difference"] && c.compare == "":
 		return errors.New("--min-difference is for --compare only")
 	case c.minDifference < .01 || c.minDifference > 1:

@@ -202,6 +202,8 @@ func TestBenchUsage(t *testing.T) {
 		{[]string{"nothing"}, exitUsage, "no scenario"},
 		{[]string{"get", "post"}, exitUsage, "unexpected argument"},
 		{[]string{"http", "--url", "http://" + address + "/path", "--addr", address}, exitUsage, "--url and --addr"},
+		{[]string{"get", "--drain", "2s"}, exitUsage, "--drain is for --duration"},
+		{[]string{"get", "--drain", "0", "--duration", "1s"}, exitUsage, "--drain must be above 0"},
 		{[]string{"get", "--min-difference", "0.1"}, exitUsage, "--compare only"},
 		{[]string{"get", "--compare", os.DevNull, "--min-difference", "0"}, exitUsage, "must be 0.01 to 1"},
 		{[]string{"get", "--duration", "5ns"}, exitUsage, "--duration must be at least 10ms"},
