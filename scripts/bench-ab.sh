@@ -26,7 +26,7 @@ flags=(--memory 256MiB --max-connections $((clients + 200)))
 "$smache" serve --listen "127.0.0.1:$alone" "${flags[@]}" 2>"$dir/one.log" &
 one=$!
 pids+=("$one")
-listening "$alone"
+answering "$alone"
 two_nodes "$smache" "$first" "$second" "${flags[@]}"
 
 # record KEY FILE writes the body of a POST.

@@ -27,11 +27,11 @@ printf 'GET /api?key=bench-0000000000 HTTP/1.1\r\nHost: localhost\r\nUser-Agent:
 printf 'get bench-0000000000\r\n' >"$dir/text"
 
 # began NAME PORT FILE PID… notes a server that was just started, and waits until it
-# listens.
+# answers.
 began() {
   names+=("$1") ports+=("$2") files+=("$dir/$3") servers+=("${*:4}")
   pids+=("${@:4}")
-  listening "$2"
+  if [[ $3 == text ]]; then answering "$2" 'version\r\n'; else answering "$2"; fi
 }
 smache() { # NAME PROGRAM PORT
   "$2" serve --listen "127.0.0.1:$3" --name smache@127.0.0.1:4000 2>/dev/null &

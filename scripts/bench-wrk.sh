@@ -25,7 +25,7 @@ generator=${SMACHE:-$dir/smache}
 nginx_on "$port"
 "$dir/smache" serve --listen "127.0.0.1:$((port + 1))" --memory 256MiB --max-connections $((clients + 200)) 2>"$dir/log" &
 pids+=("$!")
-listening $((port + 1))
+answering $((port + 1))
 "$dir/smache" bench post --addr $((port + 1)) --clients 1 --requests 1 --quiet >/dev/null # what is read
 
 # measure GENERATOR PORT prints microseconds of the generator's CPU per request, all of its

@@ -18,7 +18,7 @@
 #         stores is given another value each time.
 # memory: resident memory per entry of keys of 16 bytes and values of 100, all written
 #         the same way, one by one.
-# start:  from exec until the port can be connected to.
+# start:  from exec to the first answer.
 # seed:   the rows that the seed was documented with, by scripts/bench-ab.sh.
 #
 # It needs Go and the Debian packages gcc, libc6-dev, redis-server, memcached, nginx
@@ -97,12 +97,12 @@ rows=(
 
 # launch NAME starts a server, and sets server_pids and server_port.
 launch() {
-  local log="$dir/$1.log"
+  local log="$dir/$1.log" hello=()
   : >"$log" # of the start before
   case $1 in
   floor) server_port=$((port + 1)); "$dir/floor" "$server_port" & ;;
-  redis) server_port=$((port + 2)); redis-server --port "$server_port" --bind 127.0.0.1 --save '' --appendonly no --maxclients 20000 --tcp-backlog 1024 >"$log" & ;;
-  memcached) server_port=$((port + 3)); memcached -u nobody -l 127.0.0.1 -p "$server_port" -t 2 -c 16384 -m "${memory:-256}" & ;;
+  redis) hello=('PING\r\n') server_port=$((port + 2)); redis-server --port "$server_port" --bind 127.0.0.1 --save '' --appendonly no --maxclients 20000 --tcp-backlog 1024 >"$log" & ;;
+  memcached) hello=('version\r\n') server_port=$((port + 3)); memcached -u nobody -l 127.0.0.1 -p "$server_port" -t 2 -c 16384 -m "${memory:-256}" & ;;
   nginx) # it has waited
     server_port=$((port + 4))
     nginx_on "$server_port"
@@ -119,7 +119,7 @@ launch() {
     until [[ -s $log ]]; do sleep 0.005; done
     server_port=$(sed -n '1s/.*://p' "$log")
   fi
-  listening "$server_port"
+  answering "$server_port" "${hello[@]}"
 }
 
 # row NAME FLAGS… measures once, as one line of load.csv.
@@ -182,7 +182,7 @@ memory() {
       say "writing $count entries to $name"
       # What each needs to hold them all, and no more: Smache touches it at the start.
       case $name in
-      smache) memory=$((180 + count * 246 / 1048576)) url=http ;;
+      smache) memory=$((180 + count * 243 / 1048576)) url=http ;;
       redis) memory='' url=redis ;;
       memcached) memory=$((64 + count * 260 / 1048576)) url=memcached ;;
       esac
@@ -211,7 +211,7 @@ start() {
       [[ $name =~ $only ]] || continue
       from=${EPOCHREALTIME/[.,]/}
       launch "$name"
-      echo "$name,$((listened - from))" >>"$out/start.csv"
+      echo "$name,$((answered - from))" >>"$out/start.csv"
       stop
     done
   done

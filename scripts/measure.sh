@@ -30,17 +30,25 @@ each() { awk -v t="$1" -v n="$2" 'BEGIN {printf "%.2f\n", t / n / 1000}'; }
 median() { sort -n | awk '{v[NR] = $1} END {print (NR % 2) ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2}'; }
 extremes() { sort -n | awk 'NR == 1 {low = $1} END {printf "(%s .. %s)\n", low, $1}'; }
 
-# listening PORT waits until it can be connected to, and sets listened to the time in µs.
-listening() {
+# answering PORT [REQUEST] waits until a request, which is one of HTTP unless given, is
+# answered, and sets answered to the time in µs. A port that can be connected to is not
+# enough: a node listens before it has touched its memory.
+answering() {
+  local first request=${2:-'GET /healthcheck HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n'}
   for _ in $(seq 2000); do
-    if (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null; then
-      # shellcheck disable=SC2034 # for who wants it
-      listened=${EPOCHREALTIME/[.,]/}
-      return
+    if { exec 5<>"/dev/tcp/127.0.0.1/$1"; } 2>/dev/null; then
+      printf '%b' "$request" >&5
+      if read -r -t 60 -n 1 first <&5 && [[ -n $first ]]; then
+        # shellcheck disable=SC2034 # for who wants it
+        answered=${EPOCHREALTIME/[.,]/}
+        exec 5>&-
+        return
+      fi
+      exec 5>&-
     fi
     sleep 0.005
   done
-  echo "${0##*/}: nothing listens on port $1" >&2
+  echo "${0##*/}: nothing answers on port $1" >&2
   exit 1
 }
 
@@ -57,7 +65,7 @@ two_nodes() {
     two+=("$!")
     pids+=("$!")
     join=(--join "127.0.0.1:$first")
-    listening "$at"
+    answering "$at"
   done
   "$smache" status --server "127.0.0.1:$second" --wait 60s >/dev/null
 }
@@ -69,7 +77,7 @@ nginx_on() {
   [[ -e $dir/nginx.conf ]] || sed "s|DIR|$dir|; s|PORT|$1|" scripts/floor/nginx.conf >"$dir/nginx.conf"
   nginx -c "$dir/nginx.conf" 2>/dev/null &
   pids+=("$!")
-  listening "$1"
+  answering "$1"
   mapfile -t nginx_pids < <(pgrep -P "$!") # their parent only looks after them
   pids+=("${nginx_pids[@]}")
 }
