@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -106,6 +107,20 @@ func read(t *testing.T, c io.Reader, n int) []byte {
 		t.Error(err)
 	}
 	return p
+}
+
+// TestSocketOptions: what is written leaves at once, in two pieces too, and a client that is
+// gone without a word is found out.
+func TestSocketOptions(t *testing.T) {
+	l := run(t, &script{})
+	c, _ := pair(t, l)
+	for name, option := range map[string]struct{ level, name int }{
+		"TCP_NODELAY": {syscall.IPPROTO_TCP, syscall.TCP_NODELAY}, "SO_KEEPALIVE": {syscall.SOL_SOCKET, syscall.SO_KEEPALIVE},
+	} {
+		if v, err := syscall.GetsockoptInt(c.fd, option.level, option.name); err != nil || v != 1 {
+			t.Errorf("%s is %d, %v", name, v, err)
+		}
+	}
 }
 
 // echo gives back what comes, in pieces of at most size bytes a turn, and closes
