@@ -48,6 +48,7 @@ const (
 	programBytes    = 24 << 20 // text, runtime, stacks, pools
 	foreignBytes    = 8 << 20  // of programBytes, what the Go runtime does not count
 	clusterBytes    = 24 << 20 // slot tables and the state of each slot, links, batches that move
+	collectorBytes  = 32 << 20 // what the garbage collector has to itself in a large heap, and a tenth
 	typicalBytes    = 175      // key, value and head of the entries that arena and index are balanced for
 
 	leastConnections = 256
@@ -97,9 +98,11 @@ func planMemory(total int64, cluster bool, writers int, perConnection int64, max
 	p.Connections = int64(p.MaxConnections) * perConnection
 	rest := total - programBytes - p.Cluster - p.Connections - p.Large - indexFixedBytes
 	// A fifth of what the arena leaves is the garbage collector's, so that it does not
-	// run all the time when everything is full.
+	// run all the time when everything is full. A large heap needs less: cmd/smache lets
+	// a sixteenth of what lives gather, at least 32 MiB.
 	indexed := func(arena int64) int64 {
-		return (rest - arena - logBytes(arena, writers)) * 8 / 10 / entryIndexBytes
+		left := rest - arena - logBytes(arena, writers)
+		return (left - min(left/5, collectorBytes+left/10)) / entryIndexBytes
 	}
 	// 58 parts in a hundred for the arena and the rest for the index balances
 	// the two for entries of 100 to 200 bytes of key and value. The arena has whole

@@ -33,6 +33,10 @@ func TestPlanMemory(t *testing.T) {
 	if p.MaxConnections < 1000 || p.Arena < 96<<20 || p.MaxEntries < 300_000 {
 		t.Errorf("256 MiB are %+v", p)
 	}
+	// The ten million entries of docs/BENCHMARKS.md.
+	if p, err := PlanMemory(2497<<20, false, 0, 1100, 0, 0); err != nil || p.MaxEntries < 10_000_000 || p.Arena != 1376<<20 {
+		t.Errorf("2497 MiB are %+v, %v", p, err)
+	}
 	// What the cluster takes is nobody else's.
 	c, err := PlanMemory(256<<20, true, 0, 0, 0, 0)
 	if sum := c.Arena + c.Index + c.Connections + c.Large + c.Cluster + c.Runtime; err != nil || c.Cluster != clusterBytes+c.Records || c.Records < 1<<20 || sum != c.Total || c.Runtime < programBytes {

@@ -66,8 +66,8 @@ func TestSizing(t *testing.T) {
 			t.Errorf("the example of %d entries of %d bytes: %d MiB, and the manual says %d", c.entries, c.bytes, least, c.want)
 		}
 	}
-	// Between the rows above 2 GiB it is in proportion, as the manual says.
-	for memory := int64(2 << 10); memory < 64<<10; memory += 100 {
+	// Between the rows above 4 GiB it is in proportion, as the manual says.
+	for memory := int64(4 << 10); memory < 64<<10; memory += 100 {
 		for _, cluster := range []bool{false, true} {
 			entries, bytes := holds(t, memory, cluster)
 			most, all := holds(t, 64<<10, cluster)
