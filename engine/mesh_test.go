@@ -69,6 +69,19 @@ func freePorts(t *testing.T) (gossip, join string) {
 
 // start adds a node, which joins the first.
 func (m *mesh) start(name string, weight uint32, skew time.Duration) *meshNode {
+	m.t.Helper()
+	gossip, join := freePorts(m.t)
+	m.mu.Lock()
+	var others []string
+	if len(m.nodes) > 0 {
+		others = []string{m.nodes[0].join}
+	}
+	m.mu.Unlock()
+	return m.startAt(name, weight, skew, gossip, join, others)
+}
+
+// startAt adds a node with addresses from freePorts, which joins others.
+func (m *mesh) startAt(name string, weight uint32, skew time.Duration, gossip, join string, others []string) *meshNode {
 	t := m.t
 	t.Helper()
 	s, err := store.New(store.Config{
@@ -82,17 +95,10 @@ func (m *mesh) start(name string, weight uint32, skew time.Duration) *meshNode {
 	if err != nil {
 		t.Fatal(err)
 	}
-	gossip, join := freePorts(t)
 	level := slog.LevelError
 	if os.Getenv("VERBOSE") != "" {
 		level = slog.LevelDebug
 	}
-	m.mu.Lock()
-	var others []string
-	if len(m.nodes) > 0 {
-		others = []string{m.nodes[0].join}
-	}
-	m.mu.Unlock()
 	c, err := peer.NewCluster(peer.ClusterConfig{
 		Name: name, Cluster: "mesh", Secrets: [][]byte{[]byte("a secret of some length")}, Weight: weight,
 		Peer: l, Advertise: l.Addr().String(), Gossip: gossip, Join: others, Store: s,

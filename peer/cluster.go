@@ -197,10 +197,9 @@ func (c *Cluster) refused(err error) {
 		"name", c.cfg.Name, "error", err)
 }
 
-// Ready reports whether the node is a serving member.
-func (c *Cluster) Ready() bool {
-	return c.keeper.state.Load() == uint32(hold.StateServing) && c.failed.Load() == nil
-}
+// Ready reports whether the node is a serving member, and every slot has had a holder since
+// the cluster began: before that an operation may come to nothing.
+func (c *Cluster) Ready() bool { return c.keeper.ready.Load() && c.failed.Load() == nil }
 
 // Leave hands over everything that this node holds, and says farewell. Operations
 // are carried out meanwhile, and passed on afterwards. ctx ends it early, with

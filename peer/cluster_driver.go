@@ -94,6 +94,10 @@ func (k *keeper) mailOut(to hold.ID, m *hold.Message) {
 		k.unsent.Add(1)
 		return
 	}
+	if beat && m.Found && !link.Has(proto.FeatureHeld) {
+		without := *m
+		without.Found, m = false, &without
+	}
 	head := proto.SlotsHead{
 		Incarnation: m.From.Incarnation, Terms: m.Terms, Flushes: m.Flushes,
 		Weight: m.From.Weight, State: proto.MemberState(m.From.State), To: to.Incarnation,
@@ -236,8 +240,11 @@ func (k *keeper) receiveSlots(now time.Duration, e *event) {
 			k.received = append(k.received, entry)
 		}
 		m.Items = k.received
-		if m.Found && len(m.Items) == 0 {
+		if m.Kind == hold.MsgFetched && m.Found && len(m.Items) == 0 {
 			continue
+		}
+		if m.Kind == hold.MsgPing && !e.from.Has(proto.FeatureHeld) {
+			m.Found = true // it cannot say, and is taken at its best
 		}
 		k.m.Receive(now, &m)
 	}

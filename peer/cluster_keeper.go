@@ -60,6 +60,7 @@ type keeper struct {
 
 	// What others may look at.
 	state  atomic.Uint32 // hold.State
+	ready  atomic.Bool   // hold.Machine.Ready
 	epochs atomic.Uint64
 	seen   atomic.Pointer[snapshot]
 	// upsetUntil is until when the loss of a member is late, on the store's clock.
@@ -346,6 +347,7 @@ func (k *keeper) handleOne(now time.Duration, e *event) {
 func (k *keeper) settle() {
 	k.settleRoles()
 	k.publish()
+	k.ready.Store(k.m.Ready())
 	k.sendMail()
 }
 

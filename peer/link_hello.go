@@ -26,7 +26,7 @@ func (l *Links) ownHello() proto.Hello {
 	return proto.Hello{
 		Lowest: proto.FrameVersion, Highest: proto.FrameVersion, Role: proto.RoleNode,
 		Credits: uint32(l.cfg.MaxInFlight), Incarnation: l.incarnation.Load(),
-		Cluster: proto.ClusterHash(l.cfg.Cluster), Features: proto.FeatureStats | proto.FeatureTrace,
+		Cluster: proto.ClusterHash(l.cfg.Cluster), Features: proto.FeatureStats | proto.FeatureTrace | proto.FeatureHeld,
 	}
 }
 

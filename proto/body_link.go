@@ -40,7 +40,7 @@ type Hello struct {
 	Incarnation uint64
 	Cluster     uint64
 	// Features are what the sender can do beyond its version. Both sides use
-	// what both have: FeatureStats, FeatureTrace.
+	// what both have: FeatureStats, FeatureTrace, FeatureHeld.
 	Features uint64
 	Name     []byte
 	// Extra is what this version does not know, and ignores.

@@ -79,6 +79,10 @@ const (
 	maxBatch = 1<<16 - 1
 )
 
+// FeatureHeld is the bit in the features of a hello that says: Found of pings and pongs is
+// known.
+const FeatureHeld uint64 = 4
+
 // SlotKind says what a message of a slots frame is.
 type SlotKind uint8
 
@@ -86,9 +90,12 @@ type SlotKind uint8
 // peer/hold, which has others besides that are sent in frames of another kind.
 const (
 	// SlotPing asks whether the receiver counts the sender alive; with Done, the
-	// sender is left with entries that nobody has taken yet, and records are needed.
+	// sender is left with entries that nobody has taken yet, and records are needed;
+	// with Found, each slot that belongs to it, by the epoch of the frame, is held, by
+	// it or by a node that it knows of. See FeatureHeld.
 	SlotPing SlotKind = 1
-	// SlotPong is that it does; Time is the ping's.
+	// SlotPong is that it does; Time is the ping's. With Found, each slot has had a
+	// holder since the cluster began. See FeatureHeld.
 	SlotPong SlotKind = 2
 	// SlotTake asks the holder of a slot for it; with Done, the sender holds it
 	// too.
@@ -143,7 +150,7 @@ type slotForm struct {
 }
 
 var slotForms = [...]slotForm{
-	SlotPing: {"ping", 16, slotDone}, SlotPong: {"pong", 16, 0},
+	SlotPing: {"ping", 16, slotDone | slotFound}, SlotPong: {"pong", 16, slotFound},
 	SlotTake: {"take", 8, slotDone}, SlotGrant: {"grant", 24, slotEmpty | slotDone}, SlotTaken: {"taken", 8, 0},
 	SlotMoved: {"moved", 17, 0},
 	SlotClaim: {"claim", 8, 0}, SlotClaimOK: {"claim_ok", 26, 0}, SlotClaimNo: {"claim_no", 8, 0},

@@ -219,6 +219,9 @@ var golden = map[string]goldenFrame{
 	"stats/answer with fewer figures":  {Header{Op: FrameStats, Flags: FlagAnswer}, Stats{Run: gStart, Figures: 2, Samples: gWords(7, 1000)}},
 	"stats/no sample yet":              {Header{Op: FrameStats, Flags: FlagAnswer}, gSeries()},
 
+	"slots/ping and pong, all slots are held": gSlots(
+		slotMessage{SlotMessage: SlotMessage{Kind: SlotPing, Found: true, Time: 123456789}},
+		slotMessage{SlotMessage: SlotMessage{Kind: SlotPong, Found: true, Time: 987654321}}),
 	"slots/ping and pong": gSlots(
 		slotMessage{SlotMessage: SlotMessage{Kind: SlotPing, Time: 123456789}},
 		slotMessage{SlotMessage: SlotMessage{Kind: SlotPong, Time: 123456000}}),

@@ -60,6 +60,9 @@ func (m *Machine) setAside(n Slot, s *slot, keys []string, of aside) {
 func (m *Machine) tickAside(n Slot, s *slot) {
 	for at := &s.aside; *at != nil; {
 		a := *at
+		if s.role == roleHolding && m.parted(s, a.since) {
+			m.layDown(n, s)
+		}
 		joins := s.role == roleHolding && (a.since >= m.completeFrom(n, s) || m.cfg.off == returnKeeps)
 		switch {
 		case a.by != nil && m.gone(a.by), a.doubt && m.disowned(), s.role == roleHolding && !joins && !m.patient(s):

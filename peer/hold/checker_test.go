@@ -2,6 +2,7 @@ package hold
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -439,4 +440,22 @@ func (s *sim) served(slot Slot) bool {
 		}
 	}
 	return false
+}
+
+// ready holds that a node which says that it is ready may say so: each slot is served, or on
+// its way, unless something has failed.
+func (c *checker) ready(n *simNode) {
+	if c.s.side != nil || c.s.fading != nil || c.s.lose != nil {
+		return
+	}
+	for i := range c.s.slots {
+		under := slices.ContainsFunc(c.s.names(), func(name string) bool {
+			o := c.s.nodes[name]
+			src := o.m.slots[i].source
+			return o.up && src != nil && src.to != nil && !src.started
+		})
+		if !under && !c.s.served(Slot(i)) && c.s.now > c.busyUntil[Slot(i)] {
+			c.fail("%v says that it is ready, and nobody holds slot %d: %s", n.id, i, c.s.describe(Slot(i)))
+		}
+	}
 }

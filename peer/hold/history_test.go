@@ -32,8 +32,9 @@ const (
 	historySlots = 4
 	keysOfSlot   = 6
 
-	crampedEvery = 16 // of so many histories one has nodes with too little memory
-	pacedEvery   = 3  // of so many one has nodes that see to few slots at a time
+	crampedEvery  = 16 // of so many histories one has nodes with too little memory
+	togetherEvery = 4  // of so many one has nodes that all wait for each other
+	pacedEvery    = 3  // of so many one has nodes that see to few slots at a time
 )
 
 // client sends random operations to random nodes.
@@ -77,6 +78,7 @@ func history(seed uint64, kind int, off mutant, trace func(string, ...any)) erro
 		}
 	}
 	s.cramped = seed%crampedEvery == crampedEvery-1
+	s.together = seed/kinds%togetherEvery == 1
 	if seed%pacedEvery == 1 {
 		s.pace = rand.New(rand.NewPCG(seed, 78))
 	}

@@ -56,12 +56,15 @@ type Machine struct {
 	// its own: records are kept for it, and a while longer.
 	unheard   time.Duration
 	recording bool
-	pinged    time.Duration
-	asked     int  // peers that have not answered the pings of pinged
-	early     bool // it is time to ping, for somebody else did
-	spread    time.Duration
-	busy      bool // slots are active, or may be: see Next
-	marked    bool // some were marked since the last walk
+	// provided says that each slot that belongs to this node is held, by it or by somebody
+	// it knows of, as of the last walk; covered, that once all were, whomever they belong to.
+	provided, covered bool
+	pinged            time.Duration
+	asked             int  // peers that have not answered the pings of pinged
+	early             bool // it is time to ping, for somebody else did
+	spread            time.Duration
+	busy              bool // slots are active, or may be: see Next
+	marked            bool // some were marked since the last walk
 
 	taking   int // slots that were asked for since round began
 	claiming int // slots that were claimed since
@@ -102,6 +105,8 @@ type peer struct {
 	toldAt time.Duration
 	toldID ID
 	heard  uint32 // the highest term known when it was heard of last
+	// provided is the epoch for which its last ping said that all of its slots are held.
+	provided uint64
 }
 
 // New makes a machine. It does nothing before the first Tick.
@@ -117,6 +122,11 @@ func New(cfg Config, d Driver, now time.Duration) *Machine {
 	m.setList([]Member{m.self})
 	return m
 }
+
+// Ready reports whether this node takes part, and all slots have had a holder since the
+// cluster began: an operation on any key is carried out, unless a node has failed. Once it
+// is so it remains so until Leave.
+func (m *Machine) Ready() bool { return m.self.State == StateServing && m.covered }
 
 // Stats gives the counts, which go on.
 func (m *Machine) Stats() *Stats { return &m.stats }
@@ -181,7 +191,10 @@ func (m *Machine) receive(msg *Message) {
 		if msg.Done { // it has entries from before it was counted dead
 			m.unheard = m.now
 		}
-		m.send(msg.From.ID, Message{Kind: MsgPong, Time: msg.Time})
+		if m.peers[msg.From.Name].provided = 0; msg.Found {
+			m.peers[msg.From.Name].provided = msg.Epoch
+		}
+		m.send(msg.From.ID, Message{Kind: MsgPong, Time: msg.Time, Found: m.covered})
 		if m.now-m.pinged >= pingEvery/2 {
 			m.early = true // nodes come to ping together, and wake each other less often
 		}
@@ -191,6 +204,7 @@ func (m *Machine) receive(msg *Message) {
 			return // not what this node has sent, as what it is now
 		}
 		p.quiet = min(p.quiet, m.now-msg.Time)
+		m.covered = m.covered || msg.Found
 		if msg.Time == m.pinged && m.asked > 0 {
 			m.asked--
 		}
@@ -367,6 +381,7 @@ func (m *Machine) mark(n Slot) {
 
 func (m *Machine) markAll() {
 	m.walk, m.found, m.many = walk{}, 0, len(m.slots) > m.cfg.many // what was found is not so any more
+	m.provided = false
 	for n := range m.slots {
 		m.mark(Slot(n))
 	}

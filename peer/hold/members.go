@@ -269,7 +269,7 @@ func (m *Machine) watchPeers() {
 	}
 	m.pinged, m.asked, m.early = m.now, len(m.alive), false
 	for _, o := range m.alive {
-		m.send(o.ID, Message{Kind: MsgPing, Time: m.now, Done: m.before != nil || m.left > 0 || m.asides > 0})
+		m.send(o.ID, Message{Kind: MsgPing, Time: m.now, Done: m.before != nil || m.left > 0 || m.asides > 0, Found: m.provided})
 	}
 	m.askAround()
 	// Whoever fell silent may be back, and a lost list must get there some time.

@@ -18,9 +18,10 @@ type Kind uint8
 
 const (
 	// MsgPing asks a peer whether it counts the sender alive. With Done, the sender is
-	// left with entries that nobody has taken yet, and records are needed.
+	// left with entries that nobody has taken yet, and records are needed; with Found, each
+	// slot that belongs to it, by the list of Epoch, is held, by it or by whom it knows.
 	MsgPing Kind = 1
-	// MsgPong is that it does.
+	// MsgPong is that it does; with Found, each slot has had a holder.
 	MsgPong Kind = 2
 	// MsgMembers carries the sender's member list.
 	MsgMembers Kind = 3

@@ -55,5 +55,7 @@ const (
 	keepUnsupported    mutant = 47 // what came from behind a source that broke off is served (rule 8)
 	letClaimed         mutant = 48 // a source lets itself be claimed while its importer lives (rule 7)
 	stillRecords       mutant = 49 // records do not begin again when a node has stood still (rule 5)
-	takeFlushed        mutant = 50 // what is from before a flush is taken in after it (rule 15)
+	readyAtOnce        mutant = 50 // a node is ready before all slots are held (rule 11)
+	holdOn             mutant = 51 // a holder does not let others ask what became of promises (rule 8)
+	takeFlushed        mutant = 52 // what is from before a flush is taken in after it (rule 15)
 )

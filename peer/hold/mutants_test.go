@@ -48,7 +48,6 @@ var mutants = []mutantTest{
 	{takeOld, "takeOld", []int{planned}, 100, true},
 	{ownEars, "ownEars", []int{crossed}, 200, false},
 	{blameOthers, "blameOthers", []int{freezes}, 400, false},
-	{dropGaps, "dropGaps", []int{recut}, 9000, false},
 	{slotTerms, "slotTerms", []int{freezes, recut, torn}, 1000, false},
 	{shareAny, "shareAny", []int{partition, recut}, 3000, false},
 	{grantOnce, "grantOnce", []int{recut, torn}, 1000, false},
@@ -65,6 +64,7 @@ var mutants = []mutantTest{
 	{dropEmpty, "dropEmpty", []int{recut}, 9000, false},
 	{keepUnsupported, "keepUnsupported", []int{freezes}, 3000, false},
 	{stillRecords, "stillRecords", []int{freezes}, 9000, false},
+	{readyAtOnce, "readyAtOnce", []int{planned}, 400, false},
 	{flushOnce, "flushOnce", []int{planned, freezes, lossy}, 1000, false},
 }
 

@@ -26,6 +26,7 @@ type sim struct {
 	handled      time.Duration // when the message was sent that is being handled
 	loss, double float64
 	quiet        bool               // clients do nothing
+	together     bool               // the first node waits for others, too
 	pace         *rand.Rand         // says who is slow, and how; nil: nobody
 	cramped      bool               // some nodes have too little memory
 	cold         int                // a bit for each last digit of the keys that are only read
@@ -56,6 +57,7 @@ type simNode struct {
 	started    time.Duration
 	up         bool
 	leaving    bool
+	ready      bool // it has said so
 	emptied    time.Duration
 	frozen     time.Duration // until then; 0: not
 	held       []func()      // what arrives while it is frozen
@@ -168,7 +170,7 @@ func (s *sim) start(name string) *simNode {
 	if s.rng.IntN(4) == 0 { // a few dozen entries a second, and more
 		cfg.Rate = 200 + s.rng.IntN(2000)
 	}
-	if len(s.nodes) > 0 {
+	if len(s.nodes) > 0 || s.together {
 		cfg.Alone = 5 * time.Second
 	}
 	if n.slow = s.pace != nil && s.pace.IntN(4) == 0; n.slow {
@@ -225,6 +227,7 @@ func (s *sim) tick(n *simNode) {
 		if s.now >= n.m.Next() {
 			s.walk(n, n.m.Tick(s.now))
 		}
+		n.lookReady()
 		if n.leaving && n.m.Left() {
 			if n.emptied == 0 {
 				n.emptied = s.now
@@ -496,6 +499,15 @@ func (n *simNode) receive(e *event) {
 	n.arriving, n.sim.handled = e, e.sent
 	n.m.Receive(n.sim.now, e.msg)
 	n.arriving = nil
+	n.lookReady()
+}
+
+// lookReady has the checker look when a node says for the first time that it is ready.
+func (n *simNode) lookReady() {
+	if !n.ready && n.m.Ready() {
+		n.ready = true
+		n.sim.check.ready(n)
+	}
 }
 
 var _ Driver = (*simNode)(nil)

@@ -233,6 +233,21 @@ func (m *Machine) tickSlot(n Slot, s *slot) (more, placed bool) {
 	return !placed || s.remembers || s.aside != nil, placed
 }
 
+// parted reports whether what is right up to since does not reach what a holder has only
+// because somebody who was silent may have held the slot in between, and can be asked now.
+func (m *Machine) parted(s *slot, since uint32) bool {
+	return s.below != nil && since > s.below.term && since < s.elder && m.heard(s.below) && m.cfg.off != holdOn
+}
+
+// layDown makes a holder let a slot go, so that its owner claims it, and asks everybody what
+// became of the terms that were promised to them (rule 8).
+func (m *Machine) layDown(n Slot, s *slot) {
+	src := &source{term: s.term, span: m.spanOf(n, s, s.holderTerm+1), handed: map[string]bool{}}
+	m.setRole(n, s, roleNone)
+	m.setSource(n, s, src)
+	s.holder, s.holderTerm, s.next = nil, 0, 0
+}
+
 // acquire is the next step of an owner towards holding its slot: take it from
 // the holder, or claim it if that is dead or there is none.
 func (m *Machine) acquire(n Slot, s *slot) {
@@ -400,7 +415,9 @@ func (m *Machine) onOffer(msg *Message) {
 	switch {
 	case s.role == roleHolding && m.mayServe():
 		if msg.Elder < s.elder && m.cfg.off != returnKeeps {
-			if !m.patient(s) {
+			if m.parted(s, msg.Elder) {
+				m.layDown(msg.Slot, s)
+			} else if !m.patient(s) {
 				m.send(msg.From.ID, Message{Kind: MsgStale, Slot: msg.Slot, Term: msg.Term, Done: true})
 			}
 			return

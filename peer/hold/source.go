@@ -74,13 +74,18 @@ func (m *Machine) spanOf(n Slot, s *slot, since uint32) span {
 // have held the slot, as far as this node knows. Those who were silent can be asked now,
 // or it is not known.
 func (m *Machine) belowOf(of *span) uint32 {
-	if of.below == nil || slices.ContainsFunc(of.below.list, func(b Member) bool {
-		o := m.member(b.Name)
-		return b.State == StateSilent && (o == nil || !o.Alive() || !o.sameRun(b.ID))
-	}) {
+	if of.below == nil || !m.heard(of.below) {
 		return of.elder - 1
 	}
 	return of.below.term
+}
+
+// heard reports whether all who were silent by a bound's list can be asked now.
+func (m *Machine) heard(b *bound) bool {
+	return !slices.ContainsFunc(b.list, func(b Member) bool {
+		o := m.member(b.Name)
+		return b.State == StateSilent && (o == nil || !o.Alive() || !o.sameRun(b.ID))
+	})
 }
 
 // doubt turns what a returning node holds into a source without an importer. What

@@ -1,6 +1,9 @@
 package hold
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // This file is how time passes for a machine.
 
@@ -81,9 +84,18 @@ func (m *Machine) Tick(now time.Duration) (more bool) {
 		m.recording = recording
 		m.markAll()
 	}
+	m.cover()
 	m.owe(passed)
 	m.stats.Terms.Store(int64(m.terms))
 	return m.walkOn()
+}
+
+// cover notes that all slots are held: each by whom it belongs to, by one member list, or by
+// somebody that one knows of. Who has noted that tells it in its pongs (rule 11).
+func (m *Machine) cover() {
+	m.covered = m.covered || m.provided && !slices.ContainsFunc(m.alive, func(o Member) bool {
+		return o.State == StateServing && m.peers[o.Name].provided != m.epoch
+	}) || m.cfg.off == readyAtOnce
 }
 
 // readyToServe reports whether a joining node may take slots: some member that

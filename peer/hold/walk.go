@@ -34,6 +34,7 @@ const (
 type walk struct {
 	slots                   int // that it has passed
 	active, misplaced, left int
+	vacant                  int // slots of this node that nobody is known to hold
 	late                    bool
 }
 
@@ -99,8 +100,12 @@ func (m *Machine) walkSlot(n Slot) {
 	if !placed {
 		w.misplaced++
 	}
-	if src := m.slots[n].source; src != nil && src.to == nil {
+	s := &m.slots[n]
+	if s.source != nil && s.source.to == nil {
 		w.left++
+	}
+	if s.role == roleNone && m.owner(n) == m.me && (s.holder == nil || s.holderTerm == 0 || !s.holder.alive) {
+		w.vacant++
 	}
 }
 
@@ -108,6 +113,9 @@ func (m *Machine) walkSlot(n Slot) {
 func (m *Machine) walked() {
 	w := &m.walk
 	m.left, m.late = w.left, w.late
+	if provided := w.vacant == 0 && m.self.State == StateServing; provided != m.provided {
+		m.provided, m.early = provided, m.early || !m.covered // all wait to hear that
+	}
 	m.many, m.found = w.active > m.cfg.many, w.active
 	m.busy = w.active > 0 || m.marked
 	m.stats.Misplaced.Store(int64(w.misplaced))
