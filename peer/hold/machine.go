@@ -105,6 +105,7 @@ type peer struct {
 	toldAt time.Duration
 	toldID ID
 	heard  uint32 // the highest term known when it was heard of last
+	epoch  uint64 // of its member list, as of the last message
 	// provided is the epoch for which its last ping said that all of its slots are held.
 	provided uint64
 }
@@ -180,7 +181,7 @@ func (m *Machine) Receive(now time.Duration, msg *Message) {
 		m.sendMembers(msg.From.ID)
 	}
 	p := m.peers[msg.From.Name]
-	p.heard, p.spoken = m.terms, true
+	p.heard, p.spoken, p.epoch = m.terms, true, msg.Epoch
 	m.receive(msg)
 }
 

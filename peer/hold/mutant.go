@@ -58,4 +58,5 @@ const (
 	readyAtOnce        mutant = 50 // a node is ready before all slots are held (rule 11)
 	holdOn             mutant = 51 // a holder does not let others ask what became of promises (rule 8)
 	takeFlushed        mutant = 52 // what is from before a flush is taken in after it (rule 15)
+	joinUntold         mutant = 53 // a node takes slots before anybody has told it who there is (rule 11)
 )

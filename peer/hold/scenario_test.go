@@ -26,6 +26,7 @@ var scenarios = []scenario{
 	{letClaimed, "letClaimed", 0, claimInVain},
 	{dropGaps, "dropGaps", 0, promisedInVain},
 	{holdOn, "holdOn", 0, promisedInVain},
+	{joinUntold, "joinUntold", 0, joinsWhoDies},
 }
 
 func TestScenarios(t *testing.T) {
@@ -140,17 +141,21 @@ func heirThatDied(s *sim) {
 	s.all(other, actGet)
 }
 
-// A node does not know of the holder of a slot that belongs to it, and is cut off from that
-// one. Who knows both must not agree that it claims the slot.
+// A node is cut off from the holder of a slot that belongs to it before it could take that,
+// and counts it dead. Who hears both must not agree that it claims the slot.
 func ownerThatKnowsHalf(s *sim) {
 	s.start("n0")
 	s.start("n1")
 	s.run(8 * time.Second)
 	s.all(s.nodes["n0"], actSet)
-	s.severed = map[[2]string]bool{{"n1", "n2"}: true, {"n2", "n1"}: true}
-	s.lose = func(_, to *simNode, msg *Message) bool { return to.id.Name == "n2" && msg.Kind == MsgMembers }
+	s.lose = func(_, _ *simNode, msg *Message) bool { return msg.Kind == MsgTake }
 	owner := s.start("n2")
-	s.run(2 * time.Second)
+	s.until(func() bool { return owner.m.self.State == StateServing })
+	s.severed = map[[2]string]bool{{"n1", "n2"}: true, {"n2", "n1"}: true}
+	s.lose = func(from, to *simNode, msg *Message) bool {
+		return to == owner && msg.Kind == MsgHeard || from == owner && msg.Kind == MsgMembers
+	}
+	s.run(4 * time.Second)
 	s.all(owner, actGet)
 }
 
@@ -299,4 +304,26 @@ func promisedInVain(s *sim) {
 	s.run(15 * time.Second)
 	s.check.healed()
 	s.all(first, actGet)
+}
+
+// A node has met another, which dies before it could say who else there is. The new one must
+// not take that for a cluster of its own.
+func joinsWhoDies(s *sim) {
+	s.start("n0")
+	s.start("n1")
+	s.run(8 * time.Second)
+	met, other := s.nodes["n0"], s.nodes["n1"]
+	s.all(met, actSet)
+	s.lose = func(from, to *simNode, msg *Message) bool {
+		return to.id.Name == "n2" && (from == other || msg.Kind == MsgMembers)
+	}
+	joiner := s.start("n2")
+	s.until(func() bool { return joiner.m.peers["n0"] != nil && joiner.m.now < joiner.m.lease })
+	s.run(200 * time.Millisecond)
+	s.kill(met)
+	s.run(time.Second)
+	s.all(joiner, actGet)
+	s.lose = nil
+	s.run(3 * time.Second)
+	s.all(joiner, actGet)
 }

@@ -99,11 +99,16 @@ func (m *Machine) cover() {
 }
 
 // readyToServe reports whether a joining node may take slots: some member that
-// does answers, or it has waited long enough. Nodes that have only met each other
-// wait too: there may be a cluster that they have not found yet (rule 11).
+// does answers, and has told it of all others, or it has waited long enough. Nodes that
+// have only met each other wait too: there may be a cluster that they have not found yet
+// (rule 11).
 func (m *Machine) readyToServe() bool {
 	for i := range m.list {
-		if o := &m.list[i]; o.Name != m.self.Name && o.Alive() && (o.State != StateJoining || m.cfg.off == meetAlone) && m.now < m.lease {
+		o := &m.list[i]
+		if o.Name == m.self.Name || !o.Alive() || m.now >= m.lease || o.State == StateJoining && m.cfg.off != meetAlone {
+			continue
+		}
+		if m.peers[o.Name].epoch == m.epoch || m.cfg.off == joinUntold {
 			return true
 		}
 	}
