@@ -19,11 +19,13 @@ type Machine struct {
 	me    *node    // self
 	list  []Member // all known, self included, by name
 	epoch uint64
-	nodes map[ID]*node
-	peers map[string]*peer
-	lease time.Duration // may serve until then, while there are live peers
-	alone time.Duration // may serve without peers from then on
-	until time.Duration // what Driver.Serve was told last
+	// shared is the epoch of the last list that all members in reach were known to have.
+	shared uint64
+	nodes  map[ID]*node
+	peers  map[string]*peer
+	lease  time.Duration // may serve until then, while there are live peers
+	alone  time.Duration // may serve without peers from then on
+	until  time.Duration // what Driver.Serve was told last
 
 	serving []Member // those that slots are placed on
 	owners  func(slot Slot) int

@@ -165,6 +165,22 @@ func (m *Machine) owner(s Slot) *node {
 	return nil
 }
 
+// agreed reports whether all members in reach have the same list as this node, or have had
+// it. Who has not may not know of the one that is to get a slot, and would claim it when
+// this node dies (rule 2).
+func (m *Machine) agreed() bool {
+	if m.shared == m.epoch || m.cfg.off == grantEarly {
+		return true
+	}
+	for _, o := range m.alive {
+		if p := m.peers[o.Name]; p.epoch != m.epoch && p.quiet <= asks {
+			return false
+		}
+	}
+	m.shared = m.epoch
+	return true
+}
+
 // comeBack is what a node does that was counted dead and is not: it takes a new
 // incarnation, and no longer trusts what it holds. Others may hold it by now, so
 // it keeps the entries only to offer them to whoever does (rule 10).

@@ -59,4 +59,5 @@ const (
 	holdOn             mutant = 51 // a holder does not let others ask what became of promises (rule 8)
 	takeFlushed        mutant = 52 // what is from before a flush is taken in after it (rule 15)
 	joinUntold         mutant = 53 // a node takes slots before anybody has told it who there is (rule 11)
+	grantEarly         mutant = 54 // a slot is granted before others have heard of who gets it (rule 2)
 )

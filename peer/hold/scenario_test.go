@@ -26,7 +26,8 @@ var scenarios = []scenario{
 	{letClaimed, "letClaimed", 0, claimInVain},
 	{dropGaps, "dropGaps", 0, promisedInVain},
 	{holdOn, "holdOn", 0, promisedInVain},
-	{joinUntold, "joinUntold", 0, joinsWhoDies},
+	{joinUntold, "joinUntold", 0, meetsOneThatDies},
+	{grantEarly, "grantEarly", 0, takesUnheard},
 }
 
 func TestScenarios(t *testing.T) {
@@ -308,7 +309,7 @@ func promisedInVain(s *sim) {
 
 // A node has met another, which dies before it could say who else there is. The new one must
 // not take that for a cluster of its own.
-func joinsWhoDies(s *sim) {
+func meetsOneThatDies(s *sim) {
 	s.start("n0")
 	s.start("n1")
 	s.run(8 * time.Second)
@@ -326,4 +327,26 @@ func joinsWhoDies(s *sim) {
 	s.lose = nil
 	s.run(3 * time.Second)
 	s.all(joiner, actGet)
+}
+
+// A node joins, and wants slots of one that dies, before the third has heard of it. That one
+// knows of nobody to ask, and claims them all: the new node must not have got any.
+func takesUnheard(s *sim) {
+	s.start("n0")
+	s.start("n1")
+	s.run(8 * time.Second)
+	holder, third := s.nodes["n0"], s.nodes["n1"]
+	s.lose = func(from, to *simNode, msg *Message) bool {
+		return to == third && (from != holder || msg.Kind == MsgMembers)
+	}
+	joiner := s.start("n2")
+	s.until(func() bool { return joiner.m.self.State == StateServing })
+	s.run(400 * time.Millisecond)
+	s.all(joiner, actSet)
+	s.kill(holder)
+	s.run(300 * time.Millisecond)
+	s.all(third, actGet)
+	s.lose = nil
+	s.run(3 * time.Second)
+	s.all(third, actGet)
 }

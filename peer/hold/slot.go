@@ -333,8 +333,8 @@ func (m *Machine) onTake(msg *Message) {
 		}
 		return
 	}
-	if !m.mayServe() {
-		return
+	if !m.mayServe() || !m.agreed() {
+		return // it is asked again
 	}
 	term := m.newTerm(s)
 	if term == 0 {
