@@ -61,7 +61,7 @@ func (m *Machine) tickAside(n Slot, s *slot) {
 	for at := &s.aside; *at != nil; {
 		a := *at
 		if s.role == roleHolding && m.parted(s, a.since) {
-			m.layDown(n, s)
+			m.inquire(n, s)
 		}
 		joins := s.role == roleHolding && (a.since >= m.completeFrom(n, s) || m.cfg.off == returnKeeps)
 		switch {

@@ -33,8 +33,12 @@ type knowledge []struct{ term, since, below uint32 }
 
 // bridge gives the term from which on somebody has all of a slot, if that is known from
 // elder on: nobody has held it between the two. What each node knows from before elder
-// counts. Who knows of a later term, and has not what was written under it, does not say.
+// counts. Who knows of a later term, and has not what was written under it, does not say;
+// nor does nobody.
 func (all knowledge) bridge(elder uint32) uint32 {
+	if len(all) == 0 {
+		return elder
+	}
 	below := uint32(0)
 	for _, of := range all {
 		switch {
@@ -74,7 +78,11 @@ func (m *Machine) pressClaim(n Slot, s *slot) {
 		s.claim = &claim{term: term}
 		m.promise(s, m.me, term)
 		var own []Source
-		if src := s.source; src != nil && (!src.doubt || m.vouched()) {
+		if s.role == roleHolding { // from here on under this term
+			m.hold(n, s)
+			has := m.spanOf(n, s, term+1)
+			own = append(own, Source{m.self.ID, has.since, has.elder, m.belowOf(&has)})
+		} else if src := s.source; src != nil && (!src.doubt || m.vouched()) {
 			own = append(own, Source{m.self.ID, src.since, src.elder, m.belowOf(&src.span)})
 		}
 		elder, below := m.elderOf(s)
@@ -212,15 +220,20 @@ func (m *Machine) finishClaim(n Slot, s *slot) {
 		c.known = nil
 	}
 	s.claim, s.below = nil, nil
-	if c.below < c.elder {
-		s.below = &bound{term: c.below, list: m.list}
+	var chain []*imported
+	if s.role == roleHolding { // what it has is later than what others are left with
+		elder, s.ahead = c.known.bridge(m.completeFrom(n, s)), true
+	} else {
+		if c.below < c.elder {
+			s.below = &bound{term: c.below, list: m.list}
+		}
+		chain = m.leftovers(n, s)
+		m.hold(n, s)
+		m.stats.Claimed.Add(1)
 	}
-	chain := m.leftovers(n, s)
 	for _, src := range sources {
 		chain = append(chain, &imported{from: m.node(src.ID), span: span{since: src.Since, elder: src.Elder}})
 	}
 	slices.SortStableFunc(chain, func(a, b *imported) int { return cmp.Compare(b.since, a.since) })
-	m.hold(n, s)
-	m.stats.Claimed.Add(1)
 	m.openImports(n, s, elder, chain, c.known)
 }

@@ -18,10 +18,8 @@ func (m *Machine) openImports(n Slot, s *slot, elder uint32, chain []*imported, 
 		switch {
 		case im.since >= elder || m.cfg.off == returnKeeps:
 			elder = min(elder, im.elder)
-			if len(all) > 0 {
-				elder = all.bridge(elder)
-				im.elder = min(im.elder, elder)
-			}
+			elder = all.bridge(elder)
+			im.elder = min(im.elder, elder)
 			s.imports = append(s.imports, im)
 			if im.seq = 1; im.settled == nil {
 				im.settled = map[string]bool{}
@@ -38,6 +36,8 @@ func (m *Machine) openImports(n Slot, s *slot, elder uint32, chain []*imported, 
 	if len(s.imports) > 0 {
 		m.setRole(n, s, roleImporting)
 		m.tickImports(n, s)
+	} else {
+		s.ahead = false
 	}
 }
 

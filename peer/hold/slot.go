@@ -224,13 +224,15 @@ func (m *Machine) tickSlot(n Slot, s *slot) (more, placed bool) {
 		switch {
 		case wanted:
 			m.acquire(n, s)
+		case s.role == roleHolding && s.claim != nil:
+			m.pressClaim(n, s)
 		case unwanted && m.offered < 4*m.cfg.Window:
 			m.offered++
 			m.send(owner.ID, Message{Kind: MsgOffer, Slot: n, Term: s.term, Elder: s.holderTerm + 1})
 		}
 	}
 	placed = !wanted && !unwanted && s.role != roleImporting && s.source == nil
-	return !placed || s.remembers || s.aside != nil, placed
+	return !placed || s.remembers || s.aside != nil || s.claim != nil, placed
 }
 
 // parted reports whether what is right up to since does not reach what a holder has only
@@ -239,13 +241,32 @@ func (m *Machine) parted(s *slot, since uint32) bool {
 	return s.below != nil && since > s.below.term && since < s.elder && m.heard(s.below) && m.cfg.off != holdOn
 }
 
-// layDown makes a holder let a slot go, so that its owner claims it, and asks everybody what
-// became of the terms that were promised to them (rule 8).
-func (m *Machine) layDown(n Slot, s *slot) {
-	src := &source{term: s.term, span: m.spanOf(n, s, s.holderTerm+1), handed: map[string]bool{}}
-	m.setRole(n, s, roleNone)
-	m.setSource(n, s, src)
-	s.holder, s.holderTerm, s.next = nil, 0, 0
+// inquire has everybody asked what became of the terms that were promised to those who were
+// silent (rule 8). A holder to which the slot belongs claims it, and serves it meanwhile. Any
+// other lets it go, so that its owner does.
+func (m *Machine) inquire(n Slot, s *slot) {
+	switch {
+	case s.claim != nil || !m.mayClaim():
+	case m.owner(n) == m.me:
+		m.claiming++
+		m.pressClaim(n, s)
+	case m.attentive():
+		m.claiming++
+		src := &source{term: s.term, span: m.spanOf(n, s, s.holderTerm+1), handed: map[string]bool{}}
+		m.setRole(n, s, roleNone)
+		m.setSource(n, s, src)
+		s.holder, s.holderTerm, s.next = nil, 0, 0
+	}
+}
+
+// attentive reports whether all members have just answered.
+func (m *Machine) attentive() bool {
+	return !slices.ContainsFunc(m.alive, func(o Member) bool { return m.peers[o.Name].quiet > pingEvery+TickEvery })
+}
+
+// mayClaim reports whether there is room for another claim in this round.
+func (m *Machine) mayClaim() bool {
+	return len(m.alive) == 0 || m.claiming < claimFactor*m.cfg.Window*4/max(len(m.alive), 4)
 }
 
 // acquire is the next step of an owner towards holding its slot: take it from
@@ -274,7 +295,7 @@ func (m *Machine) acquire(n Slot, s *slot) {
 		m.send(holder.ID, Message{Kind: MsgTake, Slot: n})
 		return
 	}
-	if len(m.alive) > 0 && m.claiming >= claimFactor*m.cfg.Window*4/max(len(m.alive), 4) {
+	if !m.mayClaim() {
 		m.postpone(n, s)
 		return
 	}
@@ -340,7 +361,7 @@ func (m *Machine) onTake(msg *Message) {
 	if term == 0 {
 		return
 	}
-	s.imports, s.ahead, s.lost = nil, false, false
+	s.imports, s.claim, s.ahead, s.lost = nil, nil, false, false
 	if m.cfg.off != grantKeeps {
 		m.setRole(msg.Slot, s, roleNone)
 	}
@@ -416,7 +437,7 @@ func (m *Machine) onOffer(msg *Message) {
 	case s.role == roleHolding && m.mayServe():
 		if msg.Elder < s.elder && m.cfg.off != returnKeeps {
 			if m.parted(s, msg.Elder) {
-				m.layDown(msg.Slot, s)
+				m.inquire(msg.Slot, s)
 			} else if !m.patient(s) {
 				m.send(msg.From.ID, Message{Kind: MsgStale, Slot: msg.Slot, Term: msg.Term, Done: true})
 			}
