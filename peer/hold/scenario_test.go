@@ -26,6 +26,7 @@ var scenarios = []scenario{
 	{letClaimed, "letClaimed", 0, claimInVain},
 	{dropGaps, "dropGaps", 0, promisedInVain},
 	{holdOn, "holdOn", 0, promisedInVain},
+	{holdOn, "holdOn", 0, promisedToAnother},
 	{joinUntold, "joinUntold", 0, meetsOneThatDies},
 	{grantEarly, "grantEarly", 0, takesUnheard},
 }
@@ -305,6 +306,69 @@ func promisedInVain(s *sim) {
 	s.run(15 * time.Second)
 	s.check.healed()
 	s.all(first, actGet)
+}
+
+// The same, but whom the slot belongs to was cut off alone, with what it has: when it is back
+// it claims the slot, and is the holder by the time that the one who claimed it in vain can be
+// asked.
+func promisedToAnother(s *sim) {
+	for i := range 4 {
+		s.start(fmt.Sprint("n", i))
+	}
+	s.run(8 * time.Second)
+	owner, claimer, leaver, agrees := s.inTurn()
+	s.side = map[string]int{owner.id.Name: 1, claimer.id.Name: 2, leaver.id.Name: 2, agrees.id.Name: 2}
+	lost, deaf := map[Kind]bool{MsgClaimOK: true}, false
+	s.lose = func(from, to *simNode, msg *Message) bool {
+		return to == claimer && lost[msg.Kind] || from == claimer && deaf && msg.Kind == MsgPong
+	}
+	s.check.cut(recut)
+	s.run(6 * time.Second)
+	s.all(owner, actSet)
+	s.leave(leaver) // from then on terms are above those of the other side
+	s.until(func() bool { return !leaver.up })
+	s.run(time.Second)
+	at, term := -1, uint32(0)
+	s.until(func() bool {
+		for i := range claimer.m.slots {
+			c := claimer.m.slots[i].claim
+			if c != nil && agrees.m.slots[i].term == c.term && c.term > owner.m.slots[i].term && owner.m.slots[i].role == roleHolding {
+				at, term = i, c.term
+			}
+		}
+		return at >= 0
+	})
+	deaf, lost[MsgMembers] = true, true
+	s.side = nil
+	s.until(func() bool { return owner.m.slots[at].role == roleHolding && owner.m.slots[at].holderTerm > term })
+	s.lose = nil
+	s.run(15 * time.Second)
+	s.check.healed()
+	s.all(owner, actGet)
+}
+
+// inTurn gives four nodes such that a slot belongs to the first; without that to the second,
+// whether or not the third is there.
+func (s *sim) inTurn() (first, second, third, fourth *simNode) {
+	by := func(slot int, without ...string) string {
+		rest := slices.DeleteFunc(slices.Clone(s.nodes["n0"].m.list), func(o Member) bool { return slices.Contains(without, o.Name) })
+		return rest[place(rest)(Slot(slot))].Name
+	}
+	for i := range s.slots {
+		a := by(i)
+		for _, c := range s.names() {
+			b := by(i, a)
+			if c == a || c == b || by(i, a, c) != b {
+				continue
+			}
+			for _, d := range s.names() {
+				if d != a && d != b && d != c {
+					return s.nodes[a], s.nodes[b], s.nodes[c], s.nodes[d]
+				}
+			}
+		}
+	}
+	panic("no such slot")
 }
 
 // A node has met another, which dies before it could say who else there is. The new one must
