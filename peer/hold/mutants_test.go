@@ -63,7 +63,6 @@ var mutants = []mutantTest{
 	{takeFlushed, "takeFlushed", []int{planned, freezes}, 1000, false},
 	{dropEmpty, "dropEmpty", []int{recut}, 9000, false},
 	{keepUnsupported, "keepUnsupported", []int{freezes}, 3000, false},
-	{stillRecords, "stillRecords", []int{freezes}, 9000, false},
 	{readyAtOnce, "readyAtOnce", []int{planned}, 400, false},
 	{flushOnce, "flushOnce", []int{planned, freezes, lossy}, 1000, false},
 }

@@ -27,6 +27,7 @@ var scenarios = []scenario{
 	{dropGaps, "dropGaps", 0, promisedInVain},
 	{holdOn, "holdOn", 0, promisedInVain},
 	{holdOn, "holdOn", 0, promisedToAnother},
+	{stillRecords, "stillRecords", 0, deletedMeanwhile},
 	{joinUntold, "joinUntold", 0, meetsOneThatDies},
 	{grantEarly, "grantEarly", 0, takesUnheard},
 }
@@ -413,4 +414,37 @@ func takesUnheard(s *sim) {
 	s.lose = nil
 	s.run(3 * time.Second)
 	s.all(third, actGet)
+}
+
+// A node stands still, and a key that it has is deleted where its slots went. That one stands
+// still as well, for longer than records are kept, and the first returns meanwhile: what it is
+// left with must find the record.
+func deletedMeanwhile(s *sim) {
+	for i := range 3 {
+		s.start(fmt.Sprint("n", i))
+	}
+	s.run(8 * time.Second)
+	first := s.nodes["n0"]
+	for _, n := range s.nodes {
+		if n.m.stats.Held.Load() > first.m.stats.Held.Load() {
+			first = n
+		}
+	}
+	s.all(first, actSet)
+	at := slices.IndexFunc(first.m.slots, func(st slot) bool { return st.role == roleHolding })
+	s.freeze(first, 6*time.Second)
+	var heir *simNode
+	s.until(func() bool {
+		for _, n := range s.nodes {
+			if n != first && n.m.slots[at].role == roleHolding {
+				heir = n
+			}
+		}
+		return heir != nil
+	})
+	s.ask(heir, actDelete, s.keysOf()[at])
+	s.until(func() bool { return heir.m.member(first.id.Name).Incarnation > first.id.Incarnation })
+	s.freeze(heir, 7*time.Second)
+	s.run(20 * time.Second)
+	s.all(first, actGet)
 }
