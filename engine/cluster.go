@@ -25,6 +25,8 @@ type alone struct{ store *store.Store }
 
 func (a alone) Submit(op *proto.Op) bool { return a.store.Submit(op) }
 
+func (a alone) Warm(slots []proto.Slot, keys [][]byte) { a.store.Warm(slots, keys) }
+
 func (a alone) Flush() (applied, members int, err error) {
 	if err := a.store.Flush(); err != nil {
 		return 0, 1, err

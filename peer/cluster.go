@@ -76,7 +76,7 @@ type Store interface {
 	SetRoles(changes []proto.SlotRole)
 	Serves(slot proto.Slot) (term uint32, importing, held bool)
 	Holds(slot proto.Slot) bool
-	Warm(slots []proto.Slot)
+	Warm(slots []proto.Slot, keys [][]byte)
 	Remember(slot proto.Slot, on bool)
 	Knows(slot proto.Slot, key []byte) bool
 	SlotKeys(slot proto.Slot) []string

@@ -21,8 +21,9 @@ type slotStore interface {
 	// Holds says whether this node holds a slot and does not import it, as of a moment
 	// ago. It is cheaper than Serves.
 	Holds(slot proto.Slot) bool
-	// Warm says that operations on these slots will follow. It changes nothing.
-	Warm(slots []proto.Slot)
+	// Warm says that operations on these slots will follow, and reads of these keys of
+	// theirs; keys may be nil. It changes nothing.
+	Warm(slots []proto.Slot, keys [][]byte)
 }
 
 // directory knows who holds what. None of its methods may block: they are called

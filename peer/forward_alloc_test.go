@@ -17,7 +17,7 @@ func (s *stillStore) Serves(proto.Slot) (term uint32, importing, held bool) { re
 
 func (s *stillStore) Holds(proto.Slot) bool { return s.held }
 
-func (s *stillStore) Warm([]proto.Slot) {}
+func (s *stillStore) Warm([]proto.Slot, [][]byte) {}
 
 func (s *stillStore) Submit(op *proto.Op) bool {
 	if !s.held {

@@ -75,6 +75,9 @@ func (f *forwarder) SubmitAll(ops []*proto.Op) {
 // Holds says that this node holds a slot and can serve it, as it seems.
 func (f *forwarder) Holds(slot proto.Slot) bool { return f.store.Holds(slot) }
 
+// Warm is the store's: of slots that this node does not hold it finds nothing.
+func (f *forwarder) Warm(slots []proto.Slot, keys [][]byte) { f.store.Warm(slots, keys) }
+
 // gather puts op into the bundle for link, unless it is too long. A bundle that is full
 // is sent.
 func (f *forwarder) gather(p *plan, op *proto.Op, link *Link) bool {

@@ -82,6 +82,9 @@ func TestSubmitAll(t *testing.T) {
 		}
 		submitBatch(t, a.f, ops)
 		for i, op := range ops {
+			if told := nodes[i%3].store.warmed[string(op.Key)]; i%30 > 13 && told != min(i%3, 1) {
+				t.Errorf("late %t, operation %d: its holder was told of it ahead %d times", late, i, told)
+			}
 			want := string(op.Value)
 			if i%2 == 0 {
 				want = "before " + want

@@ -25,6 +25,7 @@ type group struct {
 	items   int  // that were asked for
 	trace   tracing
 	slots   []proto.Slot // of the items
+	keys    [][]byte     // of gets
 
 	pending atomic.Int32 // items under way, and one while the frame is read
 	mu      sync.Mutex
@@ -48,11 +49,7 @@ func (f *forwarder) serveMulti(code proto.Opcode, r *Request, reply Reply, trace
 	g.pending.Store(1)
 	var s *served
 	var item proto.Item
-	g.slots = g.slots[:0]
-	for ahead := items; ahead.Next(&item); {
-		g.slots = append(g.slots, item.Slot)
-	}
-	f.store.Warm(g.slots)
+	g.warm(code, items)
 	for items.Next(&item) {
 		if s == nil {
 			s = f.newServed(r, reply)
@@ -79,6 +76,25 @@ func (f *forwarder) serveMulti(code proto.Opcode, r *Request, reply Reply, trace
 		g.send(proto.FlagMore) // do not wait for the others
 	}
 	g.landed()
+}
+
+// warm has the store know what items it will be asked for. What is malformed is found
+// again by who carries it out.
+func (g *group) warm(code proto.Opcode, items proto.Items) {
+	var item proto.Item
+	var q proto.Request
+	for items.Next(&item) {
+		if code == proto.OpGet {
+			if proto.DecodeRequest(code, item.Body, &q) != nil {
+				break
+			}
+			g.keys = append(g.keys, q.Key)
+		}
+		g.slots = append(g.slots, item.Slot)
+	}
+	g.f.store.Warm(g.slots, g.keys)
+	clear(g.keys)
+	g.slots, g.keys = g.slots[:0], g.keys[:0]
 }
 
 // carryOut carries out one item. It gives back s if the item was answered, for the

@@ -25,6 +25,7 @@ type fakeStore struct {
 	refused func()         // called when an operation was refused, without mu
 	busy    int            // so many operations are refused as if the lease were over
 	writers sync.WaitGroup // of late
+	warmed  map[string]int // how often Warm has told of keys
 }
 
 type fakeSlot struct {
@@ -40,7 +41,7 @@ type fakeEntry struct {
 }
 
 func newFakeStore(name string) *fakeStore {
-	return &fakeStore{name: name, entries: map[string]fakeEntry{}, slots: map[proto.Slot]fakeSlot{}}
+	return &fakeStore{name: name, entries: map[string]fakeEntry{}, slots: map[proto.Slot]fakeSlot{}, warmed: map[string]int{}}
 }
 
 func (s *fakeStore) hold(slot proto.Slot, to fakeSlot) {
@@ -68,7 +69,15 @@ func (s *fakeStore) Holds(slot proto.Slot) bool {
 	return held && !importing
 }
 
-func (s *fakeStore) Warm([]proto.Slot) {}
+func (s *fakeStore) Warm(slots []proto.Slot, keys [][]byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, k := range keys {
+		if proto.SlotOf(k) == slots[i] {
+			s.warmed[string(k)]++
+		}
+	}
+}
 
 func (s *fakeStore) Submit(op *proto.Op) bool {
 	s.mu.Lock()

@@ -19,6 +19,8 @@ type batch struct {
 	text  []byte       // decoded text of one key
 	tags  []proto.ETag // of all conditions
 	ops   []*proto.Op  // those that go to a Batcher together
+	slots []proto.Slot // of warm
+	names [][]byte     // of warm: keys
 	trace *proto.Trace // of the request
 
 	answer answer // of mget
@@ -116,6 +118,9 @@ func (s *Server) releaseBatch(b *batch) {
 	}
 	if cap(b.ops) > maxPooledItems {
 		b.ops = nil
+	}
+	if cap(b.names) > maxPooledItems {
+		b.slots, b.names = nil, nil
 	}
 	if cap(b.keys) > largeFrom {
 		b.keys = nil

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -36,6 +37,47 @@ func (m *many) SubmitAll(ops []*proto.Op) {
 			m.apply(op)
 			op.Done(op)
 		}()
+	}
+}
+
+// warmer is a Batcher that notes what it is told of ahead.
+type warmer struct {
+	*many
+	told []string // in order
+	read map[string]bool
+}
+
+func (w *warmer) Submit(op *proto.Op) bool {
+	w.read[string(op.Key)] = true
+	return w.many.Submit(op)
+}
+
+func (w *warmer) Warm(slots []proto.Slot, keys [][]byte) {
+	for i, key := range keys {
+		if proto.SlotOf(key) == slots[i] && !w.read[string(key)] {
+			w.told = append(w.told, string(key))
+		}
+	}
+}
+
+// The keys of an mget that are here are told of before the first of them is read.
+func TestMgetWarms(t *testing.T) {
+	for _, n := range []int{30, mgetWave + 44} { // on a loop, and in a goroutine
+		cache := &warmer{many: &many{fake: newFake()}, read: map[string]bool{}}
+		var keys, want []string
+		for i := range n {
+			keys = append(keys, fmt.Sprint(i))
+			if key := canonical(t, i); proto.SlotOf([]byte(key))%2 == 0 {
+				want = append(want, key)
+			}
+		}
+		c := dial(t, serve(t, newServer(t, cache, nil)))
+		if got := c.post("/api/mget", `{"keys":["\ud800",`+strings.Join(keys, ",")+`]}`); got.status != 200 {
+			t.Fatal(got.status, got.body)
+		}
+		if !slices.Equal(cache.told, want) {
+			t.Errorf("%d keys: told of %q ahead, want %q", n, cache.told, want)
+		}
 	}
 }
 

@@ -42,6 +42,14 @@ type Batcher interface {
 	Holds(slot proto.Slot) bool
 }
 
+// Warmer is a Cache that reads many keys at less cost when it is told of them ahead.
+type Warmer interface {
+	Cache
+	// Warm says that reads of keys of these slots will follow, at once. It changes
+	// nothing, and does not wait. Any goroutine may call it.
+	Warm(slots []proto.Slot, keys [][]byte)
+}
+
 // Gatherer is a Cache that sends operations to other nodes together: it may keep one that
 // has Gather set until it is told that no more are coming.
 type Gatherer interface {

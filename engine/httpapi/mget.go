@@ -169,6 +169,7 @@ func (a *answer) wave(b *batch, items []item) {
 // straight reads items one after the other, straight into the answer, up to the first
 // that does not complete at once: that one holds a.out until it is complete.
 func (a *answer) straight(b *batch, items []item) (next int) {
+	a.warm(b, items)
 	for ; next < len(items) && !a.refused; next++ {
 		it := &items[next]
 		a.open(it)
@@ -190,6 +191,22 @@ func (a *answer) straight(b *batch, items []item) (next int) {
 		a.close(it)
 	}
 	return next
+}
+
+// warm tells the Cache what straight will read.
+func (a *answer) warm(b *batch, items []item) {
+	w, ok := a.server.config.Cache.(Warmer)
+	if !ok || len(items) < togetherFrom || a.full {
+		return
+	}
+	for i := range items {
+		if it := &items[i]; !it.why.refused() && !it.aside {
+			b.slots, b.names = append(b.slots, it.op.Slot), append(b.names, it.op.Key)
+		}
+	}
+	w.Warm(b.slots, b.names)
+	clear(b.names)
+	b.slots, b.names = b.slots[:0], b.names[:0]
 }
 
 // rest begins to read all items behind next, which is under way, and waits for it and

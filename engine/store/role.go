@@ -68,17 +68,6 @@ func (s *Store) Holds(slot proto.Slot) bool {
 	return s.holds == nil || s.holds[slot/64].Load()>>(slot%64)&1 != 0
 }
 
-// Warm looks at the roles of many slots, so that the cache misses of the looks overlap:
-// between two reads of the arena, with its locked instructions, they would not.
-func (s *Store) Warm(slots []proto.Slot) {
-	if s.roles == nil {
-		return
-	}
-	for _, slot := range slots {
-		s.roles[slot].Load()
-	}
-}
-
 // Clock gives the hybrid logical clock of a slot's writer: no version that it has
 // given is above it.
 func (s *Store) Clock(slot proto.Slot) (clock uint64) {

@@ -1,0 +1,134 @@
+package store
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/VictoriaMetrics/fastcache"
+
+	"github.com/smache/smache/proto"
+)
+
+// What lookAhead takes for fastcache's buckets are its buckets.
+func TestBucketIsFastcaches(t *testing.T) {
+	buckets := reflect.TypeFor[fastcache.Cache]().Field(0)
+	if buckets.Offset != 0 || buckets.Type.Len() != fcBuckets {
+		t.Fatalf("fastcache begins with %s %v", buckets.Name, buckets.Type)
+	}
+	theirs, ours := buckets.Type.Elem(), reflect.TypeFor[fcBucket]()
+	if theirs.Size() != ours.Size() {
+		t.Fatalf("fastcache's bucket has %d bytes, ours %d", theirs.Size(), ours.Size())
+	}
+	for i := range ours.NumField() {
+		b := ours.Field(i)
+		if b.Name == "_" {
+			continue
+		}
+		if a, ok := theirs.FieldByName(b.Name); !ok || a.Type != b.Type || a.Offset != b.Offset {
+			t.Errorf("fastcache's bucket has %s %v at %d, ours %s %v at %d", a.Name, a.Type, a.Offset, b.Name, b.Type, b.Offset)
+		}
+	}
+}
+
+// keysOf gives n keys of which each nth is stored, with their slots.
+func keysOf(n int) (slots []proto.Slot, keys [][]byte) {
+	for i := range n {
+		k := key(fmt.Sprint("key", i))
+		slots, keys = append(slots, proto.SlotOf(k)), append(keys, k)
+	}
+	return slots, keys
+}
+
+// lookAhead finds what there is, wherever it lies in the ring, and nothing else.
+func TestLookAheadFinds(t *testing.T) {
+	s := newTestStore(t, Config{ArenaBytes: 2 * ArenaUnit, Writers: 2})
+	slots, keys := keysOf(aheadKeys)
+	ahead := func(when string, want int) {
+		t.Helper()
+		if found := s.lookAhead(slots, keys); found != want {
+			t.Errorf("%s: %d found, want %d", when, found, want)
+		}
+	}
+	ahead("empty", 0)
+	for i := range aheadKeys {
+		set(s, fmt.Sprint("key", i), strings.Repeat("v", i))
+	}
+	ahead("stored", aheadKeys)
+	big := strings.Repeat("w", s.inlineMax)
+	for i := range 3 * 2 * ArenaUnit / len(big) { // these keys are moved ahead of the ring
+		set(s, "other", fmt.Sprint(i, big[20:]))
+	}
+	ahead("when the ring has turned", aheadKeys)
+	for i := range aheadKeys / 2 {
+		do(s, &proto.Op{Code: proto.OpDelete, Key: key(fmt.Sprint("key", i))})
+	}
+	ahead("half of them deleted", aheadKeys/2)
+	if err := s.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	ahead("flushed", 0)
+}
+
+// Who looks ahead is in nobody's way.
+func TestWarmBesideWrites(t *testing.T) {
+	s := newTestStore(t, Config{})
+	slots, keys := keysOf(2*aheadKeys + 1)
+	var work sync.WaitGroup
+	for range 2 {
+		work.Go(func() {
+			for range shorter(2000, 200) {
+				s.Warm(slots, keys)
+			}
+		})
+	}
+	for round := range shorter(400, 40) {
+		for i := range keys {
+			set(s, fmt.Sprint("key", i), fmt.Sprint("value", round))
+		}
+	}
+	work.Wait()
+	for i := range keys {
+		if op := get(s, fmt.Sprint("key", i)); op.Status != proto.StatusOK {
+			t.Errorf("key%d: %v", i, op.Status)
+		}
+	}
+	if n := testing.AllocsPerRun(100, func() { s.Warm(slots, keys) }); n != 0 {
+		t.Errorf("Warm allocates %v times", n)
+	}
+}
+
+// BenchmarkBatch reads 100 keys at random of a million, which are looked at ahead
+// or not.
+func BenchmarkBatch(b *testing.B) {
+	const all, batch = 1_000_000, 100
+	s := newTestStore(b, Config{ArenaBytes: 8 * ArenaUnit})
+	slots, keys := keysOf(all)
+	for i := range all {
+		set(s, fmt.Sprint("key", i), strings.Repeat("v", 60))
+	}
+	for _, warm := range []bool{false, true} {
+		b.Run(map[bool]string{false: "one by one", true: "warmed"}[warm], func(b *testing.B) {
+			op := &proto.Op{}
+			out := make([]byte, 0, 4096)
+			at := 0
+			var some [batch][]byte
+			var their [batch]proto.Slot
+			for b.Loop() {
+				for i := range some {
+					at = (at + 618_033) % all
+					some[i], their[i] = keys[at], slots[at]
+				}
+				if warm {
+					s.Warm(their[:], some[:])
+				}
+				for i := range some {
+					op.Code, op.Key, op.Slot, op.Out = proto.OpGet, some[i], their[i], out
+					s.Submit(op)
+				}
+			}
+		})
+	}
+}
