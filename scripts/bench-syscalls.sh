@@ -6,8 +6,7 @@
 #
 # CLIENTS is 900; PORTS are those of one node and of two ("10520 10521 10522"); SMACHE is
 # the program to look at, if not one that is built from here. Needs perf, with the right to
-# trace (root, or kernel.perf_event_paranoid of -1), and ab for the row of connections
-# that ask once. docs/PERFORMANCE.md holds results.
+# trace (root, or kernel.perf_event_paranoid of -1). docs/PERFORMANCE.md holds results.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 requests=${1:-200000}
@@ -40,21 +39,15 @@ counted() {
 }
 # bench SCENARIO PORT PIDS FLAGS… counts a run of smache bench.
 bench() {
-  local scenario=$1 port=$2 who=$3 n=$requests
+  local scenario=$1 port=$2 who=$3 n=$requests written=--written
   shift 3
+  if [[ $scenario == remote ]]; then written=--written=false; fi # its keys are those of the other node
   if [[ $scenario == mget ]]; then n=$((requests / 50)); fi
-  counted "$scenario $*" "$who" "$n" "$smache" bench "$scenario" --addr "$port" --requests "$n" --quiet --written "$@"
+  counted "$scenario $*" "$who" "$n" "$smache" bench "$scenario" --addr "$port" --requests "$n" --quiet "$written" "$@"
 }
 both=$(IFS=, && echo "${two[*]}")
 bench control "$alone" "$one" --clients "$clients"
 bench get "$alone" "$one" --clients "$clients"
-bench post "$alone" "$one" --clients "$clients" --vary
+bench post "$alone" "$one" --clients "$clients" --vary --key-prefix other-
 bench mget "$alone" "$one" --clients 50 --keys 20000
-bench remote "$first" "$both" --clients "$clients" --keys 20000
-bench remote "$first" "$both" --clients "$clients" --keys 20000 --read-share 0
-bench mget "$first" "$both" --clients 50 --keys 20000
-bench get "$alone" "$one" --clients 1
-bench remote "$first" "$both" --clients 1 --keys 20000
-if command -v ab >/dev/null; then
-  counted "GET, a connection for each" "$one" $((requests / 10)) ab -q -c 50 -n $((requests / 10)) "http://127.0.0.1:$alone/api?key=bench-0000000000"
-fi
+bench remote "$first" "$both" --clients "$clients" --keys 900
