@@ -42,47 +42,52 @@ func (s *Store) Warm(slots []proto.Slot, keys [][]byte) {
 			s.roles[slot].Load()
 		}
 	}
-	for len(keys) > 0 {
-		n := min(len(keys), aheadKeys)
-		s.lookAhead(slots[:n], keys[:n])
-		slots, keys = slots[n:], keys[n:]
+	var a ahead
+	for i := range keys {
+		h := s.hash(slots[i], keys[i])
+		if a.add(s.writer(slots[i]), &h); a.n == aheadKeys {
+			a.look()
+		}
+	}
+	a.look()
+}
+
+// ahead is at most aheadKeys entries that are looked at together. It holds their buckets
+// meanwhile, as readers do, but waits for none: what is being written to is left out.
+type ahead struct {
+	n       int
+	buckets [aheadKeys]*fcBucket
+	hashes  [aheadKeys]uint64 // fastcache's
+	places  [aheadKeys]uint64
+}
+
+// add adds the entry of a hash. Whoever has added some calls look.
+func (a *ahead) add(w *writer, h *hash) {
+	sum := xxhash.Sum64(h[:])
+	b := &(*[fcBuckets]fcBucket)(unsafe.Pointer(w.cache))[sum%fcBuckets]
+	if b.mu.TryRLock() {
+		a.buckets[a.n], a.hashes[a.n] = b, sum
+		a.n++
 	}
 }
 
-// lookAhead looks at the pairs of at most aheadKeys keys, and gives how many it has
-// found. It holds their buckets meanwhile, as readers do, but waits for none: what is
-// being written to is left out.
-func (s *Store) lookAhead(slots []proto.Slot, keys [][]byte) (found int) {
-	var buckets [aheadKeys]*fcBucket
-	var hashes [aheadKeys]uint64
-	n := 0
-	for i, slot := range slots {
-		h := s.hash(slot, keys[i])
-		sum := xxhash.Sum64(h[:])
-		b := &(*[fcBuckets]fcBucket)(unsafe.Pointer(s.writer(slot).cache))[sum%fcBuckets]
-		if b.mu.TryRLock() {
-			buckets[n], hashes[n] = b, sum
-			n++
-		}
+// look looks at what was added, and gives how many entries there are.
+func (a *ahead) look() (found int) {
+	for i, b := range a.buckets[:a.n] {
+		a.places[i] = b.m[a.hashes[i]]
 	}
-	var places [aheadKeys]uint64
-	for i, b := range buckets[:n] {
-		places[i] = b.m[hashes[i]]
-	}
-	for i, b := range buckets[:n] {
-		if places[i] == 0 { // there is none
+	for i, b := range a.buckets[:a.n] {
+		if a.places[i] == 0 { // there is none
 			continue
 		}
-		at := places[i] & fcOffset
-		chunk := b.chunks[at/fcChunk]
-		at %= fcChunk
-		// The lower byte of the length of its key.
-		if chunk[at+1] == hashLen {
+		at := a.places[i] & fcOffset
+		if b.chunks[at/fcChunk][at%fcChunk+1] == hashLen { // the lower byte of the length of its key
 			found++
 		}
 	}
-	for _, b := range buckets[:n] {
+	for _, b := range a.buckets[:a.n] {
 		b.mu.RUnlock()
 	}
+	a.n = 0
 	return found
 }

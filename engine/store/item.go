@@ -35,7 +35,14 @@ func (s *Store) SlotKeys(slot proto.Slot) []string {
 	var expired []string
 	var body []byte
 	now := s.clock.Now()
+	var a ahead
 	for i := range hashes {
+		if i%aheadKeys == 0 {
+			for j := range hashes[i:min(i+aheadKeys, len(hashes))] {
+				a.add(w, &hashes[i+j])
+			}
+			a.look()
+		}
 		var e head
 		if !w.readHead(uint16(slot), &hashes[i], &body, &e) {
 			continue // gone meanwhile, and in the records if there are any

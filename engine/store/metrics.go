@@ -137,7 +137,7 @@ func (s *Store) AppendMetrics(dst []byte) []byte {
 	gauge("smache_arena_age_seconds", "Age of the oldest live entry. Near the time to live in use, memory is too small.", st.OldestAge.Seconds())
 	gauge("smache_queue_depth", "Writes waiting for the writer.", float64(st.QueueDepth))
 	gauge("smache_queue_limit", "Writes that may wait for the writer.", float64(st.QueueLen))
-	count("smache_queue_refusals_total", "Writes refused because the queue was full.", st.Refused)
+	count("smache_queue_refusals_total", "How often a write found the queue full: a batch tries again, and counts each time.", st.Refused)
 	count("smache_writes_total", "Writes that stored a value.", st.Written)
 	count("smache_equal_writes_total", "Writes of the value that was stored already.", st.Equal)
 	count("smache_expirations_total", "Entries dropped past their time to live.", st.Expired)
