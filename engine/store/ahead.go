@@ -71,7 +71,7 @@ func (a *ahead) add(w *writer, h *hash) {
 	}
 }
 
-// look looks at what was added, and gives how many entries there are.
+// look looks at what was added, and gives how many entries there may be.
 func (a *ahead) look() (found int) {
 	for i, b := range a.buckets[:a.n] {
 		a.places[i] = b.m[a.hashes[i]]
@@ -81,7 +81,9 @@ func (a *ahead) look() (found int) {
 			continue
 		}
 		at := a.places[i] & fcOffset
-		if b.chunks[at/fcChunk][at%fcChunk+1] == hashLen { // the lower byte of the length of its key
+		chunk := b.chunks[at/fcChunk]
+		// What a key that was overwritten points at may lie behind what its chunk has by now.
+		if at %= fcChunk; at+1 < uint64(len(chunk)) && chunk[at+1] == hashLen { // the lower byte of the length of its key
 			found++
 		}
 	}

@@ -77,6 +77,20 @@ func TestAheadFinds(t *testing.T) {
 	find("flushed", 0)
 }
 
+// Looking ahead finds a chunk shorter than where a pair lies, while the ring writes to it anew.
+func TestAheadInTheChunkOfTheHead(t *testing.T) {
+	s := newTestStore(t, Config{ArenaBytes: ArenaUnit, Writers: 1})
+	slots, keys := keysOf(40_000)
+	small, large := strings.Repeat("v", 1000), strings.Repeat("w", 200<<10)
+	for i := range keys {
+		set(s, fmt.Sprint("key", i), small)
+	}
+	for i := range 400 {
+		set(s, fmt.Sprint("key", i), large)
+		s.Warm(slots, keys)
+	}
+}
+
 // Who looks ahead is in nobody's way.
 func TestWarmBesideWrites(t *testing.T) {
 	s := newTestStore(t, Config{})
