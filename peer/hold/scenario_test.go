@@ -284,10 +284,7 @@ func promisedInVain(s *sim) {
 	s.run(6 * time.Second)
 	s.all(first, actSet)
 	s.side = nil
-	lost, deaf := map[Kind]bool{MsgClaimOK: true}, false
-	s.lose = func(from, to *simNode, msg *Message) bool {
-		return to == claimer && lost[msg.Kind] || from == claimer && deaf && msg.Kind == MsgPong
-	}
+	deafen := s.claimsInVain(claimer)
 	var claimed []int
 	s.until(func() bool {
 		for i := range claimer.m.slots {
@@ -297,7 +294,7 @@ func promisedInVain(s *sim) {
 		}
 		return len(claimed) > 0
 	})
-	deaf, lost[MsgMembers] = true, true // the claimer goes on to hear the others, until they count it dead
+	deafen()
 	s.until(func() bool {
 		return !slices.ContainsFunc(claimed, func(i int) bool {
 			return first.m.slots[i].role == roleNone && second.m.slots[i].role == roleNone
@@ -307,6 +304,16 @@ func promisedInVain(s *sim) {
 	s.run(15 * time.Second)
 	s.check.healed()
 	s.all(first, actGet)
+}
+
+// claimsInVain has what others agree to not reach a node. From when deafen is called it goes on
+// to hear them, but they count it dead, and it does not hear of that.
+func (s *sim) claimsInVain(claimer *simNode) (deafen func()) {
+	lost, deaf := map[Kind]bool{MsgClaimOK: true}, false
+	s.lose = func(from, to *simNode, msg *Message) bool {
+		return to == claimer && lost[msg.Kind] || from == claimer && deaf && msg.Kind == MsgPong
+	}
+	return func() { deaf, lost[MsgMembers] = true, true }
 }
 
 // The same, but whom the slot belongs to was cut off alone, with what it has: when it is back
@@ -319,10 +326,7 @@ func promisedToAnother(s *sim) {
 	s.run(8 * time.Second)
 	owner, claimer, leaver, agrees := s.inTurn()
 	s.side = map[string]int{owner.id.Name: 1, claimer.id.Name: 2, leaver.id.Name: 2, agrees.id.Name: 2}
-	lost, deaf := map[Kind]bool{MsgClaimOK: true}, false
-	s.lose = func(from, to *simNode, msg *Message) bool {
-		return to == claimer && lost[msg.Kind] || from == claimer && deaf && msg.Kind == MsgPong
-	}
+	deafen := s.claimsInVain(claimer)
 	s.check.cut(recut)
 	s.run(6 * time.Second)
 	s.all(owner, actSet)
@@ -339,7 +343,7 @@ func promisedToAnother(s *sim) {
 		}
 		return at >= 0
 	})
-	deaf, lost[MsgMembers] = true, true
+	deafen()
 	s.side = nil
 	s.until(func() bool { return owner.m.slots[at].role == roleHolding && owner.m.slots[at].holderTerm > term })
 	s.lose = nil
@@ -425,8 +429,8 @@ func deletedMeanwhile(s *sim) {
 	}
 	s.run(8 * time.Second)
 	first := s.nodes["n0"]
-	for _, n := range s.nodes {
-		if n.m.stats.Held.Load() > first.m.stats.Held.Load() {
+	for _, name := range s.names() {
+		if n := s.nodes[name]; n.m.stats.Held.Load() > first.m.stats.Held.Load() {
 			first = n
 		}
 	}
@@ -435,8 +439,8 @@ func deletedMeanwhile(s *sim) {
 	s.freeze(first, 6*time.Second)
 	var heir *simNode
 	s.until(func() bool {
-		for _, n := range s.nodes {
-			if n != first && n.m.slots[at].role == roleHolding {
+		for _, name := range s.names() {
+			if n := s.nodes[name]; n != first && n.m.slots[at].role == roleHolding {
 				heir = n
 			}
 		}
