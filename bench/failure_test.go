@@ -244,13 +244,15 @@ func TestFailConnect(t *testing.T) {
 	}
 }
 
-// Bytes that nobody asked for end the connection, and nothing else.
+// Bytes that nobody asked for end the connection, and nothing else. The answer
+// says that the connection ends, as that of a server that closes an idle one
+// does: one that comes after the request fails this request and not the next.
 func TestUnsolicited(t *testing.T) {
 	t.Parallel()
 	var conns atomic.Int64
 	s := startRaw(t, func(c net.Conn, next readOne) {
 		if n := conns.Add(1); n == 3 || n == 4 {
-			send(c, "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
+			send(c, "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
 			return
 		}
 		for next() && send(c, rightControl) {
