@@ -50,7 +50,8 @@ type Config struct {
 	// PrepareRequests is the number of requests of Prepare.
 	PrepareRequests uint64
 	// Clients is the number of connections, each with one request under way at a
-	// time. Zero means DefaultClients, or Requests if those are fewer; at most MaxClients.
+	// time; those for which no request is left send nothing. Zero means DefaultClients, or
+	// Requests if those are fewer; at most MaxClients.
 	Clients int
 	// Requests is the number of requests to send, exactly unless Duration ends first. Zero means
 	// DefaultRequests, unless Duration is given.
@@ -153,8 +154,6 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("%w: no workload", ErrConfig)
 	case c.Clients < 0 || c.Clients > MaxClients:
 		return c, fmt.Errorf("%w: --clients must be 1 to %d", ErrConfig, MaxClients)
-	case c.Requests > 0 && uint64(c.Clients) > c.Requests:
-		return c, fmt.Errorf("%w: --clients %d is more than --requests %d", ErrConfig, c.Clients, c.Requests)
 	case c.Requests > maxRequests || c.PrepareRequests > maxRequests:
 		return c, fmt.Errorf("%w: --requests is too large", ErrConfig)
 	case c.Rounds < 0 || c.Rounds > MaxRounds:

@@ -93,6 +93,28 @@ func TestRunExactCount(t *testing.T) {
 	}
 }
 
+// Of more clients than there are requests all connect, and some send nothing.
+func TestRunMoreClientsThanRequests(t *testing.T) {
+	pacer, err := ConstantRate(1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	eachReactor(t, func(t *testing.T, with func(*loop) (reactor, error)) {
+		for _, pacer := range []Pacer{nil, pacer} {
+			s := startCache(t, nil)
+			result, err := testRun(t, s.endpoint, func(c *Config) {
+				c.reactor, c.Pacer, c.Clients, c.Requests, c.Threads, c.Rounds = with, pacer, 10, 3, 4, 2
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if result.OK != 6 || result.Requests != 6 || result.Failed() != 0 || s.requests.Load() != 6 || result.Connections != 10 {
+				t.Errorf("pacer %v: %d seen of %+v", pacer, s.requests.Load(), result)
+			}
+		}
+	})
+}
+
 func TestRunDurationAndWarmup(t *testing.T) {
 	t.Parallel()
 	s := startCache(t, nil)
@@ -240,18 +262,17 @@ func TestRunInterrupted(t *testing.T) {
 func TestRunRefuses(t *testing.T) {
 	e := Endpoint{Address: "127.0.0.1:1", Host: "127.0.0.1:1"}
 	for name, change := range map[string]func(*Config){
-		"no workload":            func(c *Config) { c.Workload = nil },
-		"too many clients":       func(c *Config) { c.Clients, c.Requests = MaxClients+1, 1<<40 },
-		"negative clients":       func(c *Config) { c.Clients = -1 },
-		"more clients than work": func(c *Config) { c.Clients = 41 },
-		"too many requests":      func(c *Config) { c.Requests = 1<<62 + 1 },
-		"negative duration":      func(c *Config) { c.Duration = -1 },
-		"nanoseconds":            func(c *Config) { c.Duration = MinDuration - 1 },
-		"negative warm-up":       func(c *Config) { c.Warmup = -1 },
-		"time-out too short":     func(c *Config) { c.Timeout = 1 },
-		"time-out too long":      func(c *Config) { c.Timeout = time.Hour },
-		"too many threads":       func(c *Config) { c.Clients, c.Requests, c.Threads = 100, 100, MaxThreads+1 },
-		"negative threads":       func(c *Config) { c.Threads = -1 },
+		"no workload":        func(c *Config) { c.Workload = nil },
+		"too many clients":   func(c *Config) { c.Clients, c.Requests = MaxClients+1, 1<<40 },
+		"negative clients":   func(c *Config) { c.Clients = -1 },
+		"too many requests":  func(c *Config) { c.Requests = 1<<62 + 1 },
+		"negative duration":  func(c *Config) { c.Duration = -1 },
+		"nanoseconds":        func(c *Config) { c.Duration = MinDuration - 1 },
+		"negative warm-up":   func(c *Config) { c.Warmup = -1 },
+		"time-out too short": func(c *Config) { c.Timeout = 1 },
+		"time-out too long":  func(c *Config) { c.Timeout = time.Hour },
+		"too many threads":   func(c *Config) { c.Clients, c.Requests, c.Threads = 100, 100, MaxThreads+1 },
+		"negative threads":   func(c *Config) { c.Threads = -1 },
 		"two endpoints": func(c *Config) {
 			c.Prepare = mustWorkload(t, NewPost, testHTTP(1, 0))
 		},

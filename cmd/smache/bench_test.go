@@ -266,7 +266,6 @@ func TestBenchUsage(t *testing.T) {
 		{[]string{"mget", "--url", "peer://127.0.0.1:1"}, exitUsage, "mget"},
 		{[]string{"get", "--token", "a b"}, exitUsage, "--token"},
 		{[]string{"get", "--token-file", "/nowhere"}, exitUsage, "--token-file"},
-		{[]string{"--clients", "10", "--requests", "9"}, exitUsage, "--clients"},
 		{[]string{"--timeout", "0.1ms"}, exitUsage, "--timeout"},
 		{[]string{"get", "--value-size", "3"}, exitUsage, "--value-size"},
 		{[]string{"get", "--key-prefix", "a b"}, exitUsage, "--key-prefix"},
@@ -361,7 +360,7 @@ func TestBenchSeedInterrupted(t *testing.T) {
 // A page of nothing is not left behind.
 func TestBenchNoPage(t *testing.T) {
 	page := filepath.Join(t.TempDir(), "page.html")
-	if code, _, stderr := runBenchTest(t.Context(), "get", "--clients", "2", "--requests", "1", "--html", page); code != exitUsage {
+	if code, _, stderr := runBenchTest(t.Context(), "get", "--timeout", "0.1ms", "--html", page); code != exitUsage {
 		t.Errorf("code %d, %s", code, stderr)
 	}
 	if _, err := os.Stat(page); !os.IsNotExist(err) {
