@@ -54,12 +54,9 @@ func WriteHTML(w io.Writer, results, before []*Result, minDifference float64) er
 }
 
 func newPageResult(r, old *Result, minDifference float64) pageResult {
-	p := pageResult{Title: r.Scenario, About: r.About, Settings: r.settings()}
+	p := pageResult{Title: r.Scenario, About: r.About, Warning: r.Warning, Settings: r.settings()}
 	if r.Label != "" {
 		p.Title = r.Label + ": " + r.Scenario
-	}
-	if r.CPU.Bottleneck {
-		p.Warning = "The generator itself was the bottleneck, or got no core in time: a faster server would not show here."
 	}
 	p.Cards = []pageRow{
 		{"requests/s", fmt.Sprintf("%.0f", r.RequestsPerSecond)},

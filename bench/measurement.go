@@ -1,6 +1,9 @@
 package bench
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 const (
 	// bottleneckShare is the share of its event loops' time from which on the generator
@@ -79,6 +82,7 @@ func (m *measurement) result() *Result {
 	m.addOperations(r)
 	m.addCPU(r)
 	m.addPace(r)
+	r.Warning = r.warning()
 	if len(m.rounds) > 1 {
 		r.Rounds = m.rounds
 	}
@@ -144,6 +148,20 @@ func (m *measurement) addCPU(r *Result) {
 		r.Server = &ServerSummary{
 			CPUSeconds: m.used.servers.Seconds(), PerRequest: perRequest(m.used.servers, m.tally.sent), Resident: m.used.resident,
 		}
+	}
+}
+
+// warning says in words why the figures are not the server's alone; "" if they are.
+func (r *Result) warning() string {
+	const it = "the generator itself was the bottleneck, or got no core in time"
+	switch {
+	case !r.CPU.Bottleneck:
+		return ""
+	case r.Pace == nil:
+		return it + ": a faster server would not show; give it more --threads or another machine."
+	default:
+		return fmt.Sprintf("%s: it sent %.1f%% of the requests more than 1 ms late by its own fault. Latency counts from the intended time, so that this delay (of all requests p99 %.3f ms, at most %.3f) is in the latency given for the server; lower the --rate, or give the generator another machine or more --threads.",
+			it, 100*float64(r.Pace.LateBusy)/float64(r.Requests), r.Pace.Delay.P99, r.Pace.Delay.Max)
 	}
 }
 

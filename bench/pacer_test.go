@@ -3,7 +3,9 @@ package bench
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 )
@@ -144,7 +146,8 @@ func TestDrain(t *testing.T) {
 	})
 }
 
-// What is said of late requests and of the bottleneck agrees.
+// What is said of late requests and of the bottleneck agrees, and every output says in
+// words whose latency it is.
 func TestLateBusy(t *testing.T) {
 	pacer, err := ConstantRate(1000)
 	if err != nil {
@@ -157,13 +160,15 @@ func TestLateBusy(t *testing.T) {
 		busy       float64
 		own        uint64
 		bottleneck bool
+		says       string
 	}{
-		{"closed, busy", nil, 0, 0, 1, 0, true},
-		{"closed", nil, 0, 0, .8, 0, false},
-		{"the server is slow", pacer, 800, 0, .5, 0, false},
-		{"busy, and late", pacer, 800, 0, .95, 800, true},
-		{"busy, and in time", pacer, 0, 0, .95, 0, false},
-		{"no core", pacer, 800, 20, .2, 20, true},
+		{"closed, busy", nil, 0, 0, 1, 0, true, "a faster server would not show"},
+		{"closed", nil, 0, 0, .8, 0, false, ""},
+		{"the server is slow", pacer, 800, 0, .5, 0, false, ""},
+		{"busy, and late", pacer, 800, 0, .95, 800, true, "80.0% of the requests more than 1 ms late by its own fault"},
+		{"busy, and in time", pacer, 0, 0, .95, 0, false, ""},
+		{"no core", pacer, 800, 20, .2, 20, true, "2.0% of the requests more than 1 ms late by its own fault"},
+		{"one in a hundred", pacer, 800, 10, .2, 10, false, ""},
 	} {
 		run := Config{Workload: mustWorkload(t, NewControl, testHTTP(1, 0)), Clients: 1, Threads: 1, Pacer: c.pacer}
 		total := newTally(1, 0, c.pacer != nil)
@@ -173,6 +178,18 @@ func TestLateBusy(t *testing.T) {
 		r := m.result()
 		if r.CPU.Bottleneck != c.bottleneck || r.Pace != nil && (r.Pace.Late != c.late || r.Pace.LateBusy != c.own) {
 			t.Errorf("%s: %v, %+v", c.name, r.CPU.Bottleneck, r.Pace)
+		}
+		for name, write := range map[string]func(io.Writer) error{
+			"text": r.WriteText, "JSON": r.WriteJSON,
+			"HTML": func(w io.Writer) error { return WriteHTML(w, []*Result{r}, nil, 0) },
+		} {
+			var out strings.Builder
+			if err := write(&out); err != nil {
+				t.Fatal(err)
+			}
+			if got := strings.Contains(out.String(), "the generator itself was the bottleneck"); got != c.bottleneck || !strings.Contains(out.String(), c.says) {
+				t.Errorf("%s, %s: said %v, not %q in\n%s", c.name, name, got, c.says, out.String())
+			}
 		}
 	}
 }

@@ -60,8 +60,8 @@ func (r *Result) WriteText(w io.Writer) error {
 	}
 	line("Generator CPU", "%.2f us per request (user %.3f s, system %.3f s), loops %.0f%% busy",
 		r.CPU.PerRequest, r.CPU.UserSeconds, r.CPU.SystemSeconds, r.CPU.Share*100)
-	if r.CPU.Bottleneck {
-		b.WriteString("WARNING: the generator itself was the bottleneck, or got no core in time; give it more --threads or another machine.\n")
+	if r.Warning != "" {
+		fmt.Fprintf(&b, "WARNING: %s\n", r.Warning)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

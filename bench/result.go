@@ -61,6 +61,9 @@ type Result struct {
 	Pace *PaceSummary `json:"pace,omitempty"`
 
 	CPU CPUSummary `json:"generator_cpu"`
+	// Warning says in words what CPU.Bottleneck means for the figures; it is empty if
+	// they are the server's.
+	Warning string `json:"warning,omitempty"`
 	// Server is what the server's processes used; nil unless they were named.
 	Server *ServerSummary `json:"server,omitempty"`
 
