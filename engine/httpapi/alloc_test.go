@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -79,6 +80,32 @@ func TestPostAllocatesAtMostTwice(t *testing.T) {
 			t.Errorf("POST of %s allocates %v times", body, n)
 		}
 		t.Logf("POST of %d bytes: %v allocations", len(body), n)
+	}
+}
+
+// A batch of writes allocates its body and its answer, with what fasthttp keeps it in, if
+// they are longer than what stays of a request; and nothing that grows.
+func TestMsetAllocatesNothingThatGrows(t *testing.T) {
+	handler := newServer(t, &still{ttl: proto.Forever}, nil).Handler()
+	for n, want := range map[int]float64{10: 0, 200: 3} {
+		var entries []string
+		for i := range n {
+			entries = append(entries, `{"key":"driver-`+itoa(10_000+i)+`","data":`+seedValue+`}`)
+		}
+		ctx := postContext(`{"entries":[` + strings.Join(entries, ",") + `]}`)
+		ctx.Request.SetRequestURI("/api/mset")
+		length := 0
+		got := testing.AllocsPerRun(1000, func() {
+			ctx.Response.Reset()
+			handler(ctx)
+			length = len(ctx.Response.Body())
+		})
+		if status := ctx.Response.StatusCode(); status != 200 || want > 0 && length <= mediumFrom {
+			t.Fatalf("%d entries: status %d, %s", n, status, ctx.Response.Body())
+		}
+		if got > want+float64(n)*poolMisses {
+			t.Errorf("mset of %d entries allocates %v times, %d bytes of answer", n, got, length)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"slices"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -40,7 +41,7 @@ func (s *Server) writeBatch(ctx *fasthttp.RequestCtx, r *request) {
 		s.readItem(b, r.route, &c, ttl)
 	}
 	s.submit(b, b.items)
-	answer := append(bodyBuffer(ctx), `{"results":[`...)
+	answer := append(slices.Grow(bodyBuffer(ctx), s.writtenSize(b)), `{"results":[`...)
 	for i := range b.items {
 		if i > 0 {
 			answer = append(answer, ',')
@@ -51,6 +52,20 @@ func (s *Server) writeBatch(ctx *fasthttp.RequestCtx, r *request) {
 	ctx.Response.Header.SetContentTypeBytes(typeJSON)
 	setBody(ctx, append(answer, "]}"...))
 }
+
+// writtenSize is about how long the answer is: one that grows with each result is copied
+// a dozen times. That of keys which were all written is no longer, if their nodes' names are
+// not, and none has more than was charged.
+func (s *Server) writtenSize(b *batch) int {
+	n := len(`{"results":[]}`)
+	for i := range b.items {
+		n += len(b.items[i].key) + len(s.config.Node) + resultBase
+	}
+	return n
+}
+
+// resultBase is what a result of mset has beside key and node.
+const resultBase = len(`{"key":,"node":"","etag":"0123456789abcdef"},`)
 
 // readItem reads the item at the cursor and adds it to b.
 func (s *Server) readItem(b *batch, rt route, c *cursor, ttl time.Duration) {
