@@ -32,8 +32,8 @@ type aside struct {
 // none, that it is so may still be what joins the parts of others.
 func (m *Machine) setAside(n Slot, s *slot, keys []string, of aside) {
 	dropped := len(keys)
-	if m.aside < maxAside && m.cfg.off != dropAside && (len(keys) > 0 || m.cfg.off != dropEmpty) {
-		items, took := m.d.Items(n, keys, maxAside-m.aside)
+	if m.aside < m.cfg.aside && m.cfg.off != dropAside && (len(keys) > 0 || m.cfg.off != dropEmpty) {
+		items, took := m.d.Items(n, keys, m.cfg.aside-m.aside)
 		dropped -= took
 		a := &of
 		a.at, a.bytes = m.now, asideCost

@@ -28,6 +28,8 @@ type checker struct {
 	// crashes says that nodes which fail are gone for good.
 	crashes bool
 
+	// tags are the ETags that values of a key have had.
+	tags map[tag]bool
 	// lost is the highest version of each key that some node had no room for.
 	lost map[string]Version
 	// steady are the holders of slots that nobody is to move while the network is cut
@@ -43,6 +45,12 @@ type checker struct {
 	evictions int
 	cutAt     time.Duration
 	flushing  time.Duration // a flush may take effect until then
+}
+
+// tag is an ETag of a key, which is the clock of its version.
+type tag struct {
+	key   string
+	clock uint64
 }
 
 // made is a write that somebody asked for.
@@ -102,7 +110,7 @@ type asked struct {
 
 func newChecker(s *sim) *checker {
 	return &checker{
-		s: s, keys: map[string]*keyState{}, made: map[string]*made{}, lost: map[string]Version{},
+		s: s, keys: map[string]*keyState{}, made: map[string]*made{}, lost: map[string]Version{}, tags: map[tag]bool{},
 		busyUntil: map[Slot]time.Duration{}, busyNode: map[string]time.Duration{},
 	}
 }
@@ -288,8 +296,14 @@ func (c *checker) written(n *simNode, op *clientOp, ask *asked, k *keyState) {
 }
 
 // stored notes that a write was carried out. The clocks of all nodes run alike, so that
-// when an entry expires is the same everywhere.
+// when an entry expires is the same everywhere. No two values of a key have one ETag, as long
+// as no node has failed: its clock may be lost with it.
 func (c *checker) stored(op *clientOp) {
+	of := tag{op.key, op.entry.version.Clock}
+	if c.tags[of] && len(c.busyNode) == 0 && c.cutAt == 0 {
+		c.fail("%q gets an ETag that another value has had: %v", op.value, op.entry.version)
+	}
+	c.tags[of] = true
 	if w := c.made[op.value]; w != nil {
 		w.version, w.expires, w.soonest = op.entry.version, op.entry.expiry, op.entry.expiry
 	}

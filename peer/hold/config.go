@@ -28,8 +28,9 @@ type Config struct {
 	Rate int
 	// MaxWaiting bounds the operations that wait for keys to be fetched.
 	MaxWaiting int
-	// many and portion stand for manySlots and walkPortion in tests, which have fewer.
-	many, portion int
+	// many, portion and aside stand for manySlots, walkPortion and maxAside in tests, which
+	// have fewer slots and entries.
+	many, portion, aside int
 	// off switches rules off, to show that the tests would notice.
 	off mutant
 }

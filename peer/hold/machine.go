@@ -114,7 +114,7 @@ type peer struct {
 
 // New makes a machine. It does nothing before the first Tick.
 func New(cfg Config, d Driver, now time.Duration) *Machine {
-	cfg.many, cfg.portion = cmp.Or(cfg.many, manySlots), cmp.Or(cfg.portion, walkPortion)
+	cfg.many, cfg.portion, cfg.aside = cmp.Or(cfg.many, manySlots), cmp.Or(cfg.portion, walkPortion), cmp.Or(cfg.aside, maxAside)
 	m := &Machine{
 		cfg: cfg, d: d, now: now, start: now, last: now - TickEvery, round: now, pace: takePace,
 		nodes: map[ID]*node{}, peers: map[string]*peer{},
@@ -321,6 +321,8 @@ func (m *Machine) Flush(now time.Duration, number uint32) uint32 {
 	m.now = now
 	defer m.settleUp()
 	switch {
+	case number == 0 && m.cfg.off == sameFlush:
+		m.flush((m.flushes | 0xff) + 1)
 	case number == 0: // the low bits keep apart those that begin at the same time
 		m.flush((m.flushes | 0xff) + 1 + uint32(m.epoch^m.self.Incarnation^uint64(now))&0xff)
 	case number > m.flushes:

@@ -254,7 +254,7 @@ func (m *Machine) vouched() bool {
 // disowned reports whether what this node holds can never be vouched for any more:
 // one of those who may have held it has gone.
 func (m *Machine) disowned() bool {
-	return m.cfg.off != vouchless && slices.ContainsFunc(m.before, func(b Member) bool {
+	return m.cfg.off != vouchless && m.cfg.off != keepDisowned && slices.ContainsFunc(m.before, func(b Member) bool {
 		o := m.member(b.Name)
 		return b.Alive() && (o == nil || !o.sameRun(b.ID) || o.State == StateGone)
 	})
@@ -263,7 +263,7 @@ func (m *Machine) disowned() bool {
 // hopes reports whether what this node holds in doubt may soon be vouched for: after
 // a partition the nodes of both sides come back, each when it hears of it.
 func (m *Machine) hopes() bool {
-	return m.before != nil && m.now-m.back < grace && !m.vouched() && !m.disowned()
+	return m.before != nil && m.now-m.back < grace && !m.vouched() && !m.disowned() && m.cfg.off != hopeless
 }
 
 // watchPeers asks all live peers whether they are there, and counts as dead who

@@ -22,6 +22,7 @@ var scenarios = []scenario{
 	{anyList, "anyList", 1, ownerThatKnowsHalf},
 	{aloneAtOnce, "aloneAtOnce", 1, aloneInTurn},
 	{forgoFlush, "forgoFlush", 2, flushesAtOnce},
+	{sameFlush, "sameFlush", 2, flushesAtOnce},
 	{nextTerm, "nextTerm", 0, heldUnheard},
 	{letClaimed, "letClaimed", 0, claimInVain},
 	{dropGaps, "dropGaps", 0, promisedInVain},
@@ -30,6 +31,11 @@ var scenarios = []scenario{
 	{stillRecords, "stillRecords", 0, deletedMeanwhile},
 	{joinUntold, "joinUntold", 0, meetsOneThatDies},
 	{grantEarly, "grantEarly", 0, takesUnheard},
+	{takeUnleased, "takeUnleased", 17, takesInVain},
+	{noAdopt, "noAdopt", 10, sameTimeTwice},
+	{settleSoon, "settleSoon", 28, leftUnheard},
+	{hopeless, "hopeless", 0, backInTurn},
+	{keepDisowned, "keepDisowned", 0, voucherThatDies},
 }
 
 func TestScenarios(t *testing.T) {
@@ -451,4 +457,122 @@ func deletedMeanwhile(s *sim) {
 	s.freeze(heir, 7*time.Second)
 	s.run(20 * time.Second)
 	s.all(first, actGet)
+}
+
+// What a node that has joined asks is not answered, though it arrives. When its lease has
+// ended it leaves with the others what it has not taken by then: they serve it.
+func takesInVain(s *sim) {
+	s.start("n0")
+	s.start("n1")
+	s.run(8 * time.Second)
+	s.check.strict = true
+	joiner := s.start("n2")
+	s.until(func() bool { return joiner.m.self.State == StateServing })
+	leased := true
+	s.lose = func(from, to *simNode, msg *Message) bool {
+		return to == joiner && msg.Kind == MsgPong || from == joiner && msg.Kind == MsgTake && leased
+	}
+	s.until(func() bool { return s.now >= joiner.m.lease })
+	leased = false
+	s.run(60 * time.Millisecond)
+	for _, key := range s.keysOf() {
+		s.ask(s.nodes["n0"], actSet, key)
+	}
+	s.run(opTime + 15*time.Millisecond)
+	s.lose = nil
+	s.run(3 * time.Second)
+	s.all(joiner, actGet)
+}
+
+// Keys are deleted, and their slots go to a node whose wall clock is behind. What is written
+// there, when that clock shows what the other's did, gets another ETag.
+func sameTimeTwice(s *sim) {
+	holder := s.start("n0")
+	s.run(8 * time.Second)
+	at := map[string]time.Duration{}
+	for _, key := range s.keysOf() {
+		at[key] = s.now
+		s.ask(holder, actSet, key)
+		s.run(time.Millisecond)
+	}
+	s.all(holder, actDelete)
+	taker := s.start("n1")
+	s.until(func() bool { return taker.m.stats.Taken.Load() > 0 && taker.m.stats.Misplaced.Load() == 0 })
+	for _, key := range s.keysOf() {
+		if taker.m.slots[slotOf(key, s.slots)].role == roleHolding {
+			s.run(at[key] + holder.skew - taker.skew - s.now)
+			s.ask(taker, actSet, key)
+		}
+	}
+	s.run(time.Second)
+}
+
+// A node stands still, and keys that it has are deleted meanwhile. It is back when another
+// joins, which takes the slots before it hears that the first is left with something. What
+// was deleted must find the records that have come along.
+func leftUnheard(s *sim) {
+	for i := range 3 {
+		s.start(fmt.Sprint("n", i))
+	}
+	s.run(8 * time.Second)
+	first, heir := s.nodes["n2"], s.nodes["n1"]
+	s.all(heir, actSet)
+	s.freeze(first, 8*time.Second)
+	s.run(6 * time.Second)
+	s.all(heir, actDelete)
+	var joiner *simNode
+	s.lose = func(from, to *simNode, msg *Message) bool {
+		return from == first && (msg.Kind == MsgTake || msg.Kind == MsgOffer || to == joiner && msg.Kind == MsgPing)
+	}
+	s.until(func() bool { return heir.m.member(first.id.Name).Incarnation > first.id.Incarnation })
+	joiner = s.start("n3")
+	s.run(2 * time.Second)
+	s.lose = nil
+	s.run(3 * time.Second)
+	s.all(joiner, actGet)
+}
+
+// The sides of a partition come together. One node hears at once that it was counted dead, and
+// one of its side two seconds later. What the first holds can be vouched for then; until then there
+// is hardly room to set it aside.
+func backInTurn(s *sim) {
+	s.aside = 1
+	for i := range 3 {
+		s.start(fmt.Sprint("n", i))
+	}
+	s.run(8 * time.Second)
+	first, second := s.nodes["n2"], s.nodes["n1"]
+	s.side = map[string]int{"n0": 2, "n1": 1, "n2": 1}
+	s.check.cut(recut)
+	s.run(6 * time.Second)
+	s.all(first, actSet)
+	s.lose = func(_, to *simNode, msg *Message) bool { return to == second && msg.Kind == MsgMembers }
+	s.side = nil
+	s.until(func() bool { return first.m.back > 0 })
+	s.run(grace - 400*time.Millisecond) // longer than a claim has to wait
+	s.lose = nil
+	s.run(15 * time.Second)
+	s.check.healed()
+	s.all(first, actGet)
+}
+
+// A node stands still, and who got its slots dies when it is back. Nobody can vouch for what it
+// is left with any more: it does not wait for that, for a second later all must be served.
+func voucherThatDies(s *sim) {
+	for i := range 3 {
+		s.start(fmt.Sprint("n", i))
+	}
+	s.run(8 * time.Second)
+	s.check.strict = true
+	first, heir, third := s.nodes["n2"], s.nodes["n1"], s.nodes["n0"]
+	s.freeze(first, 6*time.Second)
+	s.run(5 * time.Second)
+	s.lose = func(from, _ *simNode, msg *Message) bool { return from == first && msg.Kind == MsgTake }
+	s.until(func() bool { return first.m.back > 0 })
+	s.kill(heir)
+	s.lose = nil
+	s.run(time.Second)
+	clear(s.check.busyUntil)
+	clear(s.check.busyNode)
+	s.all(third, actSet)
 }

@@ -29,6 +29,7 @@ type sim struct {
 	together     bool               // the first node waits for others, too
 	pace         *rand.Rand         // says who is slow, and how; nil: nobody
 	cramped      bool               // some nodes have too little memory
+	aside        int                // how much nodes set aside, once at least; 0: as much as nodes do
 	cold         int                // a bit for each last digit of the keys that are only read
 	side         map[string]int     // of a cut; names that are not in it reach everybody
 	severed      map[[2]string]bool // pairs that do not reach each other
@@ -165,7 +166,7 @@ func (s *sim) start(name string) *simNode {
 	}
 	cfg := Config{
 		Self: n.id, Weight: uint32(s.rng.IntN(3) + 1), Slots: s.slots, Place: place, Batch: 1 + s.rng.IntN(2), Window: 1 + s.rng.IntN(s.slots),
-		MaxWaiting: 1000, off: s.off,
+		MaxWaiting: 1000, aside: s.aside, off: s.off,
 	}
 	if s.rng.IntN(4) == 0 { // a few dozen entries a second, and more
 		cfg.Rate = 200 + s.rng.IntN(2000)

@@ -173,7 +173,7 @@ func (m *Machine) remember(s *slot) bool {
 	case s.role == roleImporting || s.source != nil && m.cfg.off != sourceForgets || s.aside != nil:
 		return true
 	case s.role == roleHolding:
-		return m.recording || s.settled > 0 && m.now-s.settled < recordTime
+		return m.recording || s.settled > 0 && m.now-s.settled < recordTime && m.cfg.off != settleSoon
 	}
 	return false
 }
@@ -272,7 +272,7 @@ func (m *Machine) mayClaim() bool {
 // acquire is the next step of an owner towards holding its slot: take it from
 // the holder, or claim it if that is dead or there is none.
 func (m *Machine) acquire(n Slot, s *slot) {
-	if !m.mayServe() && m.cfg.off != noLease {
+	if !m.mayServe() && m.cfg.off != takeUnleased {
 		s.next = 0 // at the next tick: whoever has it serves it meanwhile
 		return
 	}
@@ -407,7 +407,9 @@ func (m *Machine) onGrant(msg *Message) {
 		m.send(msg.From.ID, Message{Kind: MsgStale, Slot: msg.Slot, Term: msg.Term})
 		return
 	}
-	m.d.Adopt(msg.Clock)
+	if m.cfg.off != noAdopt {
+		m.d.Adopt(msg.Clock)
+	}
 	s.term, s.claim = msg.Term, nil
 	granted := &imported{from: from, span: span{since: msg.Term, elder: msg.Elder}, done: msg.Empty}
 	chain := []*imported{granted}
