@@ -66,4 +66,5 @@ const (
 	hopeless           mutant = 58 // a node that returns does not wait for those who may vouch (rule 10)
 	keepDisowned       mutant = 59 // what can never be vouched for any more is kept (rule 10)
 	sameFlush          mutant = 60 // flushes that begin at the same time have one number (rule 15)
+	claimUnleased      mutant = 61 // a holder that may not serve claims what it holds (rule 8)
 )

@@ -36,6 +36,7 @@ var scenarios = []scenario{
 	{settleSoon, "settleSoon", 28, leftUnheard},
 	{hopeless, "hopeless", 0, backInTurn},
 	{keepDisowned, "keepDisowned", 0, voucherThatDies},
+	{claimUnleased, "claimUnleased", 0, claimsAsleep},
 }
 
 func TestScenarios(t *testing.T) {
@@ -326,6 +327,15 @@ func (s *sim) claimsInVain(claimer *simNode) (deafen func()) {
 // it claims the slot, and is the holder by the time that the one who claimed it in vain can be
 // asked.
 func promisedToAnother(s *sim) {
+	owner, _ := s.promiseToAnother()
+	s.lose = nil
+	s.run(15 * time.Second)
+	s.check.healed()
+	s.all(owner, actGet)
+}
+
+// promiseToAnother goes as far as that the owner holds the slot, and the claimer is not back.
+func (s *sim) promiseToAnother() (owner *simNode, at int) {
 	for i := range 4 {
 		s.start(fmt.Sprint("n", i))
 	}
@@ -339,7 +349,8 @@ func promisedToAnother(s *sim) {
 	s.leave(leaver) // from then on terms are above those of the other side
 	s.until(func() bool { return !leaver.up })
 	s.run(time.Second)
-	at, term := -1, uint32(0)
+	at = -1
+	term := uint32(0)
 	s.until(func() bool {
 		for i := range claimer.m.slots {
 			c := claimer.m.slots[i].claim
@@ -352,10 +363,7 @@ func promisedToAnother(s *sim) {
 	deafen()
 	s.side = nil
 	s.until(func() bool { return owner.m.slots[at].role == roleHolding && owner.m.slots[at].holderTerm > term })
-	s.lose = nil
-	s.run(15 * time.Second)
-	s.check.healed()
-	s.all(owner, actGet)
+	return owner, at
 }
 
 // inTurn gives four nodes such that a slot belongs to the first; without that to the second,
@@ -575,4 +583,43 @@ func voucherThatDies(s *sim) {
 	clear(s.check.busyUntil)
 	clear(s.check.busyNode)
 	s.all(third, actSet)
+}
+
+// The owner of a slot holds it, and has set aside what a promise parts from that. It stands still
+// before it hears that the one who was promised the slot is back. Another gets the slot, changes
+// it, and dies. When the first goes on, it hears of terms, and not that it was counted dead. If it
+// claimed what it holds under a new one, it would seem to have held the slot all along.
+func claimsAsleep(s *sim) {
+	owner, at := s.promiseToAnother()
+	s.run(30 * time.Millisecond)
+	s.check.healed()
+	key := s.keysOf()[at]
+	s.ask(owner, actSet, key)
+	s.freeze(owner, 16*time.Second)
+	var heir *simNode
+	s.lose = func(from, to *simNode, _ *Message) bool {
+		o := from.m.member(owner.id.Name)
+		return to == owner && (from == heir || o != nil && !o.Alive())
+	}
+	s.run(8 * time.Second)
+	heir = s.start("n4")
+	s.until(func() bool { return heir.m.slots[at].role == roleHolding })
+	s.ask(heir, actSet, key)
+	s.run(time.Second)
+	s.kill(heir)
+	s.run(time.Second)
+	heir = s.start("n4")
+	s.run(owner.frozen - s.now + 5*time.Millisecond)
+	for i, other := range s.keysOf() {
+		if i != at {
+			s.ask(owner, actSet, other) // and learns who holds what, under which term
+		}
+	}
+	s.run(20 * time.Millisecond)
+	s.start("n5").m.Met(s.now, owner.id) // its list is another, so that it claims anew
+	s.run(200 * time.Millisecond)
+	s.lose = nil
+	s.run(4 * time.Second)
+	s.ask(heir, actGet, key)
+	s.run(time.Second)
 }

@@ -243,10 +243,11 @@ func (m *Machine) parted(s *slot, since uint32) bool {
 
 // inquire has everybody asked what became of the terms that were promised to those who were
 // silent (rule 8). A holder to which the slot belongs claims it, and serves it meanwhile. Any
-// other lets it go, so that its owner does.
+// other lets it go, so that its owner does. Who may not serve does neither: it may have been
+// counted dead, and by a new term it would say that it has held the slot until now.
 func (m *Machine) inquire(n Slot, s *slot) {
 	switch {
-	case s.claim != nil || !m.mayClaim():
+	case s.claim != nil || !m.mayServe() && m.cfg.off != claimUnleased || !m.mayClaim():
 	case m.owner(n) == m.me:
 		m.claiming++
 		m.pressClaim(n, s)
