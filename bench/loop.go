@@ -28,6 +28,7 @@ type loop struct {
 	held    bool   // the number of a request that is not due yet was drawn
 	next    uint64 // that number
 	wakesAt int64  // when the reactor calls wake, on the run's clock; 0: not at all
+	wokenAt int64  // when it did last
 
 	liveOK, liveFailed atomic.Uint64 // copies from tally, for the display
 }

@@ -5,6 +5,12 @@ import "time"
 // lateAfter is how far behind its intended time a request counts as sent late.
 const lateAfter = time.Millisecond
 
+// wakeEvery is how often a loop is woken to send at most: what falls due in between is
+// sent together. To set a timer and be woken by it costs more than the request where
+// the machine is a virtual one (docs/PERFORMANCE.md, "A timer for each request"), and
+// what the generator takes on the server's machine is the server's delay.
+const wakeEvery = 250 * time.Microsecond
+
 // wait has a slot wait for the time of its next request.
 func (l *loop) wait(s *slot, now int64) {
 	s.idleAt = now
@@ -70,19 +76,19 @@ func (l *loop) drop(now int64) bool {
 	return true
 }
 
-// wakeAt asks the reactor for a call of wake.
+// wakeAt asks the reactor for a call of wake, unless there will be one before.
 func (l *loop) wakeAt(due, now int64) {
-	if l.wakesAt == due {
+	if l.wakesAt != 0 && l.wakesAt <= due {
 		return
 	}
-	l.wakesAt = due
-	l.reactor.wakeIn(time.Duration(due - now))
+	l.wakesAt = max(due, l.wokenAt+int64(wakeEvery))
+	l.reactor.wakeIn(time.Duration(l.wakesAt - now))
 }
 
 // wake is the reactor's: the time that was asked for has come.
 func (l *loop) wake() {
-	l.wakesAt = 0
 	now := l.run.now()
+	l.wakesAt, l.wokenAt = 0, now
 	l.pump(now)
 	if l.phase != nil {
 		l.endPhase(now)
