@@ -11,14 +11,17 @@ const lateAfter = time.Millisecond
 // what the generator takes on the server's machine is the server's delay.
 const wakeEvery = 250 * time.Microsecond
 
-// wait has a slot wait for the time of its next request.
+// wait has a slot wait for the time of its next request. Where the loop will be woken,
+// it sends then.
 func (l *loop) wait(s *slot, now int64) {
 	s.idleAt = now
 	if !s.queued {
 		s.queued = true
 		l.idle.push(s)
 	}
-	l.pump(now)
+	if l.wakesAt == 0 {
+		l.pump(now)
+	}
 }
 
 // pump sends the requests of an open loop whose time has come, as long as there

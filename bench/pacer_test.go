@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -44,6 +45,43 @@ func TestOpenLoop(t *testing.T) {
 		}
 		if len(result.Rounds) != 2 || result.Rounds[0].OK != 100 || result.Rounds[1].OK != 100 {
 			t.Errorf("rounds: %+v", result.Rounds)
+		}
+	})
+}
+
+// timed is a reactor that counts the timers that are set.
+type timed struct {
+	reactor
+	set *atomic.Int64
+}
+
+func (r timed) wakeIn(d time.Duration) {
+	r.set.Add(1)
+	r.reactor.wakeIn(d)
+}
+
+// However many requests are due, an open loop is not woken more often than it may be.
+func TestOpenLoopWakes(t *testing.T) {
+	eachReactor(t, func(t *testing.T, with func(*loop) (reactor, error)) {
+		s := startCache(t, nil)
+		pacer, err := ConstantRate(10_000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var set atomic.Int64
+		result, err := testRun(t, s.endpoint, func(c *Config) {
+			c.Clients, c.Threads, c.Pacer, c.Requests = 64, 1, pacer, 4000
+			c.reactor = func(l *loop) (reactor, error) {
+				r, err := with(l)
+				return timed{r, &set}, err
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		most := int64(result.Seconds/wakeEvery.Seconds()) + 2
+		if result.OK != 4000 || set.Load() > most {
+			t.Errorf("%d timers in %.3f s, %d may be: %+v", set.Load(), result.Seconds, most, result)
 		}
 	})
 }
