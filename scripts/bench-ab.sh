@@ -20,13 +20,9 @@ command -v ab >/dev/null || { echo "bench-ab.sh: ab is missing: install apache2-
 # shellcheck source=scripts/measure.sh
 . scripts/measure.sh
 
-smache=${SMACHE:-$dir/smache}
-if [[ -z ${SMACHE:-} ]]; then CGO_ENABLED=0 go build -trimpath -o "$smache" ./cmd/smache; fi
+build
 flags=(--memory 256MiB --max-connections $((clients + 200)))
-"$smache" serve --listen "127.0.0.1:$alone" "${flags[@]}" 2>"$dir/one.log" &
-one=$!
-pids+=("$one")
-answering "$alone"
+one_node "$smache" "$alone" "${flags[@]}"
 two_nodes "$smache" "$first" "$second" "${flags[@]}"
 
 # record KEY FILE writes the body of a POST.

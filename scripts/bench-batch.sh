@@ -16,8 +16,7 @@ base=${PORT:-11300}
 
 # shellcheck source=scripts/measure.sh
 . scripts/measure.sh
-smache=${SMACHE:-$dir/smache}
-[[ -x $smache ]] || CGO_ENABLED=0 go build -trimpath -o "$smache" ./cmd/smache
+build
 "$smache" secret >"$dir/secret"
 chmod 600 "$dir/secret"
 

@@ -41,19 +41,14 @@ function request() at = at % #made + 1; return made[at] end
 LUA
 
 start() {
-  local log="$dir/$1.log" address=""
+  local log="$dir/$1.log" address
   shift
   : >"$log"
   local -a command
   read -r -a command <<<"$1"
   "${command[@]}" serve --listen 127.0.0.1:0 --memory 512MiB --log-format json 2>"$log" &
   pids+=($!)
-  for _ in $(seq 100); do
-    address=$(sed -n 's/.*"msg":"serving","address":"\([^"]*\)".*/\1/p' "$log")
-    [[ -n $address ]] && break
-    sleep 0.1
-  done
-  [[ -n $address ]] || { cat "$log" >&2; exit 1; }
+  address=$(address_in "$log")
   addrs+=("$address")
   "${command[@]}" bench post --addr "$address" --clients 100 --requests "$keys" --keys "$keys" --order sequential --quiet >/dev/null
 }

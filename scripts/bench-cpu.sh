@@ -21,6 +21,8 @@ million=${KEYS:-1000000}
 CGO_ENABLED=0 go build -trimpath -o "$dir/smache" ./cmd/smache
 CGO_ENABLED=0 go build -trimpath -o "$dir/baseline" ./engine/httpapi/baseline
 
+: >"$dir/smache.log"
+: >"$dir/baseline.log"
 "$dir/smache" serve --listen 127.0.0.1:0 --memory "${MEMORY:-768MiB}" --name smache@127.0.0.1:4000 \
   --log-format json 2>"$dir/smache.log" &
 smache=$!
@@ -29,19 +31,9 @@ pids+=("$smache")
 baseline=$!
 pids+=("$baseline")
 
-# wait_for COMMAND… runs it until it prints something.
-wait_for() {
-  local out
-  for _ in $(seq 100); do
-    out=$("$@") && [[ -n $out ]] && { echo "$out"; return; }
-    sleep 0.1
-  done
-  echo "bench-cpu.sh: a server did not start" >&2
-  cat "$dir"/*.log >&2
-  exit 1
-}
-smache_addr=$(wait_for sed -n 's/.*"msg":"serving","address":"\([^"]*\)".*/\1/p' "$dir/smache.log")
-baseline_addr=$(wait_for head -n 1 "$dir/baseline.log")
+smache_addr=$(address_in "$dir/smache.log")
+until [[ -s $dir/baseline.log ]]; do sleep 0.05; done
+baseline_addr=$(head -n 1 "$dir/baseline.log")
 
 # measure PID ADDR SCENARIO KEYS FLAGS… prints microseconds of server CPU per request.
 measure() {

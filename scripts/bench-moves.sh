@@ -19,8 +19,7 @@ steady=${STEADY:-8s}
 
 # shellcheck source=scripts/measure.sh
 . scripts/measure.sh
-smache=${SMACHE:-$dir/smache}
-[[ -x $smache ]] || CGO_ENABLED=0 go build -trimpath -o "$smache" ./cmd/smache
+build
 secret=$("$smache" secret)
 base=12300
 

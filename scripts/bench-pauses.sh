@@ -12,27 +12,16 @@ cd "$(dirname "$0")/.."
 seconds=${1:-600}
 rate=${2:-}
 
-dir=$(mktemp -d)
-pid=
-finish() {
-  if [[ -n $pid ]]; then kill "$pid" 2>/dev/null || true; fi
-  rm -rf "$dir"
-}
-trap finish EXIT
-smache=${SMACHE:-$dir/smache}
-if [[ -z ${SMACHE:-} ]]; then CGO_ENABLED=0 go build -trimpath -o "$smache" ./cmd/smache; fi
+# shellcheck source=scripts/measure.sh
+. scripts/measure.sh
+build
 
 : >"$dir/log"
 "$smache" serve --listen 127.0.0.1:0 --memory 160MiB --max-connections 300 --log-format json 2>"$dir/log" &
-pid=$!
-address=
-until [[ -n $address ]]; do
-  kill -0 "$pid" || { cat "$dir/log" >&2; exit 1; }
-  address=$(sed -n 's/.*"msg":"serving","address":"\([^"]*\)".*/\1/p' "$dir/log")
-  [[ -n $address ]] || sleep 0.05
-done
+pids=("$!")
+address=$(address_in "$dir/log")
 
-load=(mixed --addr "$address" --clients 100 --keys 50000 --value-size 400 --read-share 0.5 --server-pid "$pid" --quiet)
+load=(mixed --addr "$address" --clients 100 --keys 50000 --value-size 400 --read-share 0.5 --server-pid "${pids[0]}" --quiet)
 if [[ -z $rate ]]; then
   rate=$("$smache" bench "${load[@]}" --warmup 2s --duration 5s | awk '/^Requests per second/ {printf "%d", $4 / 2}')
 fi

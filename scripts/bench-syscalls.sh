@@ -2,7 +2,8 @@
 # Counts system calls and context switches per request, by kind, of what a node does often:
 # one node, and both of an encrypted cluster where the key is on the other one.
 #
-#   scripts/bench-syscalls.sh [REQUESTS]     200000 requests; a fiftieth of that of batches
+#   scripts/bench-syscalls.sh [REQUESTS]     200000 requests; a fiftieth of that of batches,
+#                                            and a tenth by one client
 #
 # CLIENTS is 900; PORTS are those of one node and of two ("10520 10521 10522"); SMACHE is
 # the program to look at, if not one that is built from here. Needs perf, with the right to
@@ -15,13 +16,9 @@ read -r alone first second <<<"${PORTS:-10520 10521 10522}"
 # shellcheck source=scripts/measure.sh
 . scripts/measure.sh
 
-smache=${SMACHE:-$dir/smache}
-if [[ -z ${SMACHE:-} ]]; then CGO_ENABLED=0 go build -trimpath -o "$smache" ./cmd/smache; fi
+build
 flags=(--memory 256MiB --max-connections $((clients + 200)))
-"$smache" serve --listen "127.0.0.1:$alone" "${flags[@]}" 2>"$dir/log" &
-one=$!
-pids+=("$one")
-answering "$alone"
+one_node "$smache" "$alone" "${flags[@]}"
 two_nodes "$smache" "$first" "$second" "${flags[@]}"
 for port in "$alone" "$first"; do # what is read
   "$smache" bench post --addr "$port" --clients 100 --requests 20000 --keys 20000 --order sequential --quiet >/dev/null
@@ -37,17 +34,21 @@ counted() {
     if ($3 !~ /switches/) all += v} END {printf "all %.3f\n", all}' "$dir/stat" |
     sort -k2,2 -rn | awk -v title="$title" 'BEGIN {printf "%-36s", title} {printf " %s %s ", $1, $2} END {print ""}'
 }
-# bench SCENARIO PORT PIDS FLAGS… counts a run of smache bench.
+# bench REQUESTS SCENARIO PORT PIDS FLAGS… counts a run of smache bench.
 bench() {
-  local scenario=$1 port=$2 who=$3 n=$requests written=--written
-  shift 3
-  if [[ $scenario == remote ]]; then written=--written=false; fi # its keys are those of the other node
-  if [[ $scenario == mget ]]; then n=$((requests / 50)); fi
-  counted "$scenario $*" "$who" "$n" "$smache" bench "$scenario" --addr "$port" --requests "$n" --quiet "$written" "$@"
+  counted "$2 ${*:5}" "$4" "$1" "$smache" bench "$2" --addr "$3" --requests "$1" --quiet "${@:5}"
 }
 both=$(IFS=, && echo "${two[*]}")
-bench control "$alone" "$one" --clients "$clients"
-bench get "$alone" "$one" --clients "$clients"
-bench post "$alone" "$one" --clients "$clients" --vary --key-prefix other-
-bench mget "$alone" "$one" --clients 50 --keys 20000
-bench remote "$first" "$both" --clients "$clients" --keys 900
+batches=$((requests / 50)) few=$((requests / 10))
+bench "$requests" control "$alone" "$one" --clients "$clients"
+bench "$requests" get "$alone" "$one" --clients "$clients" --written
+bench "$requests" post "$alone" "$one" --clients "$clients" --vary --key-prefix other-
+bench "$batches" mget "$alone" "$one" --clients 50 --keys 20000 --written
+# The keys of remote are those of the other node; of a batch's half are there.
+bench "$requests" remote "$first" "$both" --clients "$clients" --keys 900
+bench "$requests" post "$first" "$both" --clients "$clients" --keys 900 --vary --remote --key-prefix other-
+bench "$batches" mget "$first" "$both" --clients 50 --keys 20000 --written
+bench "$few" get "$alone" "$one" --clients 1 --written
+bench "$few" post "$alone" "$one" --clients 1 --vary --key-prefix other-
+bench "$few" remote "$first" "$both" --clients 1
+bench "$few" post "$first" "$both" --clients 1 --vary --remote --key-prefix other-

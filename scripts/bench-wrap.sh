@@ -19,15 +19,10 @@ CGO_ENABLED=0 go build -trimpath -o "$dir/smache" ./cmd/smache
 turning='' roomy=''
 # node MEMORY NAME starts a node and leaves its address in the variable NAME.
 node() {
-  local address=
+  : >"$dir/$2.log"
   "$dir/smache" serve --listen 127.0.0.1:0 --memory "$1" --log-format json 2>"$dir/$2.log" &
   pids+=("$!")
-  for _ in $(seq 100); do
-    address=$(sed -n 's/.*"msg":"serving","address":"\([^"]*\)".*/\1/p' "$dir/$2.log")
-    [[ -n $address ]] && break
-    sleep 0.1
-  done
-  printf -v "$2" %s "$address"
+  printf -v "$2" %s "$(address_in "$dir/$2.log")"
 }
 node 128MiB turning
 node 1GiB roomy

@@ -15,6 +15,12 @@ finish() {
 }
 trap finish EXIT
 
+# build sets smache to the program to look at: SMACHE, or one that is built from here.
+build() {
+  smache=${SMACHE:-$dir/smache}
+  if [[ -z ${SMACHE:-} ]]; then CGO_ENABLED=0 go build -trimpath -o "$smache" ./cmd/smache; fi
+}
+
 # cpu PID… prints the user and system time of processes, in nanoseconds. The kernel gives
 # it in ticks of 10 ms.
 cpu() {
@@ -50,6 +56,28 @@ answering() {
   done
   echo "${0##*/}: nothing answers on port $1" >&2
   exit 1
+}
+
+# address_in LOG waits until a node that listens on any port has said in its log, which is
+# JSON, where, and prints that. The log must be there, empty, before the node is started.
+address_in() {
+  local address
+  for _ in $(seq 1200); do
+    address=$(sed -n 's/.*"msg":"serving","address":"\([^"]*\)".*/\1/p' "$1")
+    if [[ -n $address ]]; then echo "$address"; return; fi
+    sleep 0.05
+  done
+  cat "$1" >&2
+  return 1
+}
+
+# one_node SMACHE PORT FLAGS… starts a node alone, waits until it answers, and sets one to
+# its process id.
+one_node() {
+  "$1" serve --listen "127.0.0.1:$2" "${@:3}" 2>"$dir/$2.log" &
+  one=$!
+  pids+=("$one")
+  answering "$2"
 }
 
 # two_nodes SMACHE PORT PORT FLAGS… starts two nodes of an encrypted cluster, named
