@@ -240,6 +240,14 @@ func TestUIOneStory(t *testing.T) {
 	}
 	b.await("there are three members", `document.querySelectorAll("#rows tr").length === 3`)
 	same("while the load rises")
+	// Where the browser gets little of a processor, time passes while it draws.
+	b.eval(`(() => {
+		const real = Date.now;
+		let calls = 0;
+		Date.now = () => real() + 300 * calls++;
+		try { document.querySelector("[name=window]:checked").dispatchEvent(new Event("change")); } finally { Date.now = real; }
+	})()`, nil)
+	same("while the load rises, drawn slowly")
 	b.await("the load has risen", "says().tile === 1500")
 	same("when it has risen")
 	b.eval("late = true", nil)

@@ -111,15 +111,15 @@ function percentile(s, part) {
   return undefined;
 }
 
-// lately gives a member's recent samples as one, if there are any.
-function lately(member) {
-  return sum(member.samples.filter((s) => s.at > Date.now() - recent));
+// lately gives a member's samples that are recent at a moment as one, if there are any.
+function lately(member, at) {
+  return sum(member.samples.filter((s) => s.at > at - recent));
 }
 
-// present gives the cluster's figures as they are now. A member that has just failed to
+// present gives the cluster's figures as they are at a moment. A member that has just failed to
 // answer in time counts as long as what it told is recent.
-function present() {
-  return join([...known.members.values()].map(lately));
+function present(at) {
+  return join([...known.members.values()].map((m) => lately(m, at)));
 }
 
 // course gives the cluster's figures over time: one point for each step, the whole of

@@ -38,11 +38,12 @@ function tiles(now) {
 
 const stateColors = { serving: "good", joining: "warn", leaving: "warn" };
 
-// rows shows the members, each in its row, which stays the same element.
-function rows(members) {
+// rows shows the members as they are at a moment, each in its row, which stays the same
+// element.
+function rows(members, at) {
   const old = new Map([...byId("rows").children].map((r) => [r.dataset.node, r]));
   byId("rows").replaceChildren(...members.map((m, i) => {
-    const s = m.about.error ? null : lately(m);
+    const s = m.about.error ? null : lately(m, at);
     const state = m.about.error ? { silent: "silent", no_answer: "no answer", not_known: "old build" }[m.about.error] || m.about.error : m.about.state;
     const cell = (name, value) => {
       const c = make("td", { className: "n" }, value);
@@ -77,16 +78,17 @@ function health(members, moving) {
   badge.className = "badge " + color;
 }
 
+// show draws everything as it is at one moment, however long that takes.
 function show() {
   if (!known.answer) return;
-  const members = [...known.members.values()];
-  const now = present();
+  const members = [...known.members.values()], at = Date.now();
+  const now = present(at);
   const moving = Math.max(known.answer.moving, now ? now.moving : 0);
   tiles(now);
   const points = course(+document.querySelector("[name=window]:checked").value, now);
   for (const update of [requests, hits, latency, memory, age, going]) update(points);
   drawRing(members.map((m) => m.about), moving);
-  rows(members);
+  rows(members, at);
   health(members, moving);
   byId("asked").textContent = "seen from " + known.answer.node;
   byId("version").textContent = "Smache " + [...new Set(members.map((m) => m.about.version).filter((v) => v))].join(", ");
