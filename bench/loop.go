@@ -108,6 +108,7 @@ func (l *loop) enter(now int64) bool {
 	l.phase, l.script, l.reported = p, p.workload.Script(), false
 	l.tally = newTally(len(p.workload.Kinds()), p.begin, p.pacer != nil)
 	l.idle.clear()
+	l.wakesAt = 0 // if it is set, for the phase before
 	for _, s := range l.slots {
 		if s.wire != nil && !s.busy && !s.greeting {
 			l.sendNext(s, now)

@@ -81,10 +81,11 @@ func (l *loop) drop(now int64) bool {
 
 // wakeAt asks the reactor for a call of wake, unless there will be one before.
 func (l *loop) wakeAt(due, now int64) {
-	if l.wakesAt != 0 && l.wakesAt <= due {
+	at := max(due, l.wokenAt+int64(wakeEvery))
+	if l.wakesAt != 0 && l.wakesAt <= at {
 		return
 	}
-	l.wakesAt = max(due, l.wokenAt+int64(wakeEvery))
+	l.wakesAt = at
 	l.reactor.wakeIn(time.Duration(l.wakesAt - now))
 }
 

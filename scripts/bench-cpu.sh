@@ -32,7 +32,10 @@ baseline=$!
 pids+=("$baseline")
 
 smache_addr=$(address_in "$dir/smache.log")
-until [[ -s $dir/baseline.log ]]; do sleep 0.05; done
+until [[ -s $dir/baseline.log ]]; do
+  kill -0 "$baseline" || { echo "bench-cpu.sh: the baseline did not start" >&2; exit 1; }
+  sleep 0.05
+done
 baseline_addr=$(head -n 1 "$dir/baseline.log")
 
 # measure PID ADDR SCENARIO KEYS FLAGS… prints microseconds of server CPU per request.

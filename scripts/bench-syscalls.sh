@@ -50,5 +50,5 @@ bench "$requests" post "$first" "$both" --clients "$clients" --keys 900 --vary -
 bench "$batches" mget "$first" "$both" --clients 50 --keys 20000 --written
 bench "$few" get "$alone" "$one" --clients 1 --written
 bench "$few" post "$alone" "$one" --clients 1 --vary --key-prefix other-
-bench "$few" remote "$first" "$both" --clients 1
-bench "$few" post "$first" "$both" --clients 1 --vary --remote --key-prefix other-
+bench "$few" remote "$first" "$both" --clients 1 --keys 900
+bench "$few" post "$first" "$both" --clients 1 --keys 900 --vary --remote --key-prefix other-

@@ -19,10 +19,12 @@ CGO_ENABLED=0 go build -trimpath -o "$dir/smache" ./cmd/smache
 turning='' roomy=''
 # node MEMORY NAME starts a node and leaves its address in the variable NAME.
 node() {
+  local address
   : >"$dir/$2.log"
   "$dir/smache" serve --listen 127.0.0.1:0 --memory "$1" --log-format json 2>"$dir/$2.log" &
   pids+=("$!")
-  printf -v "$2" %s "$(address_in "$dir/$2.log")"
+  address=$(address_in "$dir/$2.log")
+  printf -v "$2" %s "$address"
 }
 node 128MiB turning
 node 1GiB roomy
