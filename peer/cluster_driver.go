@@ -247,6 +247,9 @@ func (k *keeper) receiveSlots(now time.Duration, e *event) {
 			m.Found = true // it cannot say, and is taken at its best
 		}
 		k.m.Receive(now, &m)
+		if len(m.Items) > 0 {
+			k.giveWay()
+		}
 	}
 }
 

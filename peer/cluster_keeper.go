@@ -37,6 +37,7 @@ type keeper struct {
 	items    []proto.Entry  // of Items
 	received []proto.Entry  // of receiveSlots
 	statuses []proto.Status // of Merge
+	yielded  time.Duration  // when it last gave way
 
 	// What is to be done before the next message leaves: see settleRoles.
 	changes  []proto.SlotRole
@@ -288,6 +289,23 @@ func (k *keeper) tickIfDue(now time.Duration) bool {
 		k.log.Warn("cluster: three quarters of the terms are used up, see smache_slots_terms_left; stop all nodes at the same time, some time, to begin anew")
 	}
 	return true
+}
+
+// workFor is for how long the keeper takes entries in before others may have the
+// processor. Those who serve requests run for far less at a time, and Linux has them
+// wait for up to 4 ms for somebody who does not stop by himself: with --scheduling batch
+// (the default) a thread that wakes interrupts nobody. docs/PERFORMANCE.md, "Short turns".
+const workFor = 250 * time.Microsecond
+
+// giveWay lets others have the processor, if the keeper has not for workFor. It is for
+// the import of entries alone: what others wait for (pings, grants, claims) is not put
+// off for it.
+func (k *keeper) giveWay() {
+	if k.store.Now()-k.yielded < workFor {
+		return
+	}
+	yield()
+	k.yielded = k.store.Now()
 }
 
 // handle carries the events out that wait. Time goes on meanwhile: a long line of

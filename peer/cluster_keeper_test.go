@@ -55,3 +55,21 @@ func TestEventsAreHandled(t *testing.T) {
 	close(over)
 	work.Wait()
 }
+
+// TestGiveWay: who takes entries in keeps the processor for workFor, and not for longer.
+func TestGiveWay(t *testing.T) {
+	store := &stopped{now: time.Hour}
+	k := newKeeper(&ClusterConfig{Name: "a", Store: store, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}, 1)
+	last := time.Duration(0)
+	for _, c := range []struct {
+		later time.Duration
+		gives bool
+	}{{0, true}, {workFor / 2, false}, {workFor - workFor/2, true}, {workFor - 1, false}, {1, true}, {0, false}} {
+		store.now += c.later
+		k.giveWay()
+		if gave := k.yielded != last; gave != c.gives {
+			t.Fatalf("at %v, having given way at %v: it gives way: %v, want %v", store.now, last, gave, c.gives)
+		}
+		last = k.yielded
+	}
+}

@@ -85,7 +85,7 @@ func TestAheadInTheChunkOfTheHead(t *testing.T) {
 	for i := range keys {
 		set(s, fmt.Sprint("key", i), small)
 	}
-	for i := range 400 {
+	for i := range shorter(400, 40) {
 		set(s, fmt.Sprint("key", i), large)
 		s.Warm(slots, keys)
 	}

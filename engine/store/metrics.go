@@ -130,7 +130,7 @@ func (s *Store) AppendMetrics(dst []byte) []byte {
 	gauge("smache_entry_pieces", "Pieces of values that are stored in pieces.", float64(st.Pieces))
 	gauge("smache_entries_limit", "Entries and pieces that may be held at once.", float64(st.MaxEntries))
 	gauge("smache_arena_bytes", "Capacity of the arena.", float64(st.ArenaBytes))
-	gauge("smache_arena_untouched_bytes", "Bytes of the arena that are yet to be taken from the system: in a cluster above 0 for seconds after the start.", float64(st.Untouched))
+	gauge("smache_arena_untouched_bytes", "Bytes of the arena that are yet to be taken from the system: in a cluster above 0 for some minutes after the start.", float64(st.Untouched))
 	gauge("smache_arena_live_bytes", "Bytes of the arena that entries take.", float64(st.LiveBytes))
 	gauge("smache_fill_ratio", "How full the node is, of entries or of their bytes: at 1 it evicts what is oldest. The figure to add and remove nodes by.", st.Fill)
 	gauge("smache_index_bytes", "Estimate of the memory that the index takes.", float64(st.IndexBytes))

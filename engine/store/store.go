@@ -21,7 +21,7 @@ import (
 type Config struct {
 	// ArenaBytes is the memory for heads, keys and values: a multiple of
 	// ArenaUnit, at least one for each writer. It is taken from the system, and
-	// touched, before New returns; with Cluster most of it within seconds after, ahead
+	// touched, before New returns; with Cluster most of it within minutes after, ahead
 	// of what is written. Default: ArenaUnit.
 	ArenaBytes int64
 	// MaxEntries bounds the index: entries, and the pieces of large values, that

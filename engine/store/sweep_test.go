@@ -17,7 +17,7 @@ func TestSweepRound(t *testing.T) {
 		slack = 2 * sweepRest
 		once  = ttl + sweepRound + slack
 	)
-	many := shorter(200_000, 30_000)
+	many := shorter(200_000, 10_000)
 	for _, c := range []struct {
 		what    string
 		writers int

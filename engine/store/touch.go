@@ -16,9 +16,17 @@ const (
 	// touchAhead is how much of a cluster's arena is touched before it serves: the
 	// first chunk of each bucket, which entries that move there fill first.
 	touchAhead = ArenaUnit
+	// touchLead is how much more of it is kept touched than was written: entries come
+	// to all buckets about evenly, so that all want their next chunk at about the same
+	// time, some of them sooner.
+	touchLead = ArenaUnit * 3 / 2
 	// touchRest is for how long what touches the rest rests after each portion, in
-	// times of what that took: so it takes a sixth of a processor.
-	touchRest = 5
+	// times of what that took, while it has less than that lead: so it takes a sixth
+	// of a processor. restAtEase is the same for when it has it, and touchWithin for
+	// how long it takes to rest so, at most, in all.
+	touchRest   = 5
+	restAtEase  = 60
+	touchWithin = 2 * time.Minute
 	// pageLeast is the smallest page of any system.
 	pageLeast = 4 << 10
 )
@@ -36,8 +44,9 @@ func putChunk(chunk []byte)
 // touching is what is left to do of touch, while entries are written already.
 type touching struct {
 	portions [][]byte
-	next     atomic.Int64 // of portions
-	left     atomic.Int64 // bytes
+	next     atomic.Int64  // of portions
+	left     atomic.Int64  // bytes
+	most     time.Duration // of a rest at ease
 	stop     chan struct{}
 	done     sync.WaitGroup
 }
@@ -47,9 +56,11 @@ type touching struct {
 //
 // Where a node of a cluster starts, others may serve on the same processors, to which
 // clearing memory comes at the expense of requests (docs/BENCHMARKS.md, "A million keys
-// on the move"). So there it is taken as a whole, but touched little by little, ahead of
-// those who write, where the system can do that for memory that is in use. What the
-// system has promised and cannot keep then shows some seconds after the start.
+// on the move"): a huge page takes 0.2 ms, and ten times that where a hypervisor has to
+// find the memory first, and nobody else has the processor meanwhile. So there it is taken
+// as a whole, but touched little by little, ahead of those who write, where the system can
+// do that for memory that is in use. What the system has promised and cannot keep then
+// shows within minutes of the start.
 func (s *Store) touch(cluster bool) (err error) {
 	defer func() {
 		// fastcache panics when the system refuses memory. It holds a lock then, for
@@ -93,8 +104,10 @@ func (s *Store) touch(cluster bool) (err error) {
 	for _, chunk := range slices.Backward(chunks) { // what was touched first is taken first
 		putChunk(chunk)
 	}
-	for range max(1, runtime.GOMAXPROCS(0)/4) {
-		t.done.Go(t.slowly)
+	workers := max(1, runtime.GOMAXPROCS(0)/4)
+	t.most = touchWithin * time.Duration(workers) / time.Duration(len(t.portions))
+	for range workers {
+		t.done.Go(s.touchSlowly)
 	}
 	return nil
 }
@@ -125,8 +138,9 @@ func (t *touching) now(processors int) {
 	work.Wait()
 }
 
-// slowly touches what is left, while others write to it or do not.
-func (t *touching) slowly() {
+// touchSlowly touches what is left, while others write to it or do not.
+func (s *Store) touchSlowly() {
+	t := &s.touching
 	rest := time.NewTimer(0)
 	defer rest.Stop()
 	for b := t.take(); b != nil; b = t.take() {
@@ -134,13 +148,31 @@ func (t *touching) slowly() {
 		if populate(b) != nil {
 			continue // who writes there takes it, or ends as who finds no memory does
 		}
-		rest.Reset(touchRest * time.Since(begun))
+		rest.Reset(t.restAfter(time.Since(begun), s.touchedAhead()))
 		select {
 		case <-rest.C:
 		case <-t.stop:
 			return
 		}
 	}
+}
+
+// restAfter gives for how long what touches rests after a portion that took so long, when
+// so much more is touched than was written.
+func (t *touching) restAfter(took time.Duration, ahead int64) time.Duration {
+	if ahead < touchLead {
+		return touchRest * took
+	}
+	return max(touchRest*took, min(restAtEase*took, t.most))
+}
+
+// touchedAhead gives how much more of the arena has been touched than was written.
+func (s *Store) touchedAhead() int64 {
+	touched := s.writerArena*int64(len(s.writers)) - s.touching.left.Load()
+	for _, w := range s.writers {
+		w.exclusive(func() { touched -= int64(w.pushed) })
+	}
+	return touched
 }
 
 // end has the touching ended.
