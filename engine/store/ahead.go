@@ -81,8 +81,10 @@ func (a *ahead) look() (found int) {
 			continue
 		}
 		at := a.places[i] & fcOffset
+		// A chunk that is written anew begins at length 0: until it has come that far, what it
+		// held lies behind its length.
 		chunk := b.chunks[at/fcChunk]
-		// What a key that was overwritten points at may lie behind what its chunk has by now.
+		chunk = chunk[:cap(chunk)]
 		if at %= fcChunk; at+1 < uint64(len(chunk)) && chunk[at+1] == hashLen { // the lower byte of the length of its key
 			found++
 		}

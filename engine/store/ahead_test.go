@@ -67,6 +67,20 @@ func TestAheadFinds(t *testing.T) {
 		set(s, "other", fmt.Sprint(i, big[20:]))
 	}
 	find("when the ring has turned", aheadKeys)
+	// Another key of the first one's bucket: what is left of a chunk that is written anew
+	// lies behind its length.
+	first := s.hash(slots[0], keys[0])
+	near := ""
+	for i := 0; near == ""; i++ {
+		name := fmt.Sprint("near", i)
+		if h := s.hash(slotOf(name), key(name)); bucketOf(h[:]) == bucketOf(first[:]) && s.writer(slotOf(name)) == s.writer(slots[0]) {
+			near = name
+		}
+	}
+	for i := range 3 * fcChunk / len(big) {
+		set(s, near, fmt.Sprint(i, big[20:]))
+		find(fmt.Sprintf("after %d writes to the bucket of the first", i), aheadKeys)
+	}
 	for i := range aheadKeys / 2 {
 		do(s, &proto.Op{Code: proto.OpDelete, Key: key(fmt.Sprint("key", i))})
 	}
