@@ -109,6 +109,26 @@ func TestMsetAllocatesNothingThatGrows(t *testing.T) {
 	}
 }
 
+// The answer's memory is taken at once, but not for what is not in it: a key that is too
+// long is null there, and nobody was charged for its length.
+func TestMsetTakesNoMemoryForBadKeys(t *testing.T) {
+	handler := newServer(t, &still{ttl: proto.Forever}, nil).Handler()
+	for _, path := range []string{"/api/mset", "/api/mdel", "/api/touch"} {
+		key := `"` + strings.Repeat("k", 500_000) + `"`
+		body := `{"keys":[` + key + `],"ttl":5}`
+		if path == "/api/mset" {
+			body = `{"entries":[{"key":` + key + `,"data":1}]}`
+		}
+		ctx := postContext(body)
+		ctx.Request.SetRequestURI(path)
+		handler(ctx)
+		answer := ctx.Response.Body()
+		if ctx.Response.StatusCode() != 200 || !strings.Contains(string(answer), `"key":null`) || cap(answer) > 2*maxKeyText {
+			t.Errorf("%s: status %d, %d bytes of memory for %.300s", path, ctx.Response.StatusCode(), cap(answer), answer)
+		}
+	}
+}
+
 func BenchmarkGetHit(b *testing.B) {
 	s := newServer(b, &still{value: []byte(seedValue), ttl: proto.Forever}, nil)
 	handler, ctx := s.Handler(), getContext("/api?key=1042")

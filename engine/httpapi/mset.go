@@ -55,11 +55,11 @@ func (s *Server) writeBatch(ctx *fasthttp.RequestCtx, r *request) {
 
 // writtenSize is about how long the answer is: one that grows with each result is copied
 // a dozen times. That of keys which were all written is no longer, if their nodes' names are
-// not, and none has more than was charged.
+// not, and none has more than was charged: a key that is too long is null there.
 func (s *Server) writtenSize(b *batch) int {
 	n := len(`{"results":[]}`)
 	for i := range b.items {
-		n += len(b.items[i].key) + len(s.config.Node) + resultBase
+		n += min(len(b.items[i].key), maxKeyText) + len(s.config.Node) + resultBase
 	}
 	return n
 }
