@@ -113,6 +113,11 @@ func (m *Machine) onClaim(msg *Message) {
 		return
 	}
 	if s.role != roleNone {
+		// The claimer has promised itself this term. A grant under the same, which this node
+		// may have made at the same time, it would not take; and nobody held the slot then.
+		if msg.Term == m.made {
+			m.made = 0
+		}
 		m.send(msg.From.ID, Message{Kind: MsgMoved, Slot: msg.Slot, Node: m.self.ID, Term: s.term})
 		return
 	}

@@ -433,7 +433,8 @@ func (m *Machine) send(to ID, msg Message) {
 // newTerm gives a term for a slot, above all that anybody has used for that slot: the
 // one that this node made last, if it has heard of none since and the slot has not had
 // it, or one above all that it has heard of. So slots that change hands together use up
-// one term, not one each. There is none, 0, when all are used up.
+// one term, not one each. One that another has claimed under meanwhile it gives up, see
+// onClaim. There is none, 0, when all are used up.
 func (m *Machine) newTerm(s *slot) uint32 {
 	had := max(s.term, s.seen, s.holderTerm)
 	if m.cfg.off == slotTerms {
