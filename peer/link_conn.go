@@ -47,16 +47,22 @@ type conn struct {
 	link    *Link  // set when the hellos are exchanged, before others see conn
 	in      []byte // the beginning of a record
 	text    []byte // the beginning of a frame
-	wire    []byte // sealed records, while they are written
 	due     []*Call
-	why     error // why it is closed
-	deaf    bool  // what comes cannot be read any more
-	written uint64
+	why     error  // why it is closed
+	deaf    bool   // what comes cannot be read any more
 	taken   uint64 // of written, what the kernel has taken
 	takenAt int64
 	tally   tally
 
 	finished bool // finish was called
+
+	// turn belongs to who seals and writes: the loop, or who gathered. It is taken before
+	// mu, and the loop alone may wait for it.
+	turn    sync.Mutex
+	fd      int    // the socket; set before anybody else sees the conn
+	wire    []byte // sealed records, while they are written
+	left    []byte // of them, what the kernel has not taken from who gathered
+	written atomic.Uint64
 
 	mu     sync.Mutex
 	out    []byte // frames to send, whole ones

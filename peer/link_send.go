@@ -1,9 +1,6 @@
 package peer
 
 import (
-	"sync"
-	"sync/atomic"
-
 	"github.com/smache/smache/proto"
 )
 
@@ -106,46 +103,6 @@ func (k *conn) request(call *Call, body [][]byte) error {
 		k.wake()
 	}
 	return nil
-}
-
-// gatherMost is how many frames may wait in an outbox for Gathered.
-const gatherMost = 64
-
-// gathering are the connections with frames that wait for Gathered.
-type gathering struct {
-	some  atomic.Bool // there are some
-	mu    sync.Mutex
-	conns []*conn
-}
-
-// gather notes that k has frames that wait for Gathered, unless its loop is about to look
-// anyway.
-func (l *Links) gather(k *conn) {
-	if k.armed.Load() || k.gathers.Load() || k.gathers.Swap(true) {
-		return
-	}
-	g := &l.gathering
-	g.mu.Lock()
-	g.conns = append(g.conns, k)
-	g.some.Store(true)
-	g.mu.Unlock()
-}
-
-// Gathered sends the requests with Call.Gather, of whoever they are. Any goroutine.
-func (l *Links) Gathered() {
-	g := &l.gathering
-	if !g.some.Load() {
-		return
-	}
-	g.mu.Lock()
-	for i, k := range g.conns {
-		k.gathers.Store(false) // before wake: who appends from here on comes again
-		k.wake()
-		g.conns[i] = nil
-	}
-	g.conns = g.conns[:0]
-	g.some.Store(false)
-	g.mu.Unlock()
 }
 
 // Reply answers one request. It is a small value: copy it freely.

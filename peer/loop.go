@@ -41,7 +41,7 @@ func (e *loops) OnOpen(c gnet.Conn) (out []byte, action gnet.Action) {
 	dropZone(c.LocalAddr())
 	dropZone(c.RemoteAddr())
 	now := e.links.now()
-	k.gnet, k.phase = c, phaseShake
+	k.gnet, k.fd, k.phase = c, c.Fd(), phaseShake
 	k.deadline = now + int64(e.links.cfg.HandshakeTimeout)
 	k.sweepAt.Store(never)
 	k.lastIn.Store(now)
@@ -132,27 +132,17 @@ func (k *conn) settle() {
 	*t = tally{}
 }
 
-// flush seals what is in the outbox and writes it.
+// flush seals what is in the outbox and writes it, on the loop.
 func (k *conn) flush(now int64) {
+	k.turn.Lock()
+	defer k.turn.Unlock()
+	if !k.writeRest() {
+		return
+	}
 	var done []byte
 	for range 4 {
-		k.mu.Lock()
-		if done != nil && cap(done) <= keepBuffer {
-			k.spare = done[:0]
-		}
-		if len(k.out) == 0 {
-			k.armed.Store(false)
-			k.mu.Unlock()
-			return
-		}
-		batch, frames := k.out, k.frames
-		k.out, k.spare, k.frames = k.spare, nil, 0
-		k.heavy.Store(false)
-		k.unsent.Add(int64(len(batch))) // until write knows better
-		k.mu.Unlock()
-		k.lastOut.Store(now)
-		k.link0().stats.framesOut.Add(frames)
-		if !k.seal(batch) {
+		batch := k.takeOut(done, now, true)
+		if batch == nil || !k.sealInTurn(batch, k.write) {
 			return
 		}
 		done = batch
@@ -164,8 +154,40 @@ func (k *conn) flush(now int64) {
 	k.poke()
 }
 
-// seal writes text as records. False: the connection is closed.
+// takeOut takes what is in the outbox; done, which was there before, is room for what
+// comes next. If the outbox is empty and it is the loop that looks, whoever appends from
+// here on has to wake it. k.turn is held.
+func (k *conn) takeOut(done []byte, now int64, loop bool) (batch []byte) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if done != nil && cap(done) <= keepBuffer {
+		k.spare = done[:0]
+	}
+	if len(k.out) == 0 {
+		if loop {
+			k.armed.Store(false)
+		}
+		return nil
+	}
+	batch = k.out
+	k.link0().stats.framesOut.Add(k.frames)
+	k.out, k.spare, k.frames = k.spare, nil, 0
+	k.heavy.Store(false)
+	k.unsent.Add(int64(len(batch))) // until it is written
+	k.lastOut.Store(now)
+	return batch
+}
+
+// seal writes text as records, on the loop. False: the connection is closed.
 func (k *conn) seal(text []byte) bool {
+	k.turn.Lock()
+	defer k.turn.Unlock()
+	return k.writeRest() && k.sealInTurn(text, k.write)
+}
+
+// sealInTurn seals text as records, which write is given, with the number of bytes that
+// will follow. False: the connection is closed. k.turn is held.
+func (k *conn) sealInTurn(text []byte, write func(wire []byte, rest int) bool) bool {
 	records := uint64(0)
 	k.wire = k.wire[:0]
 	for first := true; len(text) > 0 || first; first = false {
@@ -178,7 +200,7 @@ func (k *conn) seal(text []byte) bool {
 		text = text[n:]
 		records++
 		if len(k.wire) >= writeChunk || len(text) == 0 {
-			if !k.write(k.wire, len(text)) {
+			if !write(k.wire, len(text)) {
 				return false
 			}
 			k.wire = k.wire[:0]
@@ -205,7 +227,7 @@ func (k *conn) write(b []byte, rest int) bool {
 		s.writes.Add(1)
 	}
 	s.bytesOut.Add(uint64(len(b)))
-	k.written += uint64(len(b))
+	k.written.Add(uint64(len(b)))
 	left := k.gnet.OutboundBuffered() + rest
 	k.unsent.Store(int64(left))
 	if left > 0 {
@@ -222,15 +244,21 @@ func (k *conn) chores(now int64) error {
 	}
 	cfg := &k.links.cfg
 	if k.unsent.Load() > 0 {
+		k.turn.Lock()
+		ok := k.writeRest()
+		k.turn.Unlock()
+		if !ok {
+			return proto.ErrLinkLost
+		}
 		left := k.gnet.OutboundBuffered()
 		k.unsent.Store(int64(left))
-		if taken := k.written - uint64(left); taken != k.taken || left == 0 {
+		if taken := k.written.Load() - uint64(left); taken != k.taken || left == 0 {
 			k.taken, k.takenAt = taken, now
 		} else if now-k.takenAt > int64(cfg.WriteTimeout) {
 			return proto.ErrLinkSlow
 		}
 	} else {
-		k.taken, k.takenAt = k.written, now
+		k.taken, k.takenAt = k.written.Load(), now
 	}
 	if k.phase != phaseOpen {
 		if now > k.deadline {
@@ -288,7 +316,9 @@ func (k *conn) trim() {
 	if len(k.text) == 0 {
 		k.text = nil
 	}
+	k.turn.Lock()
 	k.wire = nil
+	k.turn.Unlock()
 	k.mu.Lock()
 	k.spare = nil
 	if len(k.out) == 0 {

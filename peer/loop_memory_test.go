@@ -28,6 +28,7 @@ type memory struct {
 func (m *memory) LocalAddr() net.Addr      { return &m.local }
 func (m *memory) RemoteAddr() net.Addr     { return &m.remote }
 func (m *memory) Context() any             { return m.k }
+func (m *memory) Fd() int                  { return -1 }
 func (m *memory) OutboundBuffered() int    { return 0 }
 func (m *memory) InboundBuffered() int     { return len(m.in) }
 func (m *memory) Next(int) ([]byte, error) { return m.in, nil }
