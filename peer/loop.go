@@ -246,12 +246,15 @@ func (k *conn) chores(now int64) error {
 	if k.unsent.Load() > 0 {
 		k.turn.Lock()
 		ok := k.writeRest()
+		left := 0
+		if ok {
+			left = k.gnet.OutboundBuffered()
+			k.unsent.Store(int64(left))
+		}
 		k.turn.Unlock()
 		if !ok {
 			return proto.ErrLinkLost
 		}
-		left := k.gnet.OutboundBuffered()
-		k.unsent.Store(int64(left))
 		if taken := k.written.Load() - uint64(left); taken != k.taken || left == 0 {
 			k.taken, k.takenAt = taken, now
 		} else if now-k.takenAt > int64(cfg.WriteTimeout) {
