@@ -18,6 +18,7 @@ type gathering struct {
 	some  atomic.Bool // there are some
 	mu    sync.Mutex
 	conns []*conn
+	spare []*conn // room for the next; takes turns with conns
 }
 
 // gather notes that k has frames that wait for Gathered, unless its loop is about to look
@@ -40,15 +41,19 @@ func (l *Links) Gathered() {
 		return
 	}
 	g.mu.Lock()
-	for i, k := range g.conns {
+	conns := g.conns
+	g.conns, g.spare = g.spare, nil
+	g.some.Store(false)
+	g.mu.Unlock() // writing takes too long for others to wait
+	for _, k := range conns {
 		k.gathers.Store(false) // before sending: who appends from here on comes again
 		if !k.sendGathered() {
 			k.wake()
 		}
-		g.conns[i] = nil
 	}
-	g.conns = g.conns[:0]
-	g.some.Store(false)
+	clear(conns)
+	g.mu.Lock()
+	g.spare = conns[:0]
 	g.mu.Unlock()
 }
 
