@@ -48,7 +48,8 @@ type Node struct {
 
 	sampling time.Duration // from one sample to the next
 	sampler  sync.WaitGroup
-	enough   chan struct{} // closed to end the sampler
+	serving  sync.WaitGroup // of listeners
+	enough   chan struct{}  // closed to end the sampler
 
 	turnsLock sync.Mutex
 	turns     chan struct{} // closed when the turns that Alive asks for are over; nil: none are
@@ -237,7 +238,7 @@ func (n *Node) Start(l net.Listener) error {
 			return errors.Join(fmt.Errorf("engine: starting the cluster (see --gossip-listen and --join): %w", err), l.Close())
 		}
 	}
-	go n.serve(n.api.Serve, l)
+	n.serving.Go(func() { n.serve(n.api.Serve, l) })
 	return nil
 }
 
@@ -245,7 +246,9 @@ func (n *Node) Start(l net.Listener) error {
 // on, until the end of Drain: so metrics tell of a node that looks for its cluster, and
 // of one that leaves. It may be called once, if Config.Admin says so, before Start; it
 // returns at once, and an error that ends it arrives on Failed.
-func (n *Node) StartAdmin(l net.Listener) { go n.serve(n.api.ServeAdmin, l) }
+func (n *Node) StartAdmin(l net.Listener) {
+	n.serving.Go(func() { n.serve(n.api.ServeAdmin, l) })
+}
 
 // serve tells Failed what ends the serving of a listener before Drain does.
 func (n *Node) serve(serve func(net.Listener) error, l net.Listener) {
@@ -310,6 +313,7 @@ func (n *Node) drain(ctx context.Context) (err error) {
 		// Requests may still be running: the store stays open under them.
 		return errors.Join(err, fmt.Errorf("engine: shutting down the API: %w", shut))
 	}
+	n.serving.Wait() // a listener whose serving had only just begun is closed by it
 	if err = errors.Join(err, n.closeParts()); err == nil {
 		n.state.Store(stateClosed)
 	}

@@ -118,6 +118,8 @@ type Cluster struct {
 	gossip *gossip.Gossip
 	*forwarder
 
+	together func() // see OnTogether
+
 	closing sync.Once
 	failed  atomic.Pointer[error]
 }
@@ -144,13 +146,14 @@ func NewCluster(cfg ClusterConfig) (*Cluster, error) {
 	default:
 		return nil, fmt.Errorf("%w: a cluster needs a secret; see --secret", ErrConfig)
 	}
-	c := &Cluster{cfg: cfg}
+	c := &Cluster{cfg: cfg, together: func() {}}
 	incarnation := uint64(time.Now().UnixMilli()) * hold.RunStep
 	c.keeper = newKeeper(&cfg, incarnation)
 	var err error
 	c.links, err = NewLinks(Config{
 		Node: cfg.Name, Incarnation: incarnation, Cluster: cfg.Cluster, Keys: keys,
 		Handler: c.keeper, Notify: c.keeper.linkEvent, Logger: cfg.Logger, Listener: cfg.Peer,
+		Answered: func() { c.together() },
 	})
 	if err != nil {
 		return nil, err
@@ -187,6 +190,10 @@ func (c *Cluster) Start() error {
 // Gathered sends the operations with Op.Gather that have waited for each other. Any
 // goroutine.
 func (c *Cluster) Gathered() { c.links.Gathered() }
+
+// OnTogether has f called on a link's event loop, behind operations that were completed
+// there with Op.Together. f must not block. It is called before Start.
+func (c *Cluster) OnTogether(f func()) { c.together = f }
 
 func (c *Cluster) gossipKeys() [][]byte { return c.links.cfg.Keys.Gossip() }
 

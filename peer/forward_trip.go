@@ -248,13 +248,13 @@ func (t *trip) answered() {
 	t.complete()
 }
 
-// take gives op the answer of a peer.
+// take gives op the answer of a peer. On the link's event loop, as it reads.
 func take(op *proto.Op, a *proto.Answer, from *Link) {
 	if op.Limit > 0 && len(a.Value) > op.Limit {
 		a.Status, a.Value = proto.StatusTooLarge, nil
 	}
 	a.Into(op)
-	op.Node = from.Name()
+	op.Node, op.Together = from.Name(), true
 }
 
 // leftInOrder reports whether a link has ended because its peer has left, which the

@@ -32,6 +32,9 @@ type Config struct {
 	// runs on an event loop or a dialling goroutine, must not block, and may be
 	// called at the same time for different peers.
 	Notify func(Event)
+	// Answered, if set, is called on an event loop behind the answers that it has read at
+	// once, when Done of their calls was called. It must not block.
+	Answered func()
 	// Logger gets one line for each link that comes or goes. Default: none.
 	Logger *slog.Logger
 
@@ -42,7 +45,7 @@ type Config struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
 	// Loops is the number of event loops. A link belongs to one of them. Default:
-	// half the cores, at least 1, at most 4.
+	// half the processors (runtime.GOMAXPROCS), at least 1, at most 4.
 	Loops int
 	// MaxInFlight is the most requests without an answer on a link, in each
 	// direction. The last eighth is for urgent ones. Default 4096, at most 65536.
@@ -75,6 +78,9 @@ const minOutbox = 2 * proto.MaxFrame
 // ErrConfig says that a Config cannot be.
 var ErrConfig = errors.New("peer: bad configuration")
 
+// EventLoops gives the default of Config.Loops for the processors that there are now.
+func EventLoops() int { return max(1, min(4, runtime.GOMAXPROCS(0)/2)) }
+
 func (c Config) withDefaults() (Config, error) {
 	set := func(d *time.Duration, value time.Duration) {
 		if *d == 0 {
@@ -91,7 +97,7 @@ func (c Config) withDefaults() (Config, error) {
 		value *int
 		by    int
 	}{
-		{&c.Loops, max(1, min(4, runtime.GOMAXPROCS(0)/2))},
+		{&c.Loops, EventLoops()},
 		{&c.MaxInFlight, 4096}, {&c.OutboxBytes, 8 << 20}, {&c.MaxPending, 1024},
 	} {
 		if *n.value == 0 {
@@ -100,6 +106,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Answered == nil {
+		c.Answered = func() {}
 	}
 	if c.Dial == nil {
 		c.Dial = (&net.Dialer{}).DialContext

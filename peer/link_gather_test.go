@@ -116,3 +116,37 @@ func TestGatheredByMany(t *testing.T) {
 	}
 	all.Wait()
 }
+
+// Answered follows the answers that were read at once, even if a Done panics.
+func TestAnswered(t *testing.T) {
+	var done, answered, early atomic.Int32
+	a, _, link := pair(t, func(c *Config) {
+		c.Answered = func() {
+			if done.Load() > 0 {
+				answered.Add(1)
+			}
+		}
+	}, nil)
+	for range 10 {
+		before := answered.Load()
+		came := make(chan struct{})
+		gathered(t, link, nil, func(*Call) {
+			early.Add(answered.Load() - before)
+			done.Add(1)
+			close(came)
+		})
+		a.Gathered()
+		<-came
+		eventually(t, "Answered", func() bool { return answered.Load() > before })
+		done.Store(0)
+	}
+	if early.Load() > 0 {
+		t.Errorf("Answered came before Done %d times", early.Load())
+	}
+	before := answered.Load()
+	done.Store(1)
+	var once sync.Once
+	gathered(t, link, nil, func(*Call) { once.Do(func() { panic("in Done") }) })
+	a.Gathered()
+	eventually(t, "Answered after a panic", func() bool { return answered.Load() > before })
+}

@@ -95,7 +95,7 @@ func (e *loops) OnTraffic(c gnet.Conn) (action gnet.Action) {
 	}
 	var err error
 	if len(b) > 0 {
-		err = k.receive(b, now)
+		err = k.receiveAll(b, now)
 	}
 	k.settle()
 	if k.phase == phaseClosed {

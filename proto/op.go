@@ -155,6 +155,10 @@ type Op struct {
 	Version Version
 	// Node names the holder that answered.
 	Node string
+	// Together says, to Done, that whoever completes op may complete others right behind
+	// it, and then tells the submitter (httpapi.Gatherer): until then op's owner may leave
+	// it as it is.
+	Together bool
 
 	// Carrier is what the cache has made to carry this Op out, and may use for its next
 	// submission. It is the cache's, survives Reset and is never copied.

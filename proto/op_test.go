@@ -70,7 +70,7 @@ func TestOpCopies(t *testing.T) {
 		Code: OpMerge, Slot: 7, Key: []byte("i1"), Value: []byte("v"), TTL: time.Second,
 		IfMatch: Match{Set: true, Tags: []ETag{1}}, IfNoneMatch: Match{Set: true, Any: true}, Limit: 9, Importing: true,
 		Trace: &gTrace, Gather: true, Done: func(*Op) {}, Again: func(*Op) {}, Carrier: 8,
-		Out: []byte("out"), Status: StatusStale, ETag: 3, Remaining: 4, Age: 5, Version: Version{6, 7}, Node: "n",
+		Out: []byte("out"), Status: StatusStale, ETag: 3, Remaining: 4, Age: 5, Version: Version{6, 7}, Node: "n", Together: true,
 	}
 	var request, result Op
 	request.CopyRequest(from)
@@ -79,7 +79,7 @@ func TestOpCopies(t *testing.T) {
 		"Code": {true, false}, "Slot": {true, false}, "Key": {true, false}, "Value": {true, false}, "TTL": {true, false},
 		"IfMatch": {true, false}, "IfNoneMatch": {true, false}, "Limit": {true, false}, "Importing": {}, "Trace": {true, false}, "Done": {}, "Again": {}, "Gather": {}, "Carrier": {},
 		"Out": {true, true}, "Status": {false, true}, "ETag": {true, true}, "Remaining": {false, true},
-		"Age": {true, true}, "Version": {true, true}, "Node": {false, true}, "state": {},
+		"Age": {true, true}, "Version": {true, true}, "Node": {false, true}, "Together": {}, "state": {},
 	}
 	all := reflect.ValueOf(from).Elem()
 	for i := range all.NumField() {

@@ -61,7 +61,9 @@ and
 .BR \-\-secret .
 .B GOMEMLIMIT
 replaces the limit of the Go heap that follows from
-.BR \-\-memory .
+.BR \-\-memory ,
+.B GOMAXPROCS
+the number of threads that run Go code at once.
 .PP
 Under systemd the node speaks the protocols of
 .BR sd_notify (3)

@@ -86,7 +86,7 @@ func cleanEnvironment(pairs ...string) []string {
 	env := slices.DeleteFunc(os.Environ(), func(pair string) bool {
 		name, _, _ := strings.Cut(pair, "=")
 		return strings.HasPrefix(name, "SMACHE_") ||
-			slices.Contains([]string{"PORT", "UPLINK_NODE", "COOKIE", "GOMEMLIMIT", "GOGC"}, name)
+			slices.Contains([]string{"PORT", "UPLINK_NODE", "COOKIE", "GOMEMLIMIT", "GOGC", "GOMAXPROCS"}, name)
 	})
 	return append(env, pairs...)
 }

@@ -145,6 +145,9 @@ func startNode(inv invocation, cfg *serveConfig, service *service, closed protec
 		}
 		return nil, nil, errors.Join(err, listener.Close())
 	}
+	if engineCfg.Cluster != nil {
+		addProcessors(inv.env)
+	}
 	plan := node.Plan()
 	limit := plan.GoLimit
 	if inv.env["GOMEMLIMIT"] != "" {

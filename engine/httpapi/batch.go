@@ -69,17 +69,17 @@ const togetherFrom = 4
 
 func newBatch() any {
 	b := &batch{done: make(chan struct{}, 1)}
-	b.oneDone = func(*proto.Op) { b.landed() }
+	b.oneDone = func(op *proto.Op) { b.landed(op.Together) }
 	return b
 }
 
-// landed counts one operation as complete.
-func (b *batch) landed() {
+// landed counts one operation as complete, by who completes others with it.
+func (b *batch) landed(together bool) {
 	if b.pending.Add(-1) != 0 {
 		return
 	}
 	if c := b.waits; c != nil {
-		c.resume()
+		c.resume(together)
 	} else {
 		b.done <- struct{}{}
 	}

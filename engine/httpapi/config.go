@@ -57,6 +57,10 @@ type Gatherer interface {
 	// Gathered sends what has waited. It costs next to nothing if there is nothing, and
 	// does not wait. Any goroutine may call it, for the operations of all.
 	Gathered()
+	// OnTogether has f called whenever operations have been completed with Together, on
+	// the goroutine that has completed them. f must not block. It is called once, before
+	// the first Submit.
+	OnTogether(f func())
 }
 
 // Member is one node of the cluster, as GET /cluster shows it.

@@ -98,6 +98,8 @@ func (d *distant) Submit(op *proto.Op) bool {
 	return false
 }
 
+func (d *distant) OnTogether(func()) {}
+
 func (d *distant) Holds(proto.Slot) bool { return false }
 
 func (d *distant) SubmitAll(ops []*proto.Op) {
@@ -486,6 +488,9 @@ type gatherer struct {
 	mu      sync.Mutex
 	waiting []*proto.Op
 	most    int
+	told    func()         // what OnTogether was given
+	tellers sync.WaitGroup // who complete operations together
+	helped  bool           // there are some
 }
 
 func (g *gatherer) Submit(op *proto.Op) bool {
@@ -501,13 +506,27 @@ func (g *gatherer) Submit(op *proto.Op) bool {
 	return false
 }
 
+func (g *gatherer) OnTogether(told func()) { g.told = told }
+
 func (g *gatherer) Gathered() {
 	g.mu.Lock()
 	waiting := g.waiting
 	g.waiting = nil
 	g.mu.Unlock()
+	if !g.helped || len(waiting) == 0 {
+		g.complete(waiting)
+		return
+	}
+	g.tellers.Go(func() {
+		g.complete(waiting)
+		g.told()
+	})
+}
+
+func (g *gatherer) complete(waiting []*proto.Op) {
 	for _, op := range waiting {
 		g.apply(op)
+		op.Together = g.helped
 		op.Complete()
 	}
 }
@@ -515,7 +534,16 @@ func (g *gatherer) Gathered() {
 // A loop that has nothing more to do, or has gone on for a while, says so: no operation
 // that gathers waits for ever, and those of many connections go together.
 func TestLoopsGather(t *testing.T) {
-	cache := &gatherer{fake: newFake()}
+	t.Run("here", func(t *testing.T) { testLoopsGather(t, &gatherer{fake: newFake()}) })
+	// Completed elsewhere, by who tells of them afterwards: each connection goes on.
+	t.Run("together", func(t *testing.T) {
+		cache := &gatherer{fake: newFake(), helped: true}
+		testLoopsGather(t, cache)
+		cache.tellers.Wait()
+	})
+}
+
+func testLoopsGather(t *testing.T, cache *gatherer) {
 	s := newServer(t, cache, nil)
 	address := serve(t, s)
 	c := dial(t, address)

@@ -51,7 +51,7 @@ func (s *Server) mget(ctx *fasthttp.RequestCtx, r *request) {
 	case n > mgetWave: // it would take too long for a loop
 		a.out = append(r.rooms.take(), mgetBegin...)
 		r.then = (*Server).mgot
-		go b.goOn(0)
+		b.start(r.conn, 0)
 	case a.ask(b, r.conn):
 		r.then = (*Server).mgetHere
 	default:
@@ -71,7 +71,7 @@ func (s *Server) mgetHere(ctx *fasthttp.RequestCtx, r *request) {
 	b.pending.Store(1)
 	if next := a.straight(b, b.items); next < len(b.items) && !a.refused {
 		r.then = (*Server).mgot
-		go b.goOn(next)
+		b.start(r.conn, next)
 		return
 	}
 	s.mgot(ctx, r)
@@ -132,6 +132,12 @@ func (a *answer) ask(b *batch, c *conn) bool {
 	return b.pending.Add(-1) != 0
 }
 
+// start starts goOn, on the loop of c.
+func (b *batch) start(c *conn, next int) {
+	c.letRun()
+	go b.goOn(next)
+}
+
 // goOn goes on where mgetHere has stopped, in a goroutine of its own, and then has the loop
 // go on with the request.
 func (b *batch) goOn(next int) {
@@ -139,7 +145,7 @@ func (b *batch) goOn(next int) {
 	c := a.request.conn
 	defer func() {
 		a.panicked = recover()
-		c.resume()
+		c.resume(false)
 	}()
 	if a.begun {
 		a.rest(b, b.items, next)
@@ -283,7 +289,7 @@ func (it *item) kept() bool { return it.aside && it.op.Status != proto.StatusToo
 
 // submit submits the read of it into out, of at most limit bytes.
 func (a *answer) submit(it *item, out []byte, limit int) bool {
-	it.op.Out, it.op.Limit, it.op.Gather = out, limit, false
+	it.op.Out, it.op.Limit, it.op.Gather, it.op.Together = out, limit, false, false
 	return a.server.config.Cache.Submit(&it.op)
 }
 

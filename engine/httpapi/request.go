@@ -94,9 +94,9 @@ func (r *request) begin(c *conn) {
 func (s *Server) newRequest() any {
 	n := s.nextShard.Add(1)
 	r := &request{done: make(chan struct{}, 1), stats: &s.shards[int(n)%len(s.shards)]}
-	r.op.Done = func(*proto.Op) {
+	r.op.Done = func(op *proto.Op) {
 		if r.onLoop {
-			r.conn.resume()
+			r.conn.resume(op.Together)
 			return
 		}
 		r.done <- struct{}{}

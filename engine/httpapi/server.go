@@ -57,7 +57,8 @@ type Server struct {
 	closing  chan struct{} // closed by Shutdown
 	rejects  chan struct{}
 
-	profiling chan struct{} // a place for who takes a profile
+	profiling  chan struct{} // a place for who takes a profile
+	processors int           // that there were at the beginning: as many as there are loops
 
 	serving   sync.Mutex
 	listeners []net.Listener // of Serve; guarded by serving
@@ -68,23 +69,26 @@ type Server struct {
 // that this package counts as part of a connection.
 var bodyPoolOnce sync.Once
 
-// New makes a Server. The error is ErrConfig.
+// New makes a Server. The error is ErrConfig. It is to serve with as many event loops as
+// there are processors now (runtime.GOMAXPROCS).
 func New(config Config) (*Server, error) {
 	if err := config.fill(); err != nil {
 		return nil, err
 	}
 	bodyPoolOnce.Do(func() { fasthttp.SetBodySizePoolLimit(mediumFrom, mediumFrom) })
+	processors := runtime.GOMAXPROCS(0)
 	s := &Server{
 		config:  config,
 		guard:   newGuard(config.CORSOrigins, config.AllowedHosts),
 		medium:  budget{limit: config.MediumBudget},
 		large:   budget{limit: config.LargeBudget},
-		shards:  make([]shard, 2*runtime.GOMAXPROCS(0)),
+		shards:  make([]shard, 2*processors),
 		closing: make(chan struct{}),
 		rejects: make(chan struct{}, maxRejects),
 
-		profiling: make(chan struct{}, 1),
-		registry:  newRegistry(&config, config.MaxConnections, config.MaxConnectionsPerAddress),
+		profiling:  make(chan struct{}, 1),
+		processors: processors,
+		registry:   newRegistry(&config, config.MaxConnections, config.MaxConnectionsPerAddress),
 	}
 	if err := s.SetTokens(config.Tokens); err != nil {
 		return nil, fmt.Errorf("%w: --token, --read-token: %w", ErrConfig, err)
@@ -96,6 +100,9 @@ func New(config Config) (*Server, error) {
 	s.registry.settle, s.registry.refused = s.settle, s.countRejection
 	s.requests.New = s.newRequest
 	s.batches.New = newBatch
+	if g, ok := config.Cache.(Gatherer); ok {
+		g.OnTogether(s.help)
+	}
 	s.http = s.newHTTP(s.handle, config.MaxConnections)
 	if config.Admin {
 		s.admin = s.newAdministration()

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -16,7 +15,8 @@ import (
 
 // loops are the event loops that serve the connections without TLS.
 type loops struct {
-	all      []*loop.Loop // made by the first Serve
+	all      []*loop.Loop                 // made by the first Serve
+	running  atomic.Pointer[[]*loop.Loop] // all, for anybody; nil before
 	next     atomic.Uint32
 	contexts sync.Pool // of *fasthttp.RequestCtx, for requests on loops
 }
@@ -40,7 +40,7 @@ func (s *Server) startLoops() error {
 		return nil
 	}
 	s.loops.contexts.New = newContext
-	for range runtime.GOMAXPROCS(0) {
+	for range s.processors {
 		l, err := loop.New()
 		if err != nil {
 			s.stopLoops(false)
@@ -50,6 +50,7 @@ func (s *Server) startLoops() error {
 		s.loops.all = append(s.loops.all, l)
 		go l.Run(newWorker(s))
 	}
+	s.loops.running.Store(&s.loops.all)
 	return nil
 }
 
@@ -102,8 +103,28 @@ func (s *Server) begin(c *conn) {
 	go s.serveGoroutine(c)
 }
 
-// resume has the loop go on with a request whose operation is complete.
-func (c *conn) resume() { c.onLoop.conn.Resume() }
+// resume has the loop go on with a request whose operation is complete; together: others
+// are, and help will be called.
+func (c *conn) resume(together bool) {
+	if together {
+		c.onLoop.conn.ResumeSoon()
+	} else {
+		c.onLoop.conn.Resume()
+	}
+}
+
+// letRun has the loop let a goroutine run that was just started, before it sleeps.
+func (c *conn) letRun() { c.onLoop.conn.LetRun() }
+
+// help serves, for the loops that sleep, the requests whose operations have just been
+// completed together.
+func (s *Server) help() {
+	if all := s.loops.running.Load(); all != nil {
+		for _, l := range *all {
+			l.Help()
+		}
+	}
+}
 
 // visit is the stay of a loop's connection in a goroutine, where fasthttp serves it:
 // from a request that the loop does not serve until it waits for the next one.

@@ -125,11 +125,19 @@ func (c *Conn) Hold() { c.place.Store(held) }
 // for each Hold, even before it.
 func (c *Conn) Resume() { c.loop.post(c, toResume) }
 
+// ResumeSoon is Resume for who will call Help of all loops.
+func (c *Conn) ResumeSoon() { c.loop.leave(c, toResume) }
+
 // Leave gives c to a goroutine. On the loop.
 func (c *Conn) Leave() {
+	c.LetRun()
 	c.last = foundMore
 	c.place.Store(away)
 }
+
+// LetRun has the loop let others run before it sleeps: for who has just started a
+// goroutine that a client waits for. On the loop.
+func (c *Conn) LetRun() { c.loop.let = true }
 
 // Return gives c back to its loop, unless something has come that was not read. The
 // goroutine's whose c is.

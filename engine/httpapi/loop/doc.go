@@ -16,9 +16,13 @@
 // a socket, and only between two events, so an event never finds another connection
 // under its descriptor.
 //
-// A loop lets other goroutines run after each batch of events: loops are always runnable
+// A loop lets other goroutines run after a few events: loops are always runnable
 // under load, and the rest of the process would wait. It looks once more then, and if
 // there is nothing it sleeps in epoll_wait.
+//
+// While it sleeps there, somebody else may serve its notes (Conn.ResumeSoon, Loop.Help), and
+// is the loop for as long: whatever is said here to be "on the loop" is done by who has its
+// turn.
 //
 // It is for Linux alone; elsewhere this package is empty.
 package loop

@@ -18,6 +18,11 @@ const maxEvents = 128
 // it calls Handler.Rest all the same.
 const restAfter = 4
 
+// letAfter is how many events a loop serves before it lets others run. To let them run after
+// every one would cost more than many a request: where a processor of the Go runtime is
+// idle, runtime.Gosched wakes a thread for it, which may well take the loop itself.
+const letAfter = 8
+
 // A loop that waits in the kernel keeps its processor of the Go runtime, which has no more
 // of them than there are loops. A goroutine that comes back from a wait of its own
 // meanwhile, as those do that carry the links between nodes, finds none; and with it all
@@ -50,9 +55,12 @@ type Loop struct {
 	epoll   int
 	event   int // an eventfd, readable when there are notes for a loop that sleeps
 	conns   []*Conn
+	let     bool // others are to run before it sleeps
 	events  [maxEvents]syscall.EpollEvent
 
-	asleep atomic.Bool
+	// turn belongs to who serves: the loop, but for when it sleeps, or whoever helps it then.
+	turn   sync.Mutex
+	asleep atomic.Bool // it is to be roused for a note
 	noted  atomic.Bool // there are notes
 	ended  chan struct{}
 
@@ -81,7 +89,9 @@ const (
 
 // interest is what is asked of a socket, once and for all: to be told of every
 // change to readable, writable and ended.
-const interest = syscall.EPOLLIN | syscall.EPOLLOUT | syscall.EPOLLRDHUP | 1<<31 // EPOLLET
+const interest = syscall.EPOLLIN | syscall.EPOLLOUT | syscall.EPOLLRDHUP | edge
+
+const edge = 1 << 31 // EPOLLET, which package syscall has as a negative number
 
 // New makes a Loop.
 func New() (*Loop, error) {
@@ -95,7 +105,8 @@ func New() (*Loop, error) {
 		return nil, fmt.Errorf("loop: %w", os.NewSyscallError("eventfd2", errno))
 	}
 	l := &Loop{epoll: epoll, event: int(event), ended: make(chan struct{})}
-	in := syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(event)}
+	// Edge-triggered, each write is an event, and need not be read.
+	in := syscall.EpollEvent{Events: syscall.EPOLLIN | edge, Fd: int32(event)}
 	if err := syscall.EpollCtl(epoll, syscall.EPOLL_CTL_ADD, int(event), &in); err != nil {
 		_ = syscall.Close(epoll)
 		_ = syscall.Close(int(event))
@@ -106,11 +117,13 @@ func New() (*Loop, error) {
 
 // Run serves with h until Stop.
 func (l *Loop) Run(h Handler) {
+	l.turn.Lock()
+	defer l.turn.Unlock()
 	l.handler = h
 	defer close(l.ended)
 	defer l.end()
 	defer h.Rest() // what the last notes have begun
-	naps := 0
+	naps, served := 0, 0
 	for busy := 0; l.serveNotes(); busy++ {
 		n := l.poll()
 		if n == 0 || busy == restAfter {
@@ -127,7 +140,10 @@ func (l *Loop) Run(h Handler) {
 		for i := range l.events[:n] {
 			l.serve(&l.events[i])
 		}
-		runtime.Gosched()
+		if served += n; n == 0 || served >= letAfter || l.let {
+			served, l.let = 0, false
+			runtime.Gosched()
+		}
 	}
 }
 
@@ -151,7 +167,9 @@ func (l *Loop) sleep(short bool) (n int) {
 	if short {
 		most = napLength
 	}
+	l.turn.Unlock()
 	n, err := syscall.EpollWait(l.epoll, l.events[:], most)
+	l.turn.Lock()
 	if err != nil {
 		return 0
 	}
@@ -161,8 +179,6 @@ func (l *Loop) sleep(short bool) (n int) {
 func (l *Loop) serve(e *syscall.EpollEvent) {
 	fd := int(e.Fd)
 	if fd == l.event {
-		var buf [8]byte
-		_, _ = syscall.Read(fd, buf[:])
 		return
 	}
 	if c := l.conns[fd]; c != nil {
@@ -199,6 +215,15 @@ func (l *Loop) tell(c *Conn, events uint32) {
 
 // post leaves a note. Any goroutine may call it. False: the loop has ended.
 func (l *Loop) post(c *Conn, w what) bool {
+	if !l.leave(c, w) {
+		return false
+	}
+	l.rouse()
+	return true
+}
+
+// leave is post that does not wake the loop: who calls it has to see to that.
+func (l *Loop) leave(c *Conn, w what) bool {
 	l.mu.Lock()
 	if l.stopped {
 		l.mu.Unlock()
@@ -209,15 +234,52 @@ func (l *Loop) post(c *Conn, w what) bool {
 	if !l.noted.Load() {
 		l.noted.Store(true)
 	}
-	if l.asleep.Load() && l.asleep.CompareAndSwap(true, false) {
-		l.rouse()
-	}
 	return true
 }
 
+// rouse wakes the loop if it sleeps.
 func (l *Loop) rouse() {
+	if !l.asleep.Load() || !l.asleep.CompareAndSwap(true, false) {
+		return
+	}
 	one := uint64(1)
 	_, _ = syscall.Write(l.event, unsafe.Slice((*byte)(unsafe.Pointer(&one)), 8))
+}
+
+// helpMost is how many notes Help serves itself: for more than that another processor
+// is worth its waking.
+const helpMost = 8
+
+// Help sees to it that what was left with Conn.ResumeSoon is served, here and now if
+// the loop sleeps and there is little of it: to wake it would take as long. The Handler is
+// called, so what is true of a Handler is true of the caller: it must not be kept waiting,
+// and must hold nothing that the Handler takes. Any goroutine but the loop's own.
+func (l *Loop) Help() {
+	if !l.noted.Load() || !l.asleep.Load() {
+		return // it looks before it sleeps
+	}
+	if !l.turn.TryLock() {
+		l.rouse() // about to sleep, or helped: in any case there may be no other look
+		return
+	}
+	defer l.turn.Unlock()
+	if l.few() && l.asleep.CompareAndSwap(true, false) { // if not, it was roused
+		if !l.serveNotes() {
+			l.leave(nil, toEnd)
+		}
+		l.handler.Rest()
+		l.asleep.Store(true)
+	}
+	if l.noted.Load() {
+		l.rouse()
+	}
+}
+
+// few says that there are not many notes.
+func (l *Loop) few() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.notes) <= helpMost
 }
 
 // serveNotes does what is asked for. False: to end.

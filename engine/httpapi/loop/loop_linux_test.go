@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -534,6 +535,168 @@ func TestBroken(t *testing.T) {
 
 // A loop says that it rests before it sleeps, and before it ends: nothing that waits for
 // that is left behind.
+// sleeps waits until a loop for which nothing comes sleeps for good.
+func sleeps(t *testing.T, l *Loop, rested *atomic.Int32) {
+	t.Helper()
+	for last := int32(-1); ; {
+		if now := rested.Load(); l.asleep.Load() && now > napsMost && now == last {
+			return
+		} else {
+			last = now
+		}
+		select {
+		case <-t.Context().Done():
+			t.Fatal("it does not sleep")
+		case <-time.After(2 * napLength * time.Millisecond):
+		}
+	}
+}
+
+// Who helps a loop that sleeps serves what was left to it, before Help returns; where there
+// is much, or the loop is at work, the loop does.
+func TestHelp(t *testing.T) {
+	var resumed atomic.Int32
+	began, end := make(chan struct{}), make(chan struct{})
+	s := &script{}
+	s.ready = func(c *Conn) {
+		buf := make([]byte, 8)
+		switch n, _, _ := c.Receive(buf); {
+		case n == 0:
+			_ = c.Close()
+		case buf[0] == 'h':
+			c.Hold()
+		default:
+			began <- struct{}{}
+			<-end
+		}
+		_, _ = c.Send(buf[:1])
+	}
+	s.resumed = func(c *Conn) {
+		resumed.Add(1)
+		_, _ = c.Send([]byte("r"))
+	}
+	l := run(t, s)
+	hold := func(n int) (held []*Conn, far []*net.TCPConn) {
+		t.Helper()
+		for range n {
+			c, f := pair(t, l)
+			c.Begin(false)
+			write(t, f, []byte("h"))
+			read(t, f, 1)
+			held, far = append(held, c), append(far, f)
+		}
+		return held, far
+	}
+
+	held, far := hold(helpMost)
+	sleeps(t, l, &s.rested)
+	rested := s.rested.Load()
+	for _, c := range held {
+		c.ResumeSoon()
+	}
+	if n := resumed.Load(); n != 0 {
+		t.Errorf("%d were resumed without Help", n)
+	}
+	l.Help()
+	if n := resumed.Load(); n != helpMost || s.rested.Load() != rested+1 {
+		t.Errorf("Help has resumed %d of %d, and rested %d times", n, helpMost, s.rested.Load()-rested)
+	}
+	for _, f := range far {
+		read(t, f, 1)
+	}
+	l.Help() // of nothing
+
+	held, far = hold(helpMost + 1)
+	sleeps(t, l, &s.rested)
+	for _, c := range held {
+		c.ResumeSoon()
+	}
+	l.Help()
+	for _, f := range far {
+		read(t, f, 1)
+	}
+
+	held, far = hold(1)
+	busy, other := pair(t, l)
+	busy.Begin(false)
+	write(t, other, []byte("b"))
+	<-began
+	held[0].ResumeSoon()
+	l.Help()
+	if n := resumed.Load(); n != 2*helpMost+1 {
+		t.Errorf("%d were resumed while the loop was at work", n)
+	}
+	close(end)
+	read(t, far[0], 1)
+}
+
+// Many help at once, while things come, and while the loop ends: each Hold is ended once,
+// and the end is not missed.
+func TestHelpByMany(t *testing.T) {
+	const conns, rounds = 8, 200
+	s := &script{}
+	var helpers sync.WaitGroup
+	defer helpers.Wait()
+	ask, done := make(chan *Conn, conns), make(chan struct{})
+	defer close(done)
+	s.ready = func(c *Conn) {
+		if n, _, _ := c.Receive(make([]byte, 8)); n == 0 {
+			_ = c.Close()
+			return
+		}
+		c.Hold()
+		ask <- c
+	}
+	s.resumed = func(c *Conn) { _, _ = c.Send([]byte("r")) }
+	l := run(t, s)
+	for range 3 {
+		helpers.Go(func() {
+			for {
+				select {
+				case c := <-ask:
+					c.ResumeSoon()
+					l.Help()
+				case <-done:
+					return
+				}
+			}
+		})
+	}
+	var clients sync.WaitGroup
+	for range conns {
+		c, far := pair(t, l)
+		c.Begin(false)
+		clients.Go(func() {
+			for range rounds {
+				write(t, far, []byte("x"))
+				if got := read(t, far, 1); got[0] != 'r' {
+					t.Errorf("got %q", got)
+				}
+			}
+		})
+	}
+	clients.Wait()
+	for range 50 { // beside helpers, a loop that is told to end does
+		l, err := New()
+		if err != nil {
+			t.Fatal(err)
+		}
+		go l.Run(&script{})
+		helpers.Go(func() {
+			for i := 0; ; i++ {
+				select {
+				case <-l.Ended():
+					return
+				default:
+					l.Help()
+				}
+			}
+		})
+		l.Stop()
+		<-l.Ended()
+	}
+}
+
 func TestRestBeforeTheEnd(t *testing.T) {
 	s := &script{}
 	l, err := New()
