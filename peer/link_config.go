@@ -32,8 +32,8 @@ type Config struct {
 	// runs on an event loop or a dialling goroutine, must not block, and may be
 	// called at the same time for different peers.
 	Notify func(Event)
-	// Answered, if set, is called on an event loop behind the answers that it has read at
-	// once, when Done of their calls was called. It must not block.
+	// Answered, if set, is called on an event loop when it has read from a link, and called
+	// Done of the calls whose answers had come. It must not block.
 	Answered func()
 	// Logger gets one line for each link that comes or goes. Default: none.
 	Logger *slog.Logger

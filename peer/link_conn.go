@@ -118,13 +118,6 @@ func (p *Link) Alive() bool {
 	return k != nil && k.quiet() < quietAfter
 }
 
-// receiveAll is receive for who then tells those whose operations were completed by it, even
-// if one of them panics.
-func (k *conn) receiveAll(b []byte, now int64) error {
-	defer k.links.cfg.Answered()
-	return k.receive(b, now)
-}
-
 // receive takes bytes from the network. They may be changed.
 func (k *conn) receive(b []byte, now int64) error {
 	k.lastIn.Store(now)

@@ -88,6 +88,7 @@ func (e *loops) OnTraffic(c gnet.Conn) (action gnet.Action) {
 			action = k.leaveInPanic()
 		}
 	}()
+	defer e.links.cfg.Answered() // behind the flush: the peer is not to wait for it
 	now := e.links.now()
 	b, _ := c.Next(-1) // all there is: gnet's own buffer stays empty
 	if k.phase == phaseLeaving {
@@ -95,7 +96,7 @@ func (e *loops) OnTraffic(c gnet.Conn) (action gnet.Action) {
 	}
 	var err error
 	if len(b) > 0 {
-		err = k.receiveAll(b, now)
+		err = k.receive(b, now)
 	}
 	k.settle()
 	if k.phase == phaseClosed {

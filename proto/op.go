@@ -182,11 +182,17 @@ func (op *Op) Reset() {
 }
 
 // Begin marks op as submitted. For whoever implements Submit.
-func (op *Op) Begin() { op.state.Store(opPending) }
+func (op *Op) Begin() {
+	op.Together = false
+	op.state.Store(opPending)
+}
 
 // BeginAwaited is Begin and Await of an operation that nobody carries out yet: whoever
 // completes it calls Done.
-func (op *Op) BeginAwaited() { op.state.Store(opAwaited) }
+func (op *Op) BeginAwaited() {
+	op.Together = false
+	op.state.Store(opAwaited)
+}
 
 // Complete marks op as complete and calls Done if its owner waits for that, or
 // hands op to Again. For whoever carries an operation out; op belongs to its
@@ -212,7 +218,7 @@ func (op *Op) CopyRequest(from *Op) {
 	op.ETag, op.Age, op.Version = from.ETag, from.Age, from.Version
 }
 
-// CopyResult gives op the result of from: all of its second block.
+// CopyResult gives op the result of from: all of its second block but Together.
 func (op *Op) CopyResult(from *Op) {
 	op.Out, op.Status, op.ETag, op.Remaining = from.Out, from.Status, from.ETag, from.Remaining
 	op.Age, op.Version, op.Node = from.Age, from.Version, from.Node

@@ -289,7 +289,7 @@ func (it *item) kept() bool { return it.aside && it.op.Status != proto.StatusToo
 
 // submit submits the read of it into out, of at most limit bytes.
 func (a *answer) submit(it *item, out []byte, limit int) bool {
-	it.op.Out, it.op.Limit, it.op.Gather, it.op.Together = out, limit, false, false
+	it.op.Out, it.op.Limit, it.op.Gather = out, limit, false
 	return a.server.config.Cache.Submit(&it.op)
 }
 

@@ -136,7 +136,8 @@ func (c *Conn) Leave() {
 }
 
 // LetRun has the loop let others run before it sleeps: for who has just started a
-// goroutine that a client waits for. On the loop.
+// goroutine that a client waits for. On the loop; who helps one is to let others run
+// soon itself.
 func (c *Conn) LetRun() { c.loop.let = true }
 
 // Return gives c back to its loop, unless something has come that was not read. The

@@ -13,8 +13,9 @@
 // gives it back by a compare-and-swap that fails if something has come since it last
 // looked: then it looks again, so nothing that comes is missed. All else goes through
 // the loop's notes: what is asked for from outside, or for later. Only the loop closes
-// a socket, and only between two events, so an event never finds another connection
-// under its descriptor.
+// a socket, and only between two events. Where somebody else has closed one in the loop's
+// sleep, and another was given its descriptor, that one may be told of what came for the
+// first: it looks, finds nothing, and looks once more than it must from then on.
 //
 // A loop lets other goroutines run after a few events: loops are always runnable
 // under load, and the rest of the process would wait. It looks once more then, and if

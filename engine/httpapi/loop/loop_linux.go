@@ -10,8 +10,8 @@ import (
 	"unsafe"
 )
 
-// maxEvents is how many sockets are taken from the kernel at once, and so the most
-// that a loop does before others may run.
+// maxEvents is how many sockets are taken from the kernel at once; so many events, and
+// letAfter more, are the most that a loop serves before others may run.
 const maxEvents = 128
 
 // restAfter is how many times a loop that always has something to do looks for more before
@@ -35,7 +35,7 @@ const (
 	napsMost  = 25
 )
 
-// Handler is what a Loop calls, on its goroutine, with the connections that are on
+// Handler is what a Loop calls, or who helps it while it sleeps, one at a time, with the connections that are on
 // it. None of it may block.
 type Handler interface {
 	// Ready says that there is something to read from c, or its end. It is called
@@ -49,7 +49,7 @@ type Handler interface {
 	Rest()
 }
 
-// Loop serves connections on one goroutine.
+// Loop serves connections on one goroutine, or on that of who helps it while it sleeps.
 type Loop struct {
 	handler Handler
 	epoll   int
@@ -130,7 +130,7 @@ func (l *Loop) Run(h Handler) {
 			h.Rest()
 			busy = 0
 		}
-		if n == 0 {
+		if n == 0 && !l.let {
 			n = l.sleep(naps < napsMost)
 			naps++
 		}
@@ -203,14 +203,20 @@ func (l *Loop) tell(c *Conn, events uint32) {
 			return
 		case away:
 			if c.place.CompareAndSwap(away, awayTold) {
-				c.signal()
+				l.signal(c)
 				return
 			}
 		case awayTold:
-			c.signal()
+			l.signal(c)
 			return
 		}
 	}
+}
+
+// signal tells the goroutine that has c, which is to run before the loop sleeps.
+func (l *Loop) signal(c *Conn) {
+	l.let = true
+	c.signal()
 }
 
 // post leaves a note. Any goroutine may call it. False: the loop has ended.
@@ -242,6 +248,11 @@ func (l *Loop) rouse() {
 	if !l.asleep.Load() || !l.asleep.CompareAndSwap(true, false) {
 		return
 	}
+	l.mu.Lock() // the eventfd is not closed meanwhile
+	defer l.mu.Unlock()
+	if l.stopped {
+		return
+	}
 	one := uint64(1)
 	_, _ = syscall.Write(l.event, unsafe.Slice((*byte)(unsafe.Pointer(&one)), 8))
 }
@@ -263,16 +274,23 @@ func (l *Loop) Help() {
 		return
 	}
 	defer l.turn.Unlock()
-	if l.few() && l.asleep.CompareAndSwap(true, false) { // if not, it was roused
-		if !l.serveNotes() {
-			l.leave(nil, toEnd)
-		}
-		l.handler.Rest()
-		l.asleep.Store(true)
-	}
-	if l.noted.Load() {
+	if !l.few() {
 		l.rouse()
+		return
 	}
+	if !l.asleep.CompareAndSwap(true, false) {
+		return // it was roused
+	}
+	defer func() {
+		l.asleep.Store(true)
+		if l.noted.Load() {
+			l.rouse()
+		}
+	}()
+	if !l.serveNotes() {
+		l.leave(nil, toEnd)
+	}
+	l.handler.Rest()
 }
 
 // few says that there are not many notes.

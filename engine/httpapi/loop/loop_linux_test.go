@@ -533,8 +533,6 @@ func TestBroken(t *testing.T) {
 	}
 }
 
-// A loop says that it rests before it sleeps, and before it ends: nothing that waits for
-// that is left behind.
 // sleeps waits until a loop for which nothing comes sleeps for good.
 func sleeps(t *testing.T, l *Loop, rested *atomic.Int32) {
 	t.Helper()
@@ -630,6 +628,46 @@ func TestHelp(t *testing.T) {
 	read(t, far[0], 1)
 }
 
+// A panic of the Handler is that of who helps, and the loop hears of what comes afterwards.
+func TestHelpPanics(t *testing.T) {
+	var panics atomic.Bool
+	s := &script{resumed: func(c *Conn) { _, _ = c.Send([]byte("r")) }}
+	s.ready = func(c *Conn) {
+		if n, _, _ := c.Receive(make([]byte, 8)); n == 0 {
+			_ = c.Close()
+			return
+		}
+		c.Hold()
+		_, _ = c.Send([]byte("h"))
+	}
+	s.rest = func() {
+		if panics.Swap(false) {
+			panic("in Rest")
+		}
+	}
+	l := run(t, s)
+	c, far := pair(t, l)
+	c.Begin(false)
+	write(t, far, []byte("x"))
+	read(t, far, 1)
+	sleeps(t, l, &s.rested)
+	panics.Store(true)
+	c.ResumeSoon()
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("no panic")
+			}
+		}()
+		l.Help()
+	}()
+	read(t, far, 1)
+	write(t, far, []byte("x"))
+	read(t, far, 1)
+	c.Resume() // which has to wake it
+	read(t, far, 1)
+}
+
 // Many help at once, while things come, and while the loop ends: each Hold is ended once,
 // and the end is not missed.
 func TestHelpByMany(t *testing.T) {
@@ -697,6 +735,8 @@ func TestHelpByMany(t *testing.T) {
 	}
 }
 
+// A loop says that it rests before it sleeps, and before it ends: nothing that waits for
+// that is left behind.
 func TestRestBeforeTheEnd(t *testing.T) {
 	s := &script{}
 	l, err := New()
