@@ -38,10 +38,10 @@ func testNoAllocations(t *testing.T, s *Store) {
 			}
 		}
 		run(proto.OpSet, value)
-		if n := testing.AllocsPerRun(runs, func() { run(proto.OpGet, nil) }); n != 0 {
+		if n := allocations(runs, func() { run(proto.OpGet, nil) }); n != 0 {
 			t.Errorf("a read of %d bytes allocates %v times", size, n)
 		}
-		if n := testing.AllocsPerRun(runs, func() { run(proto.OpSet, value) }); n != 0 {
+		if n := allocations(runs, func() { run(proto.OpSet, value) }); n != 0 {
 			t.Errorf("an equal write of %d bytes allocates %v times", size, n)
 		}
 		// The logs of the buckets grow until the ring has turned once.
@@ -49,10 +49,23 @@ func testNoAllocations(t *testing.T, s *Store) {
 			run(proto.OpSet, other)
 			run(proto.OpSet, value)
 		}
-		if n := testing.AllocsPerRun(runs, func() { run(proto.OpSet, other); run(proto.OpSet, value) }); n != 0 {
+		if n := allocations(runs, func() { run(proto.OpSet, other); run(proto.OpSet, value) }); n != 0 {
 			t.Errorf("a write of %d bytes allocates %v times", size, n)
 		}
 	}
+}
+
+// allocations is testing.AllocsPerRun, which counts what the whole process allocates: where
+// the machine is slow, that of a sweeper or of another test makes up one for each of a few
+// runs. What f itself allocates is there in every try.
+func allocations(runs int, f func()) float64 {
+	least := testing.AllocsPerRun(runs, f)
+	for range 2 {
+		if least > 0 {
+			least = min(least, testing.AllocsPerRun(runs, f))
+		}
+	}
+	return least
 }
 
 // waitingOp gives an operation that sends on the channel when it is complete
