@@ -9,7 +9,7 @@
 #
 # A round starts two nodes of each build in turn, and begins with another build than the
 # one before: a start may end in another state than the next
-# (docs/PERFORMANCE.md, "Who gathers writes"). CLIENTS is 100, KEYS 100000, LASTS how long
+# (docs/PERFORMANCE.md, "A processor for each loop"). CLIENTS is 100, KEYS 100000, LASTS how long
 # each measurement takes (5s). Ratios are to the first build.
 set -euo pipefail
 rate=$1 rounds=$2

@@ -23,8 +23,8 @@ const restAfter = 4
 // idle, runtime.Gosched wakes a thread for it, which may well take the loop itself.
 const letAfter = 8
 
-// A loop that waits in the kernel keeps its processor of the Go runtime, which has no more
-// of them than there are loops. A goroutine that comes back from a wait of its own
+// A loop that waits in the kernel keeps its processor of the Go runtime, which may have no
+// more of them than there are loops. A goroutine that comes back from a wait of its own
 // meanwhile, as those do that carry the links between nodes, finds none; and with it all
 // that wait for what it has read. The runtime's monitor takes a processor from who sleeps,
 // but where it had nothing to do lately it looks only every 10 ms, and takes one at the
@@ -35,8 +35,8 @@ const (
 	napsMost  = 25
 )
 
-// Handler is what a Loop calls, or who helps it while it sleeps, one at a time, with the connections that are on
-// it. None of it may block.
+// Handler is what a Loop calls, or who helps it while it sleeps, one at a time, with the
+// connections that are on it. None of it may block.
 type Handler interface {
 	// Ready says that there is something to read from c, or its end. It is called
 	// once for what has come: whoever leaves some of it unread calls Conn.Again.
