@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -40,10 +41,15 @@ type devtoolsMessage struct {
 	Method  string          `json:"method,omitempty"`
 	Params  json.RawMessage `json:"params,omitempty"`
 	Result  json.RawMessage `json:"result,omitempty"`
-	Error   *struct {
-		Message string `json:"message"`
-	} `json:"error,omitempty"`
+	Error   *devtoolsError  `json:"error,omitempty"`
 }
+
+// A devtoolsError is why the browser did not do what it was asked for.
+type devtoolsError struct {
+	Message string `json:"message"`
+}
+
+func (e devtoolsError) Error() string { return e.Message }
 
 // startBrowser runs Chromium until the test ends. Where there is none the test is
 // skipped, but in CI, which has to install one.
@@ -154,6 +160,13 @@ func (b *browser) listen(from io.Reader) {
 // call has the browser do something, and waits until it has.
 func (b *browser) call(method string, params, result any) {
 	b.t.Helper()
+	if err := b.try(method, params, result); err != nil {
+		b.t.Fatalf("%s: %v", method, err)
+	}
+}
+
+// try is call, but what the browser refuses is an error of the type devtoolsError.
+func (b *browser) try(method string, params, result any) error {
 	if params == nil {
 		params = struct{}{}
 	}
@@ -168,25 +181,24 @@ func (b *browser) call(method string, params, result any) {
 	b.mu.Unlock()
 	text, err := json.Marshal(m)
 	if err != nil {
-		b.t.Fatal(err)
+		return err
 	}
 	if _, err := b.to.Write(append(text, 0)); err != nil {
-		b.t.Fatalf("%s: %v", method, err)
+		return err
 	}
 	select {
 	case m := <-answer:
 		if m.Error != nil {
-			b.t.Fatalf("%s: %s", method, m.Error.Message)
+			return *m.Error
 		}
-		if result != nil {
-			if err := json.Unmarshal(m.Result, result); err != nil {
-				b.t.Fatalf("%s: %v in %s", method, err, m.Result)
-			}
+		if result == nil {
+			return nil
 		}
+		return json.Unmarshal(m.Result, result)
 	case <-b.ended:
-		b.t.Fatalf("%s: the browser has ended", method)
+		return errors.New("the browser has ended")
 	case <-time.After(patience):
-		b.t.Fatalf("%s: no answer within %v", method, patience)
+		return fmt.Errorf("no answer within %v", patience)
 	}
 }
 
@@ -200,19 +212,31 @@ func (b *browser) visit(url string) {
 // eval gives the value of an expression in the page.
 func (b *browser) eval(expression string, result any) {
 	b.t.Helper()
+	if err := b.tryEval(expression, result); err != nil {
+		b.t.Fatalf("%s: %v", expression, err)
+	}
+}
+
+// tryEval is eval, but that the browser could not evaluate is a devtoolsError.
+func (b *browser) tryEval(expression string, result any) error {
 	var answer struct {
 		Result           struct{ Value json.RawMessage }
 		ExceptionDetails json.RawMessage
 	}
-	b.call("Runtime.evaluate", map[string]any{"expression": expression, "returnByValue": true, "awaitPromise": true}, &answer)
+	err := b.try("Runtime.evaluate", map[string]any{"expression": expression, "returnByValue": true, "awaitPromise": true}, &answer)
+	if err != nil {
+		return err
+	}
 	if answer.ExceptionDetails != nil {
-		b.t.Fatalf("%s: %s", expression, answer.ExceptionDetails)
+		return fmt.Errorf("%s", answer.ExceptionDetails)
 	}
-	if result != nil {
-		if err := json.Unmarshal(answer.Result.Value, result); err != nil {
-			b.t.Fatalf("%s is %s: %v", expression, answer.Result.Value, err)
-		}
+	if result == nil {
+		return nil
 	}
+	if err := json.Unmarshal(answer.Result.Value, result); err != nil {
+		return fmt.Errorf("it is %s: %w", answer.Result.Value, err)
+	}
+	return nil
 }
 
 // text gives the text of an element as it is shown.
@@ -222,7 +246,9 @@ func (b *browser) text(selector string) (text string) {
 	return text
 }
 
-// await waits until an expression is true in the page.
+// await waits until an expression is true in the page. A page that goes elsewhere takes
+// what is evaluated in it along ("Inspected target navigated or closed"): then it is
+// evaluated in the next one.
 func (b *browser) await(what, expression string) {
 	b.t.Helper()
 	defer func() {
@@ -231,7 +257,10 @@ func (b *browser) await(what, expression string) {
 		}
 	}()
 	poll(b.t, what, func() (is bool) {
-		b.eval("Boolean("+expression+")", &is)
+		var gone devtoolsError
+		if err := b.tryEval("Boolean("+expression+")", &is); err != nil && !errors.As(err, &gone) {
+			b.t.Fatalf("%s: %v", expression, err)
+		}
 		return is
 	})
 }

@@ -18,6 +18,10 @@ import (
 // this moment: tests run side by side.
 var portsGiven sync.Map
 
+// badPorts are those of clusterPorts' range at which no browser asks for a page: the Fetch
+// standard blocks them, https://fetch.spec.whatwg.org/#port-blocking.
+var badPorts = []int{4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697}
+
 // clusterPorts finds ports for the APIs of n nodes, whose peer and gossip ports are
 // free as well, in their order. They have four digits, as those of the README, and the ports that
 // follow from them are below those that the system hands out.
@@ -50,6 +54,9 @@ func clusterPorts(t *testing.T, n int) []string {
 			t.Fatal("there are no free ports")
 		}
 		port := 4100 + rand.IntN(5800)
+		if slices.Contains(badPorts, port) {
+			continue
+		}
 		if _, given := portsGiven.LoadOrStore(port, true); given {
 			continue
 		}
