@@ -9,7 +9,7 @@ import (
 )
 
 // Each rule of docs/CLUSTER.md names a switch, in brackets, that turns it off; each switch
-// is named there, and is one that TestMutantsAreCaught tries.
+// is named there. That each is tried is TestMutantsAreCaught's to hold.
 func TestRulesHaveSwitches(t *testing.T) {
 	switches := declared(t)
 	doc, err := os.ReadFile("../../docs/CLUSTER.md")
