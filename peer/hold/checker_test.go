@@ -190,6 +190,9 @@ func (c *checker) answered(n *simNode, op *clientOp) {
 		return // it was under way when the floors were forgotten
 	}
 	c.answers++
+	if c.s.sum != nil {
+		_, _ = fmt.Fprintln(c.s.sum, c.s.now, n.id, op.action, op.key, op.result, op.entry)
+	}
 	if int(op.slot) == c.s.watch {
 		c.s.trace("%v %v answers %s: action %d asked at %v, result %d, %+v; floor %v deleted %v", c.s.now, n.id, op.key, op.action, ask.at, op.result, op.entry, k.floor, k.deleted)
 	}

@@ -2,6 +2,7 @@ package hold
 
 import (
 	"fmt"
+	"hash/fnv"
 	"math/rand/v2"
 	"os"
 	"runtime"
@@ -77,6 +78,11 @@ func history(seed uint64, kind int, off mutant, trace func(string, ...any)) erro
 			s.watch = v
 		}
 	}
+	return s.play(seed, kind)
+}
+
+// play is what happens in a history.
+func (s *sim) play(seed uint64, kind int) error {
 	s.cramped = seed%crampedEvery == crampedEvery-1
 	s.together = seed/kinds%togetherEvery == 1
 	if seed%pacedEvery == 1 {
@@ -351,6 +357,36 @@ func TestHistories(t *testing.T) {
 		})
 	}
 	workers.Wait()
+}
+
+// A history is a function of its seed: whoever plays one again sees every event, message and
+// answer again, at the same time.
+func TestHistoriesReplay(t *testing.T) {
+	seeds := uint64(5 * kinds)
+	if raceEnabled {
+		seeds = kinds
+	}
+	sums := map[uint64]bool{}
+	for seed := range seeds {
+		for _, kind := range []int{int(seed % kinds), recut + int(seed%3)} {
+			play := func() uint64 {
+				s := newSim(seed, historySlots, whole)
+				s.sum = fnv.New64a()
+				if err := s.play(seed, kind); err != nil {
+					t.Errorf("seed %d (kind %d): %v", seed, kind, err)
+				}
+				return s.sum.Sum64()
+			}
+			first := play()
+			if play() != first {
+				t.Errorf("seed %d (kind %d) is not the same again", seed, kind)
+			}
+			sums[first] = true
+		}
+	}
+	if len(sums) != int(2*seeds) {
+		t.Errorf("%d histories have %d sums", 2*seeds, len(sums))
+	}
 }
 
 // TestSeed replays one history, given as SEED, with a trace.

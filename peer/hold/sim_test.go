@@ -2,6 +2,7 @@ package hold
 
 import (
 	"fmt"
+	"hash"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -39,6 +40,7 @@ type sim struct {
 	granted      map[string]bool                            // of grantOnce: the grants that were sent
 	check        *checker
 	trace        func(format string, args ...any)
+	sum          hash.Hash64 // of all that has happened; nil: nobody asks
 }
 
 // simNode is one run of one node in a sim.
@@ -141,6 +143,9 @@ func (s *sim) run(d time.Duration) {
 	for len(s.queue) > 0 && s.queue[0].at <= end && s.check.err == nil {
 		e := s.queue.pop()
 		s.now = e.at
+		if s.sum != nil {
+			s.add(&e)
+		}
 		if e.msg != nil {
 			s.arrive(&e)
 		} else {
@@ -148,6 +153,14 @@ func (s *sim) run(d time.Duration) {
 		}
 	}
 	s.now = end
+}
+
+// add adds an event to the sum of all that has happened.
+func (s *sim) add(e *event) {
+	_, _ = fmt.Fprintln(s.sum, e.at, e.serial)
+	if e.msg != nil {
+		_, _ = fmt.Fprintln(s.sum, e.from.id, e.to.id, *e.msg)
+	}
 }
 
 // start starts a node, which knows the others that are up.
