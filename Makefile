@@ -41,5 +41,5 @@ bench: ## load the node on PORT (4000) as the seed's documentation does
 	./scripts/bench.sh $(PORT)
 
 .PHONY: docs
-docs: ## rewrite the README's tables from the code
-	go test ./cmd/smache -run '^TestReadmeTables$$' -update
+docs: ## rewrite the tables of README and METRICS.md from the code
+	go test ./cmd/smache -run '^(TestReadmeTables|TestMetricsAreDocumented)$$' -update

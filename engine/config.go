@@ -161,23 +161,35 @@ func (c *Config) spare() int {
 // plan divides the memory; see memory.go. A derived budget for large bodies is
 // raised to what the API needs for one of them.
 func (c *Config) plan(available int64) (plan MemoryPlan, large, medium int64, err error) {
-	shared, perConnection := c.Cluster != nil, int64(connectionBytes)
+	perConnection := int64(connectionBytes)
 	if c.TLS != nil {
 		perConnection += tlsBytes
 	}
+	divide := func(large int64) (MemoryPlan, error) {
+		return planMemory(c.Memory, c.Cluster != nil, c.extraOutbox(), c.Writers, perConnection, c.MaxConnections, large, available)
+	}
 	if c.LargeBudget > 0 {
 		large, medium = c.LargeBudget, mediumShare(c.LargeBudget)
-		plan, err = planMemory(c.Memory, shared, c.Writers, perConnection, c.MaxConnections, large+medium, available)
+		plan, err = divide(large + medium)
 		return plan, large, medium, err
 	}
-	plan, err = planMemory(c.Memory, shared, c.Writers, perConnection, c.MaxConnections, 0, available)
+	plan, err = divide(0)
 	medium = plan.Large / 4
 	large = plan.Large - medium
 	if least := c.leastLarge(); err == nil && large < least {
 		large, medium = least, mediumShare(least)
-		plan, err = planMemory(c.Memory, shared, c.Writers, perConnection, c.MaxConnections, large+medium, available)
+		plan, err = divide(large + medium)
 	}
 	return plan, large, medium, err
+}
+
+// extraOutbox is what a peer's outbox may take above the default, which the plan has in
+// the cluster's part.
+func (c *Config) extraOutbox() int64 {
+	if c.Cluster == nil {
+		return 0
+	}
+	return max(int64(c.Cluster.Outbox)-DefaultOutbox, 0)
 }
 
 // mediumShare is what bodies and answers above 8 and up to 64 KiB have besides

@@ -75,11 +75,13 @@ func logBytes(arena int64, writers int) int64 {
 // at most 64 MiB. available, if above zero, is what can be had; a total above it is
 // refused before anything is touched.
 func PlanMemory(total int64, cluster bool, writers, maxConnections int, large, available int64) (MemoryPlan, error) {
-	return planMemory(total, cluster, writers, connectionBytes, maxConnections, large, available)
+	return planMemory(total, cluster, 0, writers, connectionBytes, maxConnections, large, available)
 }
 
-// planMemory is PlanMemory with what a connection costs.
-func planMemory(total int64, cluster bool, writers int, perConnection int64, maxConnections int, large, available int64) (MemoryPlan, error) {
+// planMemory is PlanMemory with what a connection costs, and with what the outbox of one
+// peer may take above the default. A peer that reads too slowly is rare: no plan has room
+// for several at once, nor would it help to make all the others' values smaller for them.
+func planMemory(total int64, cluster bool, outbox int64, writers int, perConnection int64, maxConnections int, large, available int64) (MemoryPlan, error) {
 	if available > 0 && total > available {
 		return MemoryPlan{}, fmt.Errorf("%w: %s wanted and %s left; lower --memory",
 			ErrMemory, FormatBytes(total), FormatBytes(available))
@@ -87,7 +89,7 @@ func planMemory(total int64, cluster bool, writers int, perConnection int64, max
 	p := MemoryPlan{Total: total, MaxConnections: maxConnections, Large: large}
 	if cluster {
 		p.Records = max(total/128, 1<<20)
-		p.Cluster = clusterBytes + p.Records
+		p.Cluster = clusterBytes + outbox + p.Records
 	}
 	if p.MaxConnections == 0 {
 		p.MaxConnections = int(min(max(total/6/perConnection, leastConnections), mostConnections))

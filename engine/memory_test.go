@@ -42,6 +42,19 @@ func TestPlanMemory(t *testing.T) {
 	if sum := c.Arena + c.Index + c.Connections + c.Large + c.Cluster + c.Runtime; err != nil || c.Cluster != clusterBytes+c.Records || c.Records < 1<<20 || sum != c.Total || c.Runtime < programBytes {
 		t.Errorf("256 MiB in a cluster are %+v, %v", c, err)
 	}
+	// An outbox above the default is, too.
+	cfg := Config{Memory: 1 << 30, Cluster: &ClusterConfig{}}
+	usual, _, _, err := cfg.plan(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for outbox, extra := range map[int]int64{0: 0, LeastOutbox: 0, DefaultOutbox: 0, DefaultOutbox + 64<<20: 64 << 20} {
+		cfg.Cluster.Outbox = outbox
+		p, _, _, err := cfg.plan(0)
+		if sum := p.Arena + p.Index + p.Connections + p.Large + p.Cluster + p.Runtime; err != nil || p.Cluster != usual.Cluster+extra || sum != p.Total || p.Total != 1<<30 {
+			t.Errorf("1 GiB with an outbox of %d are %+v, %v", outbox, p, err)
+		}
+	}
 	if c.Arena < 64<<20 || c.GoLimit < c.Index+c.Connections+c.Large+c.Cluster {
 		t.Errorf("256 MiB in a cluster are %+v", c)
 	}

@@ -46,6 +46,9 @@ type ClusterConfig struct {
 	// MoveRate bounds the bytes of entries that the node takes over from others in
 	// a second. Default: the cluster's, 64 MiB.
 	MoveRate int
+	// Outbox bounds the bytes that wait to be sent to another node. What is above
+	// DefaultOutbox the memory plan sets aside, once. Default: DefaultOutbox.
+	Outbox int
 	// Wait is how long a request waits for another node that does not answer. Default
 	// and least: DefaultWait.
 	Wait time.Duration
@@ -53,6 +56,13 @@ type ClusterConfig struct {
 
 // DefaultWait is how long a request waits for another node that does not answer.
 const DefaultWait = peer.DefaultWait
+
+// DefaultOutbox is how many bytes may wait to be sent to another node, and LeastOutbox
+// the fewest that can be asked for.
+const (
+	DefaultOutbox = peer.DefaultOutbox
+	LeastOutbox   = peer.LeastOutbox
+)
 
 // DefaultCluster is the name of a cluster that was given none, and DefaultWeight
 // the usual weight of a node.
@@ -161,6 +171,7 @@ func newMembers(cfg *Config, s *store.Store, tell told, version string) (members
 		Weight:          c.Weight,
 		MoveRate:        c.MoveRate,
 		Wait:            c.Wait,
+		Outbox:          c.Outbox,
 		Stats:           tell.stats,
 		Traced:          tell.traced,
 		Store:           s,

@@ -48,6 +48,9 @@ type ClusterConfig struct {
 	// Weight is this node's share of the slots, in proportion to the others'.
 	// 100 is usual; a node with 0 holds nothing.
 	Weight uint32
+	// Outbox bounds the bytes that wait to be sent to a peer. Default: DefaultOutbox; at
+	// least LeastOutbox.
+	Outbox int
 	// MoveRate bounds the bytes of entries that this node takes over in a second.
 	// Default 64 MiB.
 	MoveRate int
@@ -153,7 +156,7 @@ func NewCluster(cfg ClusterConfig) (*Cluster, error) {
 	c.links, err = NewLinks(Config{
 		Node: cfg.Name, Incarnation: incarnation, Cluster: cfg.Cluster, Keys: keys,
 		Handler: c.keeper, Notify: c.keeper.linkEvent, Logger: cfg.Logger, Listener: cfg.Peer,
-		Answered: func() { c.together() },
+		Answered: func() { c.together() }, OutboxBytes: cfg.Outbox,
 	})
 	if err != nil {
 		return nil, err

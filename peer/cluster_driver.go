@@ -251,6 +251,7 @@ func (k *keeper) receiveSlots(now time.Duration, e *event) {
 			k.giveWay()
 		}
 	}
+	k.tellMembers(now, cause{by: from.Name})
 }
 
 // receiveMembers gives another node's member list to the machine, and learns from
@@ -281,6 +282,7 @@ func (k *keeper) receiveMembers(now time.Duration, e *event) {
 	}
 	if m.From.Name != "" {
 		k.m.Receive(now, &m)
+		k.tellMembers(now, cause{by: m.From.Name})
 	}
 }
 

@@ -30,9 +30,10 @@ type keeper struct {
 	m        *hold.Machine // of the goroutine, as is what follows
 	book     map[string]*contact
 	mail     map[mailTo]*outbox
-	next     []event        // the events that are being handled
-	adopted  uint64         // the highest clock that the store was told of
-	shown    []hold.Member  // what was published last
+	next     []event       // the events that are being handled
+	adopted  uint64        // the highest clock that the store was told of
+	shown    []hold.Member // what was published last
+	tell     teller
 	item     []byte         // of Items
 	items    []proto.Entry  // of Items
 	received []proto.Entry  // of receiveSlots
@@ -104,6 +105,7 @@ func newKeeper(cfg *ClusterConfig, incarnation uint64) *keeper {
 		wake: make(chan struct{}, 1), stop: make(chan struct{}),
 		routes: make([]atomic.Uint64, proto.Slots),
 	}
+	k.tell = teller{log: cfg.Logger, self: cfg.Name, since: map[string]time.Duration{}}
 	k.targets.Store(&[]*target{{}}) // place 0: nobody
 	k.seen.Store(&snapshot{})
 	k.calls.New = k.newCall
@@ -156,7 +158,8 @@ func (k *keeper) run() {
 	defer timer.Stop()
 	for due := time.Duration(0); ; {
 		k.settle()
-		if next := k.m.Next(); next != due {
+		k.tell.counts(k.store.Now(), k.m.Stats())
+		if next := min(k.m.Next(), k.tell.due()); next != due {
 			due = next
 			timer.Reset(due - k.store.Now())
 		}
@@ -186,6 +189,12 @@ func (k *keeper) tick(now time.Duration) {
 		now = k.store.Now()
 		more = k.m.Walk(now)
 	}
+	k.tellMembers(now, cause{})
+}
+
+// tellMembers has the log told of what the machine has changed in its member list.
+func (k *keeper) tellMembers(now time.Duration, why cause) {
+	k.tell.members(now, k.m.Members(), why, k.m.Quiet)
 }
 
 // tickIfDue lets time pass in the machine, and reports whether it had to.
@@ -303,6 +312,7 @@ func (k *keeper) refused(now time.Duration, name string, incarnation uint64) {
 		if o.Name == name && o.Alive() && (incarnation == 0 || incarnation/hold.RunStep == o.Incarnation/hold.RunStep) {
 			k.upset() // it may have been leaving, and has not got done
 			k.m.Refused(now, o.ID)
+			k.tellMembers(now, cause{refused: true})
 			return
 		}
 	}

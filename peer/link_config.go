@@ -50,8 +50,8 @@ type Config struct {
 	// MaxInFlight is the most requests without an answer on a link, in each
 	// direction. The last eighth is for urgent ones. Default 4096, at most 65536.
 	MaxInFlight int
-	// OutboxBytes is the most bytes that wait to be sent on a link. Default 8 MiB,
-	// at least twice the longest frame.
+	// OutboxBytes is the most bytes that wait to be sent on a link. Default
+	// DefaultOutbox, at least LeastOutbox.
 	OutboxBytes int
 	// MaxPending is the most accepted connections that have not said hello.
 	// Default 1024.
@@ -72,8 +72,16 @@ type Config struct {
 	MinBackoff, MaxBackoff time.Duration
 }
 
-// minOutbox leaves room for the longest frame in the half that requests may use.
-const minOutbox = 2 * proto.MaxFrame
+const (
+	// DefaultOutbox is Config.OutboxBytes where it says nothing.
+	DefaultOutbox = 8 << 20
+	// LeastOutbox leaves room for the longest frame in the half that requests may use.
+	LeastOutbox = 2 * proto.MaxFrame
+	// defaultInFlight and defaultPending are Config.MaxInFlight and Config.MaxPending
+	// where they say nothing.
+	defaultInFlight = 4096
+	defaultPending  = 1024
+)
 
 // ErrConfig says that a Config cannot be.
 var ErrConfig = errors.New("peer: bad configuration")
@@ -98,7 +106,7 @@ func (c Config) withDefaults() (Config, error) {
 		by    int
 	}{
 		{&c.Loops, EventLoops()},
-		{&c.MaxInFlight, 4096}, {&c.OutboxBytes, 8 << 20}, {&c.MaxPending, 1024},
+		{&c.MaxInFlight, defaultInFlight}, {&c.OutboxBytes, DefaultOutbox}, {&c.MaxPending, defaultPending},
 	} {
 		if *n.value == 0 {
 			*n.value = n.by
@@ -122,8 +130,8 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("%w: 1 to 256 loops", ErrConfig)
 	case c.MaxInFlight < minInFlight || c.MaxInFlight > maxInFlight:
 		return c, fmt.Errorf("%w: %d to %d requests in flight", ErrConfig, minInFlight, maxInFlight)
-	case c.OutboxBytes < minOutbox || c.MaxPending < 1:
-		return c, fmt.Errorf("%w: an outbox of at least %d bytes, and at least one pending connection", ErrConfig, minOutbox)
+	case c.OutboxBytes < LeastOutbox || c.MaxPending < 1:
+		return c, fmt.Errorf("%w: an outbox of at least %d bytes, and at least one pending connection", ErrConfig, LeastOutbox)
 	case min(c.DialTimeout, c.HandshakeTimeout, c.ReadTimeout, c.WriteTimeout, c.MinBackoff) <= 0 || c.MaxBackoff < c.MinBackoff:
 		return c, fmt.Errorf("%w: time-outs must be above 0", ErrConfig)
 	}

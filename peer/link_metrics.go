@@ -96,6 +96,8 @@ func (l *Links) AppendMetrics(dst []byte) []byte {
 		func(p *Link) float64 { _, n, _ := p.load(); return float64(n) })
 	each("smache_peer_outbox_bytes", "gauge", "Bytes that wait to be sent to the peer.",
 		func(p *Link) float64 { _, _, n := p.load(); return float64(n) })
+	head("smache_peer_outbox_limit_bytes", "gauge", "Bytes that may wait to be sent to a peer: --peer-outbox. Requests are taken up to half of it; beyond it the link is closed.")
+	dst = append(strconv.AppendInt(append(dst, "smache_peer_outbox_limit_bytes "...), int64(l.cfg.OutboxBytes), 10), '\n')
 	count("smache_peer_received_bytes_total", "Bytes received.", func(s *stats) *atomic.Uint64 { return &s.bytesIn })
 	count("smache_peer_sent_bytes_total", "Bytes sent.", func(s *stats) *atomic.Uint64 { return &s.bytesOut })
 	count("smache_peer_received_frames_total", "Frames received.", func(s *stats) *atomic.Uint64 { return &s.framesIn })

@@ -25,10 +25,11 @@ type clusterFlags struct {
 	weight                   intValue
 	moveRate                 sizeValue
 	wait                     durationValue
+	outbox                   sizeValue
 	insecure                 boolValue
 
 	// These were told, if only to be what they are by default.
-	nameGiven, weightGiven, moveRateGiven, waitGiven bool
+	nameGiven, weightGiven, moveRateGiven, waitGiven, outboxGiven bool
 
 	// secrets are what the flag, the file or the variable says, and secretsFrom
 	// is which of them. fileOpen says that other users of the machine may read it.
@@ -38,7 +39,7 @@ type clusterFlags struct {
 }
 
 func newClusterFlags() clusterFlags {
-	return clusterFlags{name: engine.DefaultCluster, weight: engine.DefaultWeight, moveRate: 64 << 20, wait: durationValue(engine.DefaultWait)}
+	return clusterFlags{name: engine.DefaultCluster, weight: engine.DefaultWeight, moveRate: 64 << 20, wait: durationValue(engine.DefaultWait), outbox: engine.DefaultOutbox}
 }
 
 // settings are the rows of the cluster in the table of smache serve.
@@ -54,6 +55,7 @@ func (c *clusterFlags) settings() []setting {
 		{name: "weight", unit: "NUMBER", value: &c.weight, given: &c.weightGiven, about: "This node's share of the keys, in comparison with the weights of the others; 0: none, it only answers for them"},
 		{name: "move-rate", unit: "SIZE", value: &c.moveRate, given: &c.moveRateGiven, about: "Most bytes of entries that the node takes over from others in a second, when it joins or they leave"},
 		{name: "peer-wait", unit: "DURATION", value: &c.wait, given: &c.waitGiven, about: "How long a request waits for another node that does not answer, before it is answered 503; 250ms to 30s, the same on all nodes. More where the machines have more to do than processors for it: a node that gets none for that long looks like one that is frozen"},
+		{name: "peer-outbox", unit: "SIZE", value: &c.outbox, given: &c.outboxGiven, about: "Most bytes that wait to be sent to another node; 5MiB to 256MiB. From half of it on requests wait for that node, `--peer-wait` at most, and are then answered 503; beyond it the link is closed. More where a node has bursts of large values for others; what is above the default is taken from `--memory`"},
 		{name: "insecure-cluster", value: &c.insecure, about: "Allow other machines to join without a secret, in plain text: whoever reaches the ports then reads and writes everything"},
 	}
 }
@@ -84,6 +86,9 @@ func (c *clusterFlags) resolve(env environment, listen string) error {
 	if wait := time.Duration(c.wait); wait < engine.DefaultWait || wait > maxWait {
 		return fmt.Errorf("--peer-wait %s: must be 250ms to 30s", c.wait.String())
 	}
+	if c.outbox < leastOutbox || c.outbox > maxOutbox {
+		return fmt.Errorf("--peer-outbox %s: must be 5MiB to 256MiB", c.outbox.String())
+	}
 	if host := string(c.advertise); host != "" {
 		ip := net.ParseIP(host)
 		if ip == nil && strings.ContainsAny(host, ":/[] ") || ip != nil && ip.IsUnspecified() {
@@ -91,7 +96,7 @@ func (c *clusterFlags) resolve(env environment, listen string) error {
 		}
 	}
 	if !c.wanted() {
-		for flag, given := range map[string]bool{"cluster": c.nameGiven, "weight": c.weightGiven, "move-rate": c.moveRateGiven, "peer-wait": c.waitGiven} {
+		for flag, given := range map[string]bool{"cluster": c.nameGiven, "weight": c.weightGiven, "move-rate": c.moveRateGiven, "peer-wait": c.waitGiven, "peer-outbox": c.outboxGiven} {
 			if given {
 				return fmt.Errorf("--%s has no meaning for a node that is alone: give --join, or a secret", flag)
 			}
@@ -103,6 +108,13 @@ func (c *clusterFlags) resolve(env environment, listen string) error {
 
 // maxWait is about as long as clients wait.
 const maxWait = 30 * time.Second
+
+// The bounds of --peer-outbox: engine.LeastOutbox, rounded up, and what is far above what
+// a link carries in the time for which requests wait.
+const (
+	leastOutbox = 5 << 20
+	maxOutbox   = 256 << 20
+)
 
 // maxWeight is far above what is of use, and far below what overflows.
 const maxWeight = 1_000_000
@@ -195,6 +207,7 @@ func (c *clusterFlags) engineConfig(http net.Addr) *engine.ClusterConfig {
 		Weight:       uint32(c.weight),
 		MoveRate:     int(c.moveRate),
 		Wait:         time.Duration(c.wait),
+		Outbox:       int(c.outbox),
 	}
 }
 

@@ -223,6 +223,9 @@ func TestClusterMistakes(t *testing.T) {
 		{[]string{"--move-rate", "1000"}, nil, []string{"--move-rate"}},
 		{[]string{"--move-rate", "64MiB"}, nil, []string{"--move-rate", "--join"}},
 		{[]string{"--cluster", "smache"}, nil, []string{"--cluster", "--join"}},
+		{[]string{"--join", "a", "--peer-outbox", "4MiB"}, nil, []string{"--peer-outbox", "5MiB"}},
+		{[]string{"--join", "a", "--peer-outbox", "257MiB"}, nil, []string{"--peer-outbox", "256MiB"}},
+		{[]string{"--peer-outbox", "8MiB"}, nil, []string{"--peer-outbox", "--join"}},
 		{[]string{"--advertise", "10.0.0.1:14000"}, nil, []string{"--advertise"}},
 		{[]string{"--advertise", "0.0.0.0"}, nil, []string{"--advertise"}},
 		{[]string{"--advertise", "http://a"}, nil, []string{"--advertise"}},
@@ -274,7 +277,29 @@ func TestClusterDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	config := cfg.cluster.engineConfig(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 4000})
-	if config.Name != engine.DefaultCluster || config.Weight != engine.DefaultWeight || config.Insecure || len(config.Secrets) > 0 {
+	if config.Name != engine.DefaultCluster || config.Weight != engine.DefaultWeight || config.Insecure || config.Outbox != engine.DefaultOutbox || leastOutbox < engine.LeastOutbox || len(config.Secrets) > 0 {
 		t.Errorf("the configuration is %+v", config)
+	}
+}
+
+// TestPeerOutbox: the links get what the flag says, and the memory is planned for it.
+func TestPeerOutbox(t *testing.T) {
+	t.Parallel()
+	var planned []float64
+	for _, args := range [][]string{nil, {"--peer-outbox", "16MiB"}} {
+		p := serveOn(t, clusterPorts(t, 1)[0], aSecret, args...)
+		want := float64(engine.DefaultOutbox)
+		if args != nil {
+			want = 16 << 20
+		}
+		if got := p.metric("smache_peer_outbox_limit_bytes"); got != want {
+			t.Errorf("%q: an outbox has %v bytes", args, got)
+		}
+		_, text := p.get("/metrics")
+		bytes, _ := parseMetrics(text).sum("smache_memory_plan_bytes", `part="cluster"`)
+		planned = append(planned, bytes)
+	}
+	if extra := planned[1] - planned[0]; extra != 8<<20 {
+		t.Errorf("%v bytes more are planned", extra)
 	}
 }

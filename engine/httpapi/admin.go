@@ -94,5 +94,5 @@ func (s *Server) appendAdminMetrics(dst []byte) []byte {
 	r := &s.admin.registry
 	dst = appendMetric(dst, "smache_http_admin_connections", "gauge", "Connections open at the address for administration.", uint64(r.open()))
 	return appendMetric(dst, "smache_http_admin_connections_rejected_total", "counter",
-		"Connections refused there, because there were too many.", r.overLimit.Load())
+		"Connections refused at the address for administration, because there were too many.", r.overLimit.Load())
 }

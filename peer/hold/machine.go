@@ -141,6 +141,15 @@ func (m *Machine) Self() Member { return m.self }
 // them.
 func (m *Machine) Members() []Member { return m.list }
 
+// Quiet gives how long a peer has left pings unanswered, of the time in which this node
+// was awake.
+func (m *Machine) Quiet(name string) time.Duration {
+	if p := m.peers[name]; p != nil {
+		return p.quiet
+	}
+	return 0
+}
+
 // Epoch is a hash of the member list.
 func (m *Machine) Epoch() uint64 { return m.epoch }
 
