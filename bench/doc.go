@@ -20,8 +20,9 @@
 // What it refuses: to send anything anywhere but to the endpoint it was given
 // (redirects are failures), to pipeline, to repeat a request
 // unless Config.Retry asks for it, and to call an answer good that it has not
-// compared: byte for byte, but for the digits that Vary makes differ, and for
-// ScenarioHTTP without an answer to expect, which has its status compared.
+// compared: byte for byte, but for the coordinates that Vary makes differ, which must
+// be of one write of that key, whichever, and for NewHTTP without an answer to expect,
+// which has its status compared.
 //
 // # Concurrency
 //

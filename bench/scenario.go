@@ -41,8 +41,8 @@ type WorkloadConfig struct {
 	// TTL is the time to live of what is written; none if zero.
 	TTL time.Duration
 	// Vary makes the values differ from write to write, so that none is spared as
-	// an equal write. Readers then cannot know which of the writes they find: they
-	// compare all but the digits that vary.
+	// an equal write. Readers then cannot know which of the writes they find: any
+	// one of the key will do, whole, see Expect.Holes.
 	Vary bool
 	// Batch is the number of keys of NewMget and NewMset, at most MaxBatch;
 	// DefaultBatch if zero.

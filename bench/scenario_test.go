@@ -3,7 +3,12 @@ package bench
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"math"
+	"net/http"
+	"regexp"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -124,6 +129,90 @@ func TestVaryingValues(t *testing.T) {
 	}
 	if len(seen) < 99 {
 		t.Errorf("%d values in 100 writes", len(seen))
+	}
+}
+
+// A reader takes any write of its key, but a whole one: not the beginning of one with
+// the end of another, the coordinates of another key, or what is cut.
+func TestVaryingAnswers(t *testing.T) {
+	t.Parallel()
+	cut := regexp.MustCompile(`\d,"`)
+	for name, spoil := range map[string]func(now, before, others string) string{
+		"the last write":   nil,
+		"the write before": func(_, before, _ string) string { return before },
+		"torn behind the first coordinate": func(now, before, _ string) string {
+			at := strings.Index(now, `"lat":`) + len(`"lat":57.520008`)
+			return now[:at] + before[at:]
+		},
+		"torn before the end": func(now, before, _ string) string {
+			return now[:len(now)-7] + before[len(before)-7:]
+		},
+		"torn in the first coordinate": func(now, before, _ string) string {
+			at := strings.Index(now, `"lat":`) + len(`"lat":57.52000`)
+			return now[:at] + before[at:]
+		},
+		"another key's": func(now, _, others string) string {
+			at := strings.Index(now, `"lat":`)
+			return now[:at] + others[at:]
+		},
+		"a digit less":  func(now, _, _ string) string { return cut.ReplaceAllString(now, `,"`) },
+		"a digit more":  func(now, _, _ string) string { return cut.ReplaceAllString(now, `00,"`) },
+		"a wrong digit": func(now, _, _ string) string { return now[:len(now)-2] + string('0'+(now[len(now)-2]-'0'+1)%10) + "}" },
+	} {
+		for _, size := range []int{0, 400} {
+			var mu sync.Mutex
+			writes := map[string][]string{} // of each key
+			spoiled, whole := uint64(0), uint64(0)
+			s := startCache(t, func(w http.ResponseWriter, r *http.Request, _ int64) bool {
+				mu.Lock()
+				defer mu.Unlock()
+				if r.Method == http.MethodPost {
+					var entry struct {
+						Key  string
+						Data json.RawMessage
+					}
+					_ = json.NewDecoder(r.Body).Decode(&entry) // it is compared with its answer
+					writes[entry.Key] = append(writes[entry.Key], string(entry.Data))
+					_, _ = fmt.Fprintf(w, `{"data":%s}`, entry.Data)
+					return true
+				}
+				key := r.URL.Query().Get("key")
+				all := writes[key]
+				data := all[len(all)-1]
+				if whole++; spoil != nil && len(all) > 1 {
+					other := DefaultPrefix + "0000000000"
+					if key == other {
+						other = DefaultPrefix + "0000000001"
+					}
+					data = spoil(data, all[len(all)-2], writes[other][0])
+					spoiled++
+				}
+				_, _ = fmt.Fprintf(w, `{"key":"%s","data":%s,"node":"n"}`, key, data)
+				return true
+			})
+			cfg := WorkloadConfig{Endpoint: s.endpoint, Keys: Keys{Count: 5}, Vary: true, ValueSize: size}
+			mixed, err := NewMixed(cfg, .5)
+			if err != nil {
+				t.Fatal(err)
+			}
+			result, err := testRun(t, s.endpoint, func(c *Config) {
+				c.Workload, c.Clients, c.Threads, c.Requests = mixed, 1, 1, 200
+				cfg.Keys.Order = OrderSequential
+				c.Prepare, c.PrepareRequests = mustWorkload(t, NewPost, cfg), 5
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			mu.Lock()
+			want := spoiled
+			if name == "the write before" {
+				want = 0
+			}
+			if got := result.Failures[FailContent.String()]; got != want || result.Failed() != want || spoil != nil && spoiled < 50 || whole < 50 {
+				t.Errorf("%s, size %d: %d failures of %d answers, %d spoiled: %v", name, size, result.Failed(), whole, spoiled, result.Samples)
+			}
+			mu.Unlock()
+		}
 	}
 }
 

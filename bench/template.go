@@ -30,10 +30,10 @@ func putDigits(dst []byte, n uint64) {
 type template struct {
 	text    []byte
 	patches []patch
-	holes   []int // of an answer, see Expect
+	holes   []Hole // of an answer, see Expect
 
-	items   []uint64 // the numbers of the keys that text is about
-	version uint64   // what text's varying digits are made from
+	items []uint64 // the numbers of the keys that text is about
+	move  uint64   // how far this write is from the positions of its keys
 }
 
 // A patch is a place in a template.
@@ -41,8 +41,8 @@ type patch struct {
 	at    int
 	width int
 	item  int
-	salt  uint64 // zero: the key's number; else: digits made from it
-	vary  bool   // digits are made from the version, too
+	salt  uint64 // zero: the key's number; else: a coordinate made from it
+	vary  bool   // the coordinate is moved
 
 	// slotFrom, if not zero, says that two bytes here are the slot of the canonical
 	// key that is there, width bytes long; patches of its digits stand before.
@@ -53,8 +53,9 @@ func (t *template) add(text string) { t.text = append(t.text, text...) }
 
 // addHole makes a place of an answer whose text is not known; something must be
 // added behind it.
-func (t *template) addHole() { t.holes = append(t.holes, len(t.text)) }
+func (t *template) addHole() { t.holes = append(t.holes, Hole{At: len(t.text)}) }
 
+// addDigits adds a place of some bytes and what is written there.
 func (t *template) addDigits(width int, p patch) {
 	p.at, p.width = len(t.text), width
 	for len(t.items) <= p.item {
@@ -77,7 +78,7 @@ func (t *template) addItem(k *Keys, item int) {
 type valueKind struct {
 	item    int
 	varying bool // from write to write
-	unknown bool // an answer's: the varying digits are holes
+	unknown bool // an answer's: which of the writes it is
 }
 
 // addData adds the value of a template with one item that never varies.
@@ -86,9 +87,13 @@ func (t *template) addData(k *Keys, size int) { t.addValue(k, size, valueKind{})
 // addValue adds a value: an object of exactly size bytes that differs from key to
 // key; of the default size of about 60 bytes if size is zero.
 //
-//	{"id":"bench-0000000000","lat":57.520008,"lng":113.404954}
-//	{"id":"bench-0000000000","lat":57.520008,"lng":113.404954,"pad":"abcd…"}
+//	{"id":"bench-0000000000","lat":59.574730,"lng":116.663252}
+//	{"id":"bench-0000000000","lat":59.574730,"pad":"abcd…","lng":116.663252}
 //	{"v":"0000000000abcd…"}, where the size has no room for that; it never varies
+//
+// A value that varies has both coordinates moved by the same, so that one says what
+// the other must be: a value of two writes is none. They are at its ends, so that this
+// is so wherever it is torn.
 func (t *template) addValue(k *Keys, size int, kind valueKind) {
 	const pad = `,"pad":"`
 	begin, full := len(t.text), fullSize(k)
@@ -99,44 +104,40 @@ func (t *template) addValue(k *Keys, size int, kind valueKind) {
 		t.add(`"}`)
 		return
 	}
+	const lng, end = `,"lng":11`, "}"
 	t.add(`{"id":"`)
 	t.addItem(k, kind.item)
 	t.add(`","lat":5`)
-	t.addPosition(kind, 1)
-	t.add(`,"lng":11`)
-	t.addPosition(kind, 3)
+	t.addPosition(kind, 1, HoleMoved)
 	if size > full {
 		t.add(pad)
-		// Each hole stands for the eight bytes that are not there.
-		t.addLetters(begin + size - 2 - len(t.text) - positionSize*t.holesFrom(begin))
+		t.addLetters(begin + size - len(`"`+lng+end) - positionSize - len(t.text))
 		t.add(`"`)
 	}
-	t.add("}")
+	t.add(lng)
+	t.addPosition(kind, 3, HoleAsMoved)
+	t.add(end)
 }
 
-const positionSize = len("7.520008")
+const (
+	positionSize = len("7.520008")
+	// positions is how many there are; they are moved around a ring.
+	positions = 10_000_000
+)
 
 // addPosition adds the digits of a coordinate.
-func (t *template) addPosition(kind valueKind, salt uint64) {
+func (t *template) addPosition(kind valueKind, salt uint64, hole HoleKind) {
 	if kind.varying && kind.unknown {
-		t.addHole()
-		return
+		t.holes = append(t.holes, Hole{At: len(t.text), Kind: hole})
 	}
-	p := patch{item: kind.item, salt: salt, vary: kind.varying}
-	t.addDigits(1, p)
-	t.add(".")
-	p.salt++
-	t.addDigits(6, p)
+	t.addDigits(positionSize, patch{item: kind.item, salt: salt, vary: kind.varying && !kind.unknown})
 }
 
-// holesFrom counts the holes behind a place.
-func (t *template) holesFrom(begin int) (n int) {
-	for _, h := range t.holes {
-		if h >= begin {
-			n++
-		}
-	}
-	return n
+// putPosition writes the coordinate that a key's number and a salt make, moved by some.
+func putPosition(dst []byte, n, move uint64) {
+	at := (mix(n)%10*1_000_000 + mix(n+1)%1_000_000 + move) % positions
+	dst[0], dst[1] = '0'+byte(at/1_000_000), '.'
+	putDigits(dst[2:positionSize], at)
 }
 
 // fullSize is the length of the value without padding.
@@ -165,7 +166,7 @@ func (t *template) set(index uint64) []byte {
 // fill makes the text that of several keys, which index gives by item, and of a
 // version. The bytes belong to t and are valid until the next call.
 func (t *template) fill(version uint64, index func(item int) uint64) []byte {
-	t.version = version
+	t.move = mix(version+1) % positions
 	for i := range t.items {
 		t.items[i] = index(i)
 	}
@@ -182,14 +183,14 @@ func (t *template) apply(p *patch) {
 		return
 	}
 	n := t.items[p.item]
-	if p.salt != 0 {
-		n = n*8 + p.salt
-		if p.vary {
-			n += mix(t.version + 1)
-		}
-		n = mix(n)
+	switch {
+	case p.salt == 0:
+		putDigits(t.text[p.at:p.at+p.width], n)
+	case p.vary:
+		putPosition(t.text[p.at:], n*8+p.salt, t.move)
+	default:
+		putPosition(t.text[p.at:], n*8+p.salt, 0)
 	}
-	putDigits(t.text[p.at:p.at+p.width], n)
 }
 
 // valueSize is the length of the values of a given size setting.

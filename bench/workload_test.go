@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -87,7 +88,7 @@ func TestWorkloadRequests(t *testing.T) {
 				t.Fatalf("get %d asks for %s, post wrote %s", n, request.URL, entry.Key)
 			}
 			want := fmt.Sprintf(`{"key":"%s","data":%s,"node":""}`, entry.Key, entry.Data)
-			if got := get.Expect(n); got.Status != 200 || len(got.Holes) != 1 || got.Holes[0] != len(want)-2 || string(got.Body) != want {
+			if got := get.Expect(n); got.Status != 200 || !slices.Equal(got.Holes, []Hole{{At: len(want) - 2}}) || string(got.Body) != want {
 				t.Fatalf("get expects %s, want %s", got.Body, want)
 			}
 		}
@@ -201,8 +202,9 @@ func TestWorkloadAbout(t *testing.T) {
 
 func TestChecker(t *testing.T) {
 	plain := Expect{Body: []byte(`{"data":{}}`)}
-	node := Expect{Body: []byte(`{"key":"K","data":{},"node":""}`), Holes: []int{len(`{"key":"K","data":{},"node":"`)}}
-	two := Expect{Body: []byte(`[5,"x",""]`), Holes: []int{2, 8}}
+	node := Expect{Body: []byte(`{"key":"K","data":{},"node":""}`), Holes: []Hole{{At: len(`{"key":"K","data":{},"node":"`)}}}
+	two := Expect{Body: []byte(`[5,"x",""]`), Holes: []Hole{{At: 2}, {At: 8}}}
+	moved := Expect{Body: []byte(`[50.000010,"x",119.999998]`), Holes: []Hole{{2, HoleMoved}, {17, HoleAsMoved}}}
 	anything := Expect{Any: true}
 	for _, test := range []struct {
 		want  *Expect
@@ -229,6 +231,28 @@ func TestChecker(t *testing.T) {
 		{&two, `[57.25,"y","a"]`, false},
 		{&two, `[57"25,"x","a"]`, false},
 		{&two, `[57.25,"x"]`, false},
+		{&moved, `[50.000010,"x",119.999998]`, true},
+		{&moved, `[50.000011,"x",119.999999]`, true},
+		{&moved, `[50.000012,"x",110.000000]`, true},
+		{&moved, `[50.000009,"x",119.999997]`, true},
+		{&moved, `[59.999999,"x",119.999987]`, true},
+		{&moved, `[50.000012,"x",119.999999]`, false}, // of two writes
+		{&moved, `[50.000012,"x",119.999998]`, false},
+		{&moved, `[50.000010,"x",119.999997]`, false},
+		{&moved, `[50.00001,"x",119.999998]`, false}, // digits are missing
+		{&moved, `[50.000010,"x",119.99999]`, false},
+		{&moved, `[5,"x",11]`, false},
+		{&moved, `[50.0000100,"x",119.999998]`, false}, // too many
+		{&moved, `[50.000010,"x",119.9999980]`, false},
+		{&moved, `[50.00001x,"x",119.999998]`, false},
+		{&moved, `[50.00001/,"x",119.999998]`, false},
+		{&moved, `[50.00001:,"x",119.999998]`, false},
+		{&moved, `[50.00001:,"x",110.000008]`, false}, // as if : were a ten
+		{&moved, `[50,000010,"x",119.999998]`, false},
+		{&moved, `[5.0000010,"x",119.999998]`, false},
+		{&moved, `[50.000010,"x",119.999998`, false},
+		{&moved, `[50.000010,"x",119.99`, false},
+		{&moved, `[50.00`, false},
 		{&anything, ``, true},
 		{&anything, `x`, true},
 	} {
