@@ -32,6 +32,9 @@ type checker struct {
 	tags map[tag]bool
 	// lost is the highest version of each key that some node had no room for.
 	lost map[string]Version
+	// under is a term for each slot, up to which something may have been refused, for want of
+	// room for a record.
+	under map[Slot]uint32
 	// steady are the holders of slots that nobody is to move while the network is cut
 	// so that everybody still reaches everybody over others.
 	steady map[Slot]*simNode
@@ -43,6 +46,7 @@ type checker struct {
 	misses    int
 	flushes   int
 	evictions int
+	overflows int
 	cutAt     time.Duration
 	flushing  time.Duration // a flush may take effect until then
 }
@@ -110,7 +114,7 @@ type asked struct {
 
 func newChecker(s *sim) *checker {
 	return &checker{
-		s: s, keys: map[string]*keyState{}, made: map[string]*made{}, lost: map[string]Version{}, tags: map[tag]bool{},
+		s: s, keys: map[string]*keyState{}, made: map[string]*made{}, lost: map[string]Version{}, under: map[Slot]uint32{}, tags: map[tag]bool{},
 		busyUntil: map[Slot]time.Duration{}, busyNode: map[string]time.Duration{},
 	}
 }
@@ -176,7 +180,7 @@ func (c *checker) begin(n *simNode, op *clientOp) *asked {
 	}
 	if op.ttl != 0 {
 		w := c.made[op.value]
-		w.soonest = c.s.now + op.ttl
+		w.soonest = c.s.now + op.ttl - c.s.drifted(op.ttl)
 		k.mortal[op.value] = w
 	}
 	return &asked{key: k, at: c.s.now, floor: k.floor, deleted: k.deleted, excused: k.excused, entry: k.entry,
@@ -231,7 +235,7 @@ func (c *checker) read(n *simNode, op *clientOp, ask *asked, k *keyState) {
 		}
 		expired = expired || k.gone+opTime >= ask.at && k.gone > 0
 		deleting := k.deletes > 0 || k.deleteAt >= ask.at
-		if evicted := c.lost[op.key]; evicted == ask.floor || ask.floor.Less(evicted) {
+		if evicted := c.lost[op.key]; evicted == ask.floor || ask.floor.Less(evicted) || ask.floor.Term <= c.under[op.slot] && c.under[op.slot] > 0 {
 			return
 		}
 		if c.lenient || c.forgiving || ask.floor == (Version{}) || ask.deleted || k.deleted || expired || deleting || k.unsure || ask.excused || k.excused || k.faultAt >= ask.at {
@@ -298,8 +302,8 @@ func (c *checker) written(n *simNode, op *clientOp, ask *asked, k *keyState) {
 	}
 }
 
-// stored notes that a write was carried out. The clocks of all nodes run alike, so that
-// when an entry expires is the same everywhere. No two values of a key have one ETag, as long
+// stored notes that a write was carried out. The clocks of all nodes run alike, but for
+// what drifted says, so that when an entry expires is the same everywhere. No two values of a key have one ETag, as long
 // as no node has failed: its clock may be lost with it.
 func (c *checker) stored(op *clientOp) {
 	of := tag{op.key, op.entry.version.Clock}
@@ -308,7 +312,10 @@ func (c *checker) stored(op *clientOp) {
 	}
 	c.tags[of] = true
 	if w := c.made[op.value]; w != nil {
-		w.version, w.expires, w.soonest = op.entry.version, op.entry.expiry, op.entry.expiry
+		w.version, w.expires, w.soonest = op.entry.version, 0, 0
+		if op.ttl > 0 {
+			w.expires, w.soonest = c.s.now+op.ttl+c.s.drifted(op.ttl), c.s.now+op.ttl-c.s.drifted(op.ttl)
+		}
 	}
 }
 
@@ -319,6 +326,9 @@ func (c *checker) evicted(key string, v Version) {
 	}
 }
 
+// floored notes that a node refuses what was written of a slot up to a term.
+func (c *checker) floored(slot Slot, term uint32) { c.under[slot] = max(c.under[slot], term) }
+
 // moved notes that a node takes in an item of an event's message, and what it takes to
 // be left of its time. The entry may not live longer than where it comes from, and
 // shorter only by as long as it took to ask for it.
@@ -326,7 +336,8 @@ func (c *checker) moved(e *event, it, taken *Entry) {
 	if it.Gone {
 		return
 	}
-	if old := it.Meta.Age + c.s.now - e.sent; taken.Meta.Age < old && !taken.Gone {
+	slack := c.s.drifted(c.s.now - e.asked)
+	if old := it.Meta.Age + c.s.now - e.sent - slack; taken.Meta.Age < old && !taken.Gone {
 		c.fail("%q comes to %v, %v old, and is taken to be %v", it.Value, e.to.id, old, taken.Meta.Age)
 	}
 	remaining := taken.Meta.Remaining
@@ -334,10 +345,10 @@ func (c *checker) moved(e *event, it, taken *Entry) {
 		return
 	}
 	w, left := c.made[string(it.Value)], it.Meta.Remaining-(c.s.now-e.sent)
-	if remaining > max(left, 0) || remaining < left-(c.s.now-e.asked) {
+	if remaining > max(left+slack, 0) || remaining < left-(c.s.now-e.asked)-slack {
 		c.fail("%q comes to %v with %v to live, and has %v", it.Value, e.to.id, remaining, left)
 	}
-	w.soonest = min(w.soonest, c.s.now+remaining)
+	w.soonest = min(w.soonest, c.s.now+remaining-c.s.drifted(remaining))
 }
 
 // flush notes that a flush has begun, which is a delete of every key.
@@ -452,7 +463,7 @@ func (s *sim) settledSlots() map[Slot]*simNode {
 // served reports whether a node that is well holds a slot.
 func (s *sim) served(slot Slot) bool {
 	for _, n := range s.nodes {
-		if n.up && s.now >= n.frozen && n.data[slot].role != roleNone && s.now < n.until {
+		if n.up && s.now >= n.frozen && n.data[slot].role != roleNone && n.now() < n.until {
 			return true
 		}
 	}
@@ -462,7 +473,7 @@ func (s *sim) served(slot Slot) bool {
 // ready holds that a node which says that it is ready may say so: each slot is served, or on
 // its way, unless something has failed.
 func (c *checker) ready(n *simNode) {
-	if c.s.side != nil || c.s.fading != nil || c.s.lose != nil {
+	if c.s.side != nil || c.lenient || c.s.fading != nil || c.s.lose != nil {
 		return
 	}
 	for i := range c.s.slots {

@@ -98,14 +98,14 @@ func (n *simNode) try(op *clientOp) {
 func (n *simNode) serve(op *clientOp) bool {
 	switch n.data[op.slot].role {
 	case roleHolding:
-		if n.sim.now >= n.until {
+		if n.now() >= n.until {
 			return false
 		}
 		n.carryOut(op)
 		n.complete(op)
 	case roleImporting:
 		op.machine = true
-		n.m.Do(n.sim.now, &Op{Slot: op.slot, Key: op.key, Ref: op})
+		n.m.Do(n.now(), &Op{Slot: op.slot, Key: op.key, Ref: op})
 	case roleNone:
 		return false
 	}
@@ -143,7 +143,7 @@ func (n *simNode) giveBack(op *clientOp) {
 	}
 	n.sim.deliver(n, from, func() {
 		op.whole.sent = false
-		from.m.Moved(n.sim.now, op.slot, n.m.self.ID, holder, term)
+		from.m.Moved(from.now(), op.slot, n.m.self.ID, holder, term)
 		if whole := op.whole; !whole.done && holder.Name != "" && holder.Name != n.id.Name && whole.hints < 4 {
 			whole.hint = holder
 			whole.hints++

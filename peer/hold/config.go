@@ -75,8 +75,8 @@ const (
 	// grace is how long a node that has come back leaves slots without a holder to
 	// others who may come back too: with them, what it holds can be vouched for.
 	grace = 2500 * time.Millisecond
-	// healTime is how long records are kept for a silent member; one that comes
-	// back later brings nothing with it.
+	// healTime is how long records are kept for a silent member: one that comes back
+	// later may bring what went meanwhile.
 	healTime = 10 * time.Minute
 )
 

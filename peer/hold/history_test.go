@@ -33,10 +33,17 @@ const (
 	historySlots = 4
 	keysOfSlot   = 6
 
-	crampedEvery  = 16 // of so many histories one has nodes with too little memory
-	togetherEvery = 4  // of so many one has nodes that all wait for each other
-	pacedEvery    = 3  // of so many one has nodes that see to few slots at a time
+	togetherEvery = 4 // of so many one has nodes that all wait for each other
+	pacedEvery    = 3 // of so many one has nodes that see to few slots at a time
 )
+
+// traits are what some histories have and others do not, as their seeds say.
+var traits = map[string]func(seed uint64) bool{
+	"cramped":  func(seed uint64) bool { return seed%16 == 15 },              // some nodes have too little memory
+	"scant":    func(seed uint64) bool { return seed%7 == 5 },                // there is room for few records
+	"jumping":  func(seed uint64) bool { return seed%7 == 2 || seed%7 == 3 }, // wall clocks jump
+	"drifting": func(seed uint64) bool { return seed%7 == 3 || seed%7 == 4 }, // monotonic clocks differ
+}
 
 // client sends random operations to random nodes.
 func (s *sim) client(every time.Duration) {
@@ -83,10 +90,18 @@ func history(seed uint64, kind int, off mutant, trace func(string, ...any)) erro
 
 // play is what happens in a history.
 func (s *sim) play(seed uint64, kind int) error {
-	s.cramped = seed%crampedEvery == crampedEvery-1
+	s.cramped = traits["cramped"](seed)
 	s.together = seed/kinds%togetherEvery == 1
 	if seed%pacedEvery == 1 {
 		s.pace = rand.New(rand.NewPCG(seed, 78))
+	}
+	// In partitions, what there was no room to record comes back: see TestOpen.
+	s.scant = s.scant || traits["scant"](seed) && (kind < partition || os.Getenv("SCANT") != "")
+	if traits["jumping"](seed) {
+		s.jumps = rand.New(rand.NewPCG(seed, 79))
+	}
+	if traits["drifting"](seed) {
+		s.drift = rand.New(rand.NewPCG(seed, 80))
 	}
 	nodes := 2 + s.rng.IntN(3)
 	if kind == crossed {
@@ -97,6 +112,9 @@ func (s *sim) play(seed uint64, kind int) error {
 		s.run(time.Duration(s.rng.IntN(300)) * time.Millisecond)
 	}
 	s.run(8 * time.Second)
+	if s.jumps != nil {
+		s.jump()
+	}
 	s.client(8 * time.Millisecond)
 	s.run(time.Second)
 	s.check.strict = kind != lossy && kind != crossed

@@ -272,7 +272,7 @@ func (m *Machine) watchPeers() {
 	for _, o := range m.alive {
 		p := m.peers[o.Name]
 		limit := silence
-		if !p.spoken {
+		if !p.spoken && m.cfg.off != noStrangers {
 			limit = strange
 		}
 		if p.quiet > limit && (m.now-p.reached > silence || m.cfg.off == ownEars) && m.cfg.off != neverSilent {
@@ -338,7 +338,7 @@ func (m *Machine) pruneMembers() {
 	}
 	for _, o := range m.list {
 		p := m.peers[o.Name]
-		if o.Alive() || p == nil || m.now-p.since < patience || m.before != nil {
+		if o.Alive() || p == nil || m.now-p.since < patience || m.before != nil || m.cfg.off == silentOn {
 			continue
 		}
 		if o.State == StateSilent {
@@ -379,8 +379,12 @@ func (m *Machine) fenced() bool {
 	if m.cfg.off == noFence {
 		return true
 	}
+	wait := fence
+	if m.cfg.off == noMargin {
+		wait = lease
+	}
 	for _, o := range m.list {
-		if o.State == StateSilent && m.now-m.peers[o.Name].answered < fence {
+		if o.State == StateSilent && m.now-m.peers[o.Name].answered < wait {
 			return false
 		}
 	}
@@ -390,8 +394,12 @@ func (m *Machine) fenced() bool {
 // keepsRecords reports whether a member has fallen silent that may come back
 // with entries of its own.
 func (m *Machine) keepsRecords() bool {
+	patience := healTime
+	if m.cfg.off == fadeRecords {
+		patience = time.Minute
+	}
 	for _, o := range m.list {
-		if p := m.peers[o.Name]; o.State == StateSilent && m.now-p.since < healTime {
+		if p := m.peers[o.Name]; o.State == StateSilent && m.now-p.since < patience {
 			return true
 		}
 	}

@@ -37,6 +37,11 @@ var scenarios = []scenario{
 	{hopeless, "hopeless", 0, backInTurn},
 	{keepDisowned, "keepDisowned", 0, voucherThatDies},
 	{claimUnleased, "claimUnleased", 0, claimsAsleep},
+	{noMargin, "noMargin", 14, slowClock},
+	{noStrangers, "noStrangers", 0, linkThatIsLate},
+	{doubtOn, "doubtOn", 0, neverVouched},
+	{silentOn, "silentOn", 0, neverBack},
+	{fadeRecords, "fadeRecords", 0, backInTime},
 }
 
 func TestScenarios(t *testing.T) {
@@ -622,4 +627,135 @@ func claimsAsleep(s *sim) {
 	s.run(4 * time.Second)
 	s.ask(heir, actGet, key)
 	s.run(time.Second)
+}
+
+// A node whose clock runs slow is heard no more, and hears the others until they count it dead.
+// They, whose clocks run fast, must not hold what it has before its lease is over.
+func slowClock(s *sim) {
+	s.start("n0").drift = -maxDrift
+	s.start("n1").drift = maxDrift
+	s.run(8 * time.Second)
+	slow, fast := s.nodes["n0"], s.nodes["n1"]
+	s.all(slow, actSet)
+	at := slices.IndexFunc(slow.m.slots, func(st slot) bool { return st.role == roleHolding })
+	key := s.keysOf()[at]
+	s.lose = func(from, to *simNode, msg *Message) bool {
+		return from == slow && msg.Kind == MsgPong || to == slow && msg.Kind == MsgMembers
+	}
+	s.until(func() bool { return fast.m.slots[at].role == roleHolding })
+	s.ask(fast, actSet, key)
+	for range 100 {
+		s.ask(slow, actGet, key)
+		s.run(time.Millisecond)
+	}
+	s.lose = nil
+	s.run(3 * time.Second)
+	s.all(slow, actGet)
+}
+
+// A node joins, and has a link to one of two others long before that to the second. Both count
+// each other alive until then, though they have never spoken: nobody has to come back.
+func linkThatIsLate(s *sim) {
+	s.start("n0")
+	s.start("n1")
+	s.run(8 * time.Second)
+	s.check.strict = true
+	s.start("n2")
+	s.severed = map[[2]string]bool{{"n0", "n2"}: true, {"n2", "n0"}: true}
+	s.lose = func(_, _ *simNode, msg *Message) bool { return msg.Kind == MsgHeard }
+	for range 5 {
+		s.all(s.nodes["n1"], actSet)
+	}
+	s.severed, s.lose = nil, nil
+	for range 3 {
+		s.all(s.nodes["n1"], actGet)
+	}
+}
+
+// A node stands still, and two join meanwhile. One of them gets a slot of the first; the other
+// stands still for good, and cannot say to the first, which is back, that it has held none. Nobody
+// vouches for what the first is left with: it lets it go some time.
+func neverVouched(s *sim) {
+	s.start("n0")
+	s.start("n1")
+	s.run(8 * time.Second)
+	first := s.nodes["n0"]
+	s.all(first, actSet)
+	s.freeze(first, 10*time.Second)
+	s.run(5 * time.Second)
+	s.start("n2")
+	other := s.start("n3")
+	s.lose = func(from, to *simNode, _ *Message) bool { return from == other && to == first }
+	s.run(4 * time.Second)
+	s.freeze(other, time.Hour)
+	s.until(func() bool { return first.m.back > 0 })
+	s.run(healTime - time.Second)
+	if first.m.before == nil {
+		s.check.fail("the scenario does not come about")
+	}
+	s.run(time.Minute)
+	if first.m.before != nil {
+		s.check.fail("%v is still in doubt: %s", first.id, s.describe(0))
+	}
+}
+
+// A node stands still for good. The others take note of that, and forget it.
+func neverBack(s *sim) {
+	s.start("n0")
+	s.start("n1")
+	s.run(8 * time.Second)
+	s.freeze(s.nodes["n0"], time.Hour)
+	for _, want := range []State{StateSilent, StateGone} {
+		s.run(healTime - time.Minute)
+		if o := s.nodes["n1"].m.member("n0"); o == nil || o.State != want {
+			s.check.fail("n0 is %+v, and ought to be %d", o, want)
+		}
+		s.run(2 * time.Minute)
+	}
+	if o := s.nodes["n1"].m.member("n0"); o != nil {
+		s.check.fail("n0 is %+v, and ought to be forgotten", o)
+	}
+}
+
+// A node stands still for almost as long as records are kept for it. What was deleted meanwhile
+// must not come back with it.
+func backInTime(s *sim) { s.backAfter(healTime - time.Minute) }
+
+// backAfter has the node that holds most stand still, and others delete what it has.
+func (s *sim) backAfter(d time.Duration) {
+	for i := range 3 {
+		s.start(fmt.Sprint("n", i))
+	}
+	s.run(8 * time.Second)
+	first, other := s.nodes["n0"], s.nodes["n1"]
+	if other.m.stats.Held.Load() > first.m.stats.Held.Load() {
+		first, other = other, first
+	}
+	s.all(first, actSet)
+	s.freeze(first, d)
+	s.run(8 * time.Second)
+	s.all(other, actDelete)
+	s.run(first.frozen - s.now + 15*time.Second)
+	s.all(other, actGet)
+}
+
+// What docs/CLUSTER.md says is open is found: whoever closes it hears of that.
+func TestOpen(t *testing.T) {
+	t.Run("back late", func(t *testing.T) {
+		s := newSim(0, historySlots, whole)
+		if s.backAfter(healTime + time.Minute); s.check.err == nil {
+			t.Error("what was deleted does not come back")
+		}
+	})
+	t.Run("no room for records in a partition", func(t *testing.T) {
+		for n := range uint64(100) {
+			s := newSim(n, historySlots, whole)
+			s.scant = true
+			if err := s.play(n, partition); err != nil {
+				t.Logf("after %d histories: %.150v", n+1, err)
+				return
+			}
+		}
+		t.Error("nothing comes back")
+	})
 }

@@ -29,7 +29,10 @@ type sim struct {
 	quiet        bool               // clients do nothing
 	together     bool               // the first node waits for others, too
 	pace         *rand.Rand         // says who is slow, and how; nil: nobody
+	drift        *rand.Rand         // says how fast monotonic clocks run; nil: they are right
+	jumps        *rand.Rand         // says how wall clocks jump; nil: they do not
 	cramped      bool               // some nodes have too little memory
+	scant        bool               // there is room for few records
 	aside        int                // how much nodes set aside, once at least; 0: as much as nodes do
 	cold         int                // a bit for each last digit of the keys that are only read
 	side         map[string]int     // of a cut; names that are not in it reach everybody
@@ -57,6 +60,7 @@ type simNode struct {
 	spare      []*clientOp
 	ticking    bool          // tickOps is to come
 	skew       time.Duration // of its wall clock
+	drift      time.Duration // of its monotonic clock, in each 10,000
 	started    time.Duration
 	up         bool
 	leaving    bool
@@ -66,6 +70,7 @@ type simNode struct {
 	held       []func()      // what arrives while it is frozen
 	arriving   *event        // the message that is being handled
 	room       int           // how many entries fit; 0: all
+	records    int           // how many records fit; 0: all
 	slow       bool          // it sees to few slots at a time
 }
 
@@ -155,6 +160,33 @@ func (s *sim) run(d time.Duration) {
 	s.now = end
 }
 
+// maxDrift bounds drift: two clocks that differ by so much on either side differ by a
+// fiftieth, which is what rule 9 allows for.
+const maxDrift = 99
+
+// now is the time by a node's monotonic clock.
+func (n *simNode) now() time.Duration {
+	now := n.sim.now
+	return now + (now-n.started)*n.drift/10000
+}
+
+// drifted bounds by how much clocks may differ on what d is.
+func (s *sim) drifted(d time.Duration) time.Duration {
+	if s.drift == nil {
+		return 0
+	}
+	return d / 50
+}
+
+// jump sets the wall clock of some node, forwards or back, and does so again later.
+func (s *sim) jump() {
+	up := s.upNames()
+	n := s.nodes[up[s.jumps.IntN(len(up))]]
+	n.skew = time.Duration(s.jumps.Int64N(int64(2*time.Minute))) - time.Minute
+	s.trace("%v the wall clock of %v is %v off", s.now, n.id, n.skew)
+	s.after(time.Duration(s.jumps.Int64N(int64(2*time.Second))), s.jump)
+}
+
 // add adds an event to the sum of all that has happened.
 func (s *sim) add(e *event) {
 	_, _ = fmt.Fprintln(s.sum, e.at, e.serial)
@@ -190,7 +222,16 @@ func (s *sim) start(name string) *simNode {
 	if n.slow = s.pace != nil && s.pace.IntN(4) == 0; n.slow {
 		cfg.many, cfg.portion = 1+s.pace.IntN(s.slots), 1+s.pace.IntN(2)
 	}
-	n.m = New(cfg, n, s.now)
+	if s.scant {
+		n.records = 1 + s.rng.IntN(s.slots)
+	}
+	if s.drift != nil {
+		n.drift = time.Duration(s.drift.IntN(2*maxDrift+1) - maxDrift)
+		if s.drift.IntN(2) == 0 {
+			n.drift = maxDrift - 2*maxDrift*time.Duration(s.drift.IntN(2))
+		}
+	}
+	n.m = New(cfg, n, n.now())
 	if s.nodes[name] == nil {
 		s.sorted = append(slices.Clone(s.sorted), name)
 		slices.Sort(s.sorted)
@@ -220,7 +261,7 @@ func (s *sim) meet(n *simNode) {
 	}
 	if len(up) > 0 && !n.leaving {
 		other := up[s.rng.IntN(len(up))]
-		n.event(func() { n.m.Met(s.now, ID{other.id.Name, other.m.self.Incarnation}) })
+		n.event(func() { n.m.Met(n.now(), ID{other.id.Name, other.m.self.Incarnation}) })
 	}
 	s.after(100*time.Millisecond+time.Duration(s.rng.IntN(400))*time.Millisecond, func() { s.meet(n) })
 }
@@ -238,8 +279,8 @@ func (s *sim) tick(n *simNode) {
 		return
 	}
 	n.event(func() {
-		if s.now >= n.m.Next() {
-			s.walk(n, n.m.Tick(s.now))
+		if n.now() >= n.m.Next() {
+			s.walk(n, n.m.Tick(n.now()))
 		}
 		n.lookReady()
 		if n.leaving && n.m.Left() {
@@ -248,7 +289,7 @@ func (s *sim) tick(n *simNode) {
 			}
 			if s.now-n.emptied > 300*time.Millisecond { // long enough to say where things went
 				s.trace("%v left %v", s.now, n.id)
-				n.m.Farewell(s.now)
+				n.m.Farewell(n.now())
 				n.up = false
 			}
 		}
@@ -260,14 +301,14 @@ func (s *sim) tick(n *simNode) {
 // so far at a time.
 func (s *sim) walk(n *simNode, more bool) {
 	for more && !n.slow {
-		more = n.m.Walk(s.now)
+		more = n.m.Walk(n.now())
 	}
 	if !more {
 		return
 	}
 	s.after(time.Duration(2+s.pace.IntN(8))*time.Millisecond, func() {
 		if n.up {
-			n.event(func() { s.walk(n, n.m.Walk(s.now)) })
+			n.event(func() { s.walk(n, n.m.Walk(n.now())) })
 		}
 	})
 }
@@ -357,7 +398,7 @@ func (s *sim) flush(n *simNode) {
 			return // nobody says that it is done
 		}
 	}
-	number, waiting, peers := n.m.Flush(s.now, 0), 0, n.m.alive
+	number, waiting, peers := n.m.Flush(n.now(), 0), 0, n.m.alive
 	var round func()
 	round = func() {
 		waiting = len(peers)
@@ -365,7 +406,7 @@ func (s *sim) flush(n *simNode) {
 		for _, o := range peers {
 			dst := s.nodes[o.Name]
 			s.deliver(n, dst, func() {
-				got := dst.m.Flush(s.now, number)
+				got := dst.m.Flush(dst.now(), number)
 				s.deliver(dst, n, func() {
 					if got > number {
 						number, again = got, true
@@ -374,7 +415,7 @@ func (s *sim) flush(n *simNode) {
 						return
 					}
 					if again {
-						n.m.Flush(s.now, number)
+						n.m.Flush(n.now(), number)
 						round()
 					} else {
 						s.check.flushed(f)
@@ -398,7 +439,7 @@ func (s *sim) kill(n *simNode) {
 func (s *sim) leave(n *simNode) {
 	s.trace("%v leave %v", s.now, n.id)
 	n.leaving = true
-	n.event(func() { n.m.Leave(s.now) })
+	n.event(func() { n.m.Leave(n.now()) })
 }
 
 // apart reports whether a cut keeps two nodes from each other.
@@ -488,7 +529,7 @@ func (s *sim) arrive(e *event) {
 		// place is for the member list to say.
 		if s.nodes[dst.id.Name] == dst && n.up {
 			id := ID{dst.id.Name, dst.m.self.Incarnation}
-			n.event(func() { n.m.Refused(s.now, id) })
+			n.event(func() { n.m.Refused(n.now(), id) })
 		}
 	default:
 		if m.Kind > MsgMembers && int(m.Slot) == s.watch {
@@ -511,7 +552,7 @@ func (n *simNode) receive(e *event) {
 		n.farewell(e.msg.From.ID)
 	}
 	n.arriving, n.sim.handled = e, e.sent
-	n.m.Receive(n.sim.now, e.msg)
+	n.m.Receive(n.now(), e.msg)
 	n.arriving = nil
 	n.lookReady()
 }

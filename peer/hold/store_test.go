@@ -23,6 +23,7 @@ type shelf struct {
 	remember bool
 	entries  map[string]stored
 	records  map[string]Version
+	floor    Version // the highest of which there was no room for a record
 }
 
 func newShelves(slots int) []shelf {
@@ -50,6 +51,7 @@ func (n *simNode) Remember(slot Slot, on bool) {
 	n.data[slot].remember = on
 	if !on {
 		clear(n.data[slot].records)
+		n.data[slot].floor = Version{}
 	}
 }
 
@@ -57,9 +59,9 @@ func (n *simNode) Remember(slot Slot, on bool) {
 func (n *simNode) lookup(slot Slot, key string) (stored, bool) {
 	s := &n.data[slot]
 	e, ok := s.entries[key]
-	if ok && e.expiry != 0 && n.sim.now >= e.expiry {
+	if ok && e.expiry != 0 && n.now() >= e.expiry {
 		delete(s.entries, key)
-		s.bury(key, e.version)
+		n.bury(slot, key, e.version)
 		return stored{}, false
 	}
 	return e, ok
@@ -90,7 +92,7 @@ func (n *simNode) makeRoom(e stored) {
 // evict notes that a key does not fit.
 func (n *simNode) evict(slot Slot, key string, v Version) {
 	if n.sim.off != forgetEvicted {
-		n.data[slot].bury(key, v)
+		n.bury(slot, key, v)
 	}
 	n.sim.check.evicted(key, v)
 }
@@ -119,11 +121,29 @@ func (n *simNode) put(slot Slot, key string, e stored) {
 	s.entries[key] = e
 }
 
-// bury records that a key is gone, if records are kept.
-func (s *shelf) bury(key string, v Version) {
-	if s.remember && s.records[key].Less(v) {
+// bury records that a key is gone, if records are kept. Where there is no room, what is as
+// old is refused, of whatever key.
+func (n *simNode) bury(slot Slot, key string, v Version) {
+	s := &n.data[slot]
+	_, recorded := s.records[key]
+	switch {
+	case !s.remember || !s.records[key].Less(v):
+	case recorded || n.records == 0 || n.recorded() < n.records:
 		s.records[key] = v
+	case n.sim.off != forgetOverflow:
+		if n.sim.check.overflows++; s.floor.Less(v) {
+			s.floor = v
+		}
+		n.sim.check.floored(slot, v.Term)
 	}
+}
+
+// recorded is how many records there are.
+func (n *simNode) recorded() (count int) {
+	for i := range n.data {
+		count += len(n.data[i].records)
+	}
+	return count
 }
 
 // Knows is Driver's.
@@ -163,11 +183,11 @@ func (n *simNode) Items(slot Slot, keys []string, limit int) (items []Entry, too
 		if e, ok := n.lookup(slot, key); ok {
 			left := Forever
 			if e.expiry != 0 {
-				left = e.expiry - n.sim.now
+				left = e.expiry - n.now()
 			}
 			items = append(items, Entry{
 				Key: []byte(key), Value: []byte(e.value),
-				Meta: Meta{Version: e.version, Remaining: left, Age: n.sim.now - e.written},
+				Meta: Meta{Version: e.version, Remaining: left, Age: n.now() - e.written},
 			})
 		} else if v, ok := n.data[slot].records[key]; ok {
 			items = append(items, Entry{Key: []byte(key), Meta: Meta{Version: v}, Gone: true})
@@ -202,17 +222,21 @@ func (n *simNode) merge(slot Slot, it *Entry) bool {
 	if ok && !have.version.Less(v) && n.sim.off != lastWins {
 		return false
 	}
-	if r, ok := s.records[key]; ok && !r.Less(v) && n.sim.off != noRecords {
+	r, recorded := s.records[key]
+	if recorded && !r.Less(v) && n.sim.off != noRecords {
+		return false
+	}
+	if !ok && !recorded && !s.floor.Less(v) {
 		return false
 	}
 	if it.Gone {
 		delete(s.entries, key)
-		s.bury(key, v)
+		n.bury(slot, key, v)
 		return true
 	}
-	e := stored{value: string(it.Value), version: v, written: n.sim.now - it.Meta.Age}
+	e := stored{value: string(it.Value), version: v, written: n.now() - it.Meta.Age}
 	if it.Meta.Remaining != Forever {
-		e.expiry = n.sim.now + it.Meta.Remaining
+		e.expiry = n.now() + it.Meta.Remaining
 	}
 	delete(s.entries, key)
 	if n.oldest(e.written) && n.sim.off != takeOld { // it would push out a younger one
@@ -236,6 +260,7 @@ func (n *simNode) Drop(slot Slot) int {
 	dropped := len(n.data[slot].entries)
 	clear(n.data[slot].entries)
 	clear(n.data[slot].records)
+	n.data[slot].floor = Version{}
 	return dropped
 }
 
@@ -245,7 +270,7 @@ func (n *simNode) empty(slot Slot) bool {
 }
 
 // Floor is Driver's.
-func (n *simNode) Floor(Slot) uint32 { return 0 }
+func (n *simNode) Floor(slot Slot) uint32 { return n.data[slot].floor.Term }
 
 // Clock is Driver's.
 func (n *simNode) Clock() uint64 { return n.clock }
@@ -263,7 +288,9 @@ func (n *simNode) Flush() {
 // version gives a write its version.
 func (n *simNode) version(slot Slot) Version {
 	wall := uint64((n.sim.now + n.skew + 1000*time.Hour).Microseconds())
-	n.clock = max(n.clock+1, wall<<12)
+	if n.clock = max(n.clock+1, wall<<12); n.sim.off == followWall {
+		n.clock = wall << 12
+	}
 	return Version{Term: n.data[slot].term, Clock: n.clock}
 }
 
@@ -287,7 +314,7 @@ func (n *simNode) carryOut(op *clientOp) {
 	case actDelete:
 		v := n.version(op.slot)
 		delete(s.entries, op.key)
-		s.bury(op.key, v)
+		n.bury(op.slot, op.key, v)
 		op.entry = stored{version: v}
 		if !ok {
 			op.result = resultMiss
@@ -295,9 +322,9 @@ func (n *simNode) carryOut(op *clientOp) {
 		return
 	case actSet:
 	}
-	op.entry = stored{value: op.value, version: n.version(op.slot), written: n.sim.now}
+	op.entry = stored{value: op.value, version: n.version(op.slot), written: n.now()}
 	if op.ttl != 0 {
-		op.entry.expiry = n.sim.now + op.ttl
+		op.entry.expiry = n.now() + op.ttl
 	}
 	n.put(op.slot, op.key, op.entry)
 	n.sim.check.stored(op)

@@ -77,7 +77,7 @@ func (m *Machine) Tick(now time.Duration) (more bool) {
 	}
 	if m.stats.Sources.Load() == 0 && m.asides == 0 {
 		m.before = nil
-	} else if m.before != nil && now-m.back > healTime {
+	} else if m.before != nil && now-m.back > healTime && m.cfg.off != doubtOn {
 		m.undoubt()
 	}
 	if recording := m.unheard > 0 && now-m.unheard < recordTime && m.cfg.off != deafRecords; recording != m.recording {
