@@ -91,6 +91,7 @@ type Store interface {
 	Floor(slot proto.Slot) proto.Version
 	Clock(slot proto.Slot) uint64
 	Adopt(clock uint64)
+	TooOld() uint64
 }
 
 // The defaults of ClusterConfig, and what machines are told.

@@ -28,6 +28,7 @@ type teller struct {
 	since map[string]time.Duration // when members were told to be lost
 
 	claims, dropped, failed growth
+	older, tooOld           uint64   // hold.Stats.Older, and what the store said then
 	lost                    []string // members whose slots are to be claimed
 	lostAt                  time.Duration
 }
@@ -78,8 +79,13 @@ func (t *teller) due() time.Duration {
 	return min(t.claims.due(), t.dropped.due(), t.failed.due())
 }
 
-// counts tells of slots that were claimed, and of entries that were lost on a move.
-func (t *teller) counts(now time.Duration, s *hold.Stats) {
+// counts tells of slots that were claimed, and of entries that were lost on a move. tooOld
+// counts those that were refused because all that memory suffices for is younger; the
+// machine has them among those that others have overtaken.
+func (t *teller) counts(now time.Duration, s *hold.Stats, tooOld func() uint64) {
+	if older := s.Older.Load(); older != t.older {
+		t.older, t.tooOld = older, tooOld()
+	}
 	if t.claims.look(now, s.Claimed.Load()) {
 		from := t.claims.first
 		attrs := []any{"slots", t.claims.take()}
@@ -93,7 +99,7 @@ func (t *teller) counts(now time.Duration, s *hold.Stats) {
 	if t.dropped.look(now, s.Dropped.Load()) {
 		t.log.Warn("cluster: entries were dropped: others have overtaken them, or may have", "entries", t.dropped.take())
 	}
-	if t.failed.look(now, s.Failed.Load()) {
+	if t.failed.look(now, s.Failed.Load()+t.tooOld) {
 		t.log.Warn("cluster: entries that other nodes handed over did not fit; see --memory", "entries", t.failed.take())
 	}
 }

@@ -99,12 +99,12 @@ func TestMembersAreTold(t *testing.T) {
 func TestCountsAreTold(t *testing.T) {
 	teller, lines := newTold()
 	var stats hold.Stats
-	now := time.Hour
+	now, old := time.Hour, uint64(0)
 	// pass lets time go by, as the goroutine of the machine does: it looks when there is
 	// something to tell, and when it is woken.
 	pass := func(d time.Duration) {
 		for end := now + d; now < end; now = min(now+100*time.Millisecond, end) {
-			teller.counts(now, &stats)
+			teller.counts(now, &stats, func() uint64 { return old })
 		}
 	}
 	want := func(what string, want ...string) {
@@ -151,6 +151,15 @@ func TestCountsAreTold(t *testing.T) {
 	pass(10 * time.Second)
 	want("lost", `level=WARN msg="cluster: entries were dropped: others have overtaken them, or may have" entries=7`,
 		`level=WARN msg="cluster: entries that other nodes handed over did not fit; see --memory" entries=3`)
+
+	stats.Older.Add(5) // which others have overtaken
+	pass(10 * time.Second)
+	want("overtaken")
+	stats.Older.Add(9)
+	old += 4
+	stats.Failed.Add(2)
+	pass(10 * time.Second)
+	want("too old", `level=WARN msg="cluster: entries that other nodes handed over did not fit; see --memory" entries=6`)
 
 	for range 90 { // without end
 		stats.Failed.Add(1)

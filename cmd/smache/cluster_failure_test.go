@@ -283,6 +283,21 @@ func TestFullTaker(t *testing.T) {
 	if evicted+old+failed == 0 {
 		t.Errorf("%d values of %d bytes fit", workers*values, len(text))
 	}
+	if lost := old + failed; lost > 0 {
+		told := 0.0
+		poll(t, "the log says how many did not fit", func() bool {
+			told = 0
+			for _, line := range taker.lines() {
+				if line["msg"] == "cluster: entries that other nodes handed over did not fit; see --memory" {
+					told += line["entries"].(float64)
+				}
+			}
+			return told >= lost
+		})
+		if told != lost {
+			t.Errorf("the log says that %v did not fit, and %v did not", told, lost)
+		}
+	}
 	_, figures := taker.get("/metrics")
 	if resident, ok := parseMetrics(figures).sum("smache_memory_bytes", `part="resident"`); ok && resident > memory {
 		t.Errorf("%.0f bytes are resident, of %d", resident, memory)

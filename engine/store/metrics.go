@@ -117,6 +117,15 @@ func (s *Store) Stats() Stats {
 	return st
 }
 
+// TooOld counts the entries from elsewhere that Merge has refused because they are older
+// than all that memory suffices for. Any goroutine; no writer's turn is waited for.
+func (s *Store) TooOld() (n uint64) {
+	for _, w := range s.writers {
+		n += w.counters.mergeAge.Load()
+	}
+	return n
+}
+
 // Len gives the number of entries, expired ones that nobody has come by yet
 // included.
 func (s *Store) Len() int { return s.Stats().Entries }
