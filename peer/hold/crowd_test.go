@@ -64,3 +64,25 @@ func TestLateTickComesInPortions(t *testing.T) {
 		t.Errorf("%d portions", calls)
 	}
 }
+
+// A walk that has begun, and goes on with a slot that was postponed, passes all slots all the
+// same: a node must not say that its slots are held before it has looked at each.
+func TestWalkPassesAllSlots(t *testing.T) {
+	m := New(Config{
+		Self: ID{"a", RunStep}, Weight: 1, Slots: 4, Window: 1, Batch: 1,
+		Place: func(members []Member) func(Slot) int {
+			return func(s Slot) int { return min(int(s), len(members)-1) } // but for slot 0 all are b's
+		},
+	}, &deaf{}, 0)
+	b := Member{ID: ID{"b", RunStep}, State: StateServing, Weight: 1}
+	m.Receive(0, &Message{Kind: MsgMembers, From: b, To: m.self.ID, Members: []Member{b}})
+	m.tickWhole(0)
+	if m.self.State != StateServing || m.Owner(0) != m.self.ID || m.Owner(1) != b.ID {
+		t.Fatalf("%+v, and slots belong to %v, %v", m.self, m.Owner(0), m.Owner(1))
+	}
+	m.walk, m.from = walk{slots: 2}, 0
+	m.postponed, m.first = true, 1
+	if m.tickWhole(TickEvery); m.provided {
+		t.Error("it says that its slots are held, and nobody holds the first")
+	}
+}

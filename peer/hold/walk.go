@@ -49,6 +49,7 @@ func (m *Machine) owe(passed time.Duration) {
 		m.postponed = false
 	} else if m.due == 0 && m.postponed {
 		m.postponed, m.from = false, m.first
+		m.walk = walk{} // or it would end before it has passed all
 	}
 	m.due = min(m.due+due, len(m.slots))
 }
