@@ -21,8 +21,9 @@
 # start:  from exec to the first answer.
 # seed:   the rows that the seed was documented with, by scripts/bench-ab.sh.
 #
-# It needs Go and the Debian packages gcc, libc6-dev, redis-server, memcached, nginx
-# and apache2-utils, and writes table.md, compare.svg, load.csv, memory.csv, start.csv and
+# SMACHE is the program to measure, if not one that is built from here, and PORT the one below
+# those that are used (10400). It needs Go and, for what is asked for, the Debian packages gcc,
+# libc6-dev, redis-server, memcached, nginx, curl and apache2-utils, and writes table.md, compare.svg, load.csv, memory.csv, start.csv and
 # seed.md. docs/BENCHMARKS.md holds results, and docs/BENCHMARKING.md says what to make of
 # them.
 set -euo pipefail
@@ -46,36 +47,9 @@ while (($#)); do
   esac
   shift
 done
-for n in "$rounds" "$requests" "$clients"; do
+for n in "$rounds" "$requests" "$clients" $entries; do
   [[ $n =~ ^[1-9][0-9]*$ ]] || { echo "compare.sh: $n is no number above 0" >&2; exit 2; }
 done
-
-missing=()
-for pair in cc:gcc redis-server:redis-server memcached:memcached nginx:nginx ab:apache2-utils; do
-  PATH=$PATH:/usr/sbin command -v "${pair%:*}" >/dev/null || missing+=("${pair#*:}")
-done
-if ((${#missing[@]})); then
-  [[ -n $install ]] || { echo "compare.sh: missing: ${missing[*]}; give --install, or install them yourself" >&2; exit 1; }
-  apt-get install -y --no-install-recommends "${missing[@]}" libc6-dev
-fi
-PATH=$PATH:/usr/sbin
-
-mkdir -p "$out"
-# shellcheck source=scripts/measure.sh
-. scripts/measure.sh
-say() { echo "compare.sh: $*" >&2; }
-
-say "building"
-cc -O2 -pthread -o "$dir/floor" scripts/floor/floor.c
-export CGO_ENABLED=0
-go build -trimpath -o "$dir/smache" ./cmd/smache
-go build -trimpath -o "$dir/fasthttp" ./engine/httpapi/baseline
-go build -trimpath -o "$dir/nethttp" ./scripts/floor/nethttp
-go build -trimpath -o "$dir/gnet" ./scripts/floor/gnet
-
-# Ports below those that connections get; a node's other two are 10,000 and 20,000
-# above its own.
-port=${PORT:-10400}
 
 # The rows of load: the server, the name, and what to ask.
 rows=(
@@ -95,14 +69,70 @@ rows=(
   "redis|redis, SET|post --vary"
 )
 
+# Which servers are needed, and what else is.
+needed=()
+if [[ $what == load || $what == all ]]; then
+  for row in "${rows[@]}"; do
+    IFS='|' read -r name label _ <<<"$row"
+    if [[ $label =~ $only ]]; then needed+=("$name"); fi
+  done
+fi
+starts=(floor gnet nginx nethttp fasthttp memcached redis smache)
+if [[ $what == start || $what == all ]]; then
+  for name in "${starts[@]}"; do if [[ $name =~ $only ]]; then needed+=("$name"); fi; done
+fi
+holders=(smache redis memcached)
+if [[ $what == memory || $what == all ]]; then
+  for name in "${holders[@]}"; do if [[ $name =~ $only ]]; then needed+=("$name" memory); fi; done
+fi
+if [[ $what == seed || $what == all ]]; then needed+=(seed); fi
+((${#needed[@]})) || { echo "compare.sh: --only $only names nothing of $what" >&2; exit 2; }
+need() { [[ " ${needed[*]} " == *" $1 "* ]]; }
+
+# The program and the Debian package that each needs.
+missing=()
+for of in floor:cc:gcc redis:redis-server:redis-server memcached:memcached:memcached nginx:nginx:nginx \
+  memory:curl:curl seed:curl:curl seed:ab:apache2-utils; do
+  IFS=: read -r name program package <<<"$of"
+  if need "$name" && ! PATH=$PATH:/usr/sbin command -v "$program" >/dev/null && [[ " ${missing[*]} " != *" $package "* ]]; then
+    missing+=("$package")
+    if [[ $package == gcc ]]; then missing+=(libc6-dev); fi
+  fi
+done
+if ((${#missing[@]})); then
+  [[ -n $install ]] || { echo "compare.sh: missing: ${missing[*]}; give --install, or install them yourself" >&2; exit 1; }
+  apt-get update
+  apt-get install -y --no-install-recommends "${missing[@]}"
+fi
+PATH=$PATH:/usr/sbin
+
+mkdir -p "$out"
+# shellcheck source=scripts/measure.sh
+. scripts/measure.sh
+say() { echo "compare.sh: $*" >&2; }
+
+say "building"
+build
+if need floor; then cc -O2 -pthread -o "$dir/floor" scripts/floor/floor.c; fi
+export CGO_ENABLED=0
+if need fasthttp; then go build -trimpath -o "$dir/fasthttp" ./engine/httpapi/baseline; fi
+if need nethttp; then go build -trimpath -o "$dir/nethttp" ./scripts/floor/nethttp; fi
+if need gnet; then go build -trimpath -o "$dir/gnet" ./scripts/floor/gnet; fi
+
+# Ports below those that connections get; a node's other two are 10,000 and 20,000
+# above its own.
+port=${PORT:-10400}
+
 # launch NAME starts a server, and sets server_pids and server_port.
 launch() {
   local log="$dir/$1.log" hello=()
   : >"$log" # of the start before
+  : >"$dir/address"
+  server_log=$log
   case $1 in
-  floor) server_port=$((port + 1)); "$dir/floor" "$server_port" & ;;
-  redis) hello=('PING\r\n') server_port=$((port + 2)); redis-server --port "$server_port" --bind 127.0.0.1 --save '' --appendonly no --maxclients 20000 --tcp-backlog 1024 >"$log" & ;;
-  memcached) hello=('version\r\n') server_port=$((port + 3)); memcached -u nobody -l 127.0.0.1 -p "$server_port" -t 2 -c 16384 -m "${memory:-256}" & ;;
+  floor) server_port=$((port + 1)); "$dir/floor" "$server_port" 2>"$log" & ;;
+  redis) hello=('PING\r\n') server_port=$((port + 2)); redis-server --port "$server_port" --bind 127.0.0.1 --save '' --appendonly no --maxclients 20000 --tcp-backlog 1024 >"$log" 2>&1 & ;;
+  memcached) hello=('version\r\n') server_port=$((port + 3)); memcached -u nobody -l 127.0.0.1 -p "$server_port" -t 2 -c 16384 -m "${memory:-256}" 2>"$log" & ;;
   nginx) # it has waited
     server_port=$((port + 4))
     nginx_on "$server_port"
@@ -110,14 +140,17 @@ launch() {
     return
     ;;
   smache) server_port=$((port + 5))
-    "$dir/smache" serve --listen "127.0.0.1:$server_port" --memory "${memory:-512}MiB" --max-connections $((clients + 200)) 2>"$log" & ;;
-  fasthttp | nethttp | gnet) "$dir/$1" >"$log" & ;;
+    "$smache" serve --listen "127.0.0.1:$server_port" --memory "${memory:-512}MiB" --max-connections $((clients + 200)) 2>"$log" & ;;
+  fasthttp | nethttp | gnet) "$dir/$1" >"$dir/address" 2>"$log" & ;;
   esac
   server_pids=("$!")
   pids+=("$!")
   if [[ $1 == fasthttp || $1 == nethttp || $1 == gnet ]]; then
-    until [[ -s $log ]]; do sleep 0.005; done
-    server_port=$(sed -n '1s/.*://p' "$log")
+    until [[ -s $dir/address ]]; do
+      if ! kill -0 "$!" 2>/dev/null; then gave_up "$1 has ended"; fi
+      sleep 0.005
+    done
+    server_port=$(sed -n '1s/.*://p' "$dir/address")
   fi
   answering "$server_port" "${hello[@]}"
 }
@@ -126,8 +159,7 @@ launch() {
 row() {
   local name=$1
   shift
-  [[ $name =~ $only ]] || return 0
-  "$dir/smache" bench "$@" --clients "$clients" --requests "$requests" --label "$name" --quiet --csv >"$dir/row" ||
+  "$smache" bench "$@" --clients "$clients" --requests "$requests" --label "$name" --quiet --csv >"$dir/row" ||
     { say "$name failed"; cat "$dir/row" >&2; exit 1; }
   sed -n 2p "$dir/row" >>"$out/load.csv"
 }
@@ -140,32 +172,42 @@ begin() {
 # by PID… prints the flags that have bench read their CPU time.
 by() { printf -- '--server-pid=%s ' "$@"; }
 
+# url NAME prints where a server of load is, which at says.
+url() {
+  case $1 in
+  memcached | redis) echo "$1://127.0.0.1:${at[$1]}" ;;
+  *) echo "http://127.0.0.1:${at[$1]}" ;;
+  esac
+}
+
 load() {
-  local name round label flags url
+  local name round label flags
   local -A at cpu
   begin load
   for name in floor gnet nginx memcached redis fasthttp nethttp smache; do
+    need "$name" || continue
     say "starting $name"
     launch "$name"
     at[$name]=$server_port
     cpu[$name]=$(by "${server_pids[@]}")
   done
-  two_nodes "$dir/smache" $((port + 6)) $((port + 7)) --memory 512MiB --max-connections $((clients + 200))
-  at[two]=$((port + 6))
-  cpu[two]=$(by "${two[@]}")
+  if need two; then
+    say "starting two nodes"
+    two_nodes "$smache" $((port + 6)) $((port + 7)) --memory 512MiB --max-connections $((clients + 200))
+    at[two]=$((port + 6))
+    cpu[two]=$(by "${two[@]}")
+  fi
   # What is read is written once before.
-  for name in "127.0.0.1:${at[smache]}" "redis://127.0.0.1:${at[redis]}" "memcached://127.0.0.1:${at[memcached]}"; do
-    "$dir/smache" bench post --url "${name/#127/http://127}" --clients 1 --requests 1 --quiet >/dev/null
+  for name in smache redis memcached; do
+    [[ -n ${at[$name]:-} ]] || continue
+    "$smache" bench post --url "$(url "$name")" --clients 1 --requests 1 --quiet >/dev/null
   done
   for round in $(seq "$rounds"); do
     say "round $round of $rounds"
     while IFS='|' read -r name label flags <&4; do
-      case $name in
-      memcached | redis) url="$name://127.0.0.1:${at[$name]}" ;;
-      *) url="http://127.0.0.1:${at[$name]}" ;;
-      esac
+      [[ $label =~ $only ]] || continue
       # shellcheck disable=SC2086 # lists of flags
-      row "$label" $flags --url "$url" ${cpu[$name]}
+      row "$label" $flags --url "$(url "$name")" ${cpu[$name]}
     done 4< <(shuf -e "${rows[@]}")
   done
   stop
@@ -177,7 +219,7 @@ memory() {
   local count name url held
   begin memory
   for count in $entries; do
-    for name in smache redis memcached; do
+    for name in "${holders[@]}"; do
       [[ $name =~ $only ]] || continue
       say "writing $count entries to $name"
       # What each needs to hold them all, and no more: Smache touches it at the start.
@@ -187,7 +229,7 @@ memory() {
       memcached) memory=$((64 + count * 260 / 1048576)) url=memcached ;;
       esac
       launch "$name"
-      "$dir/smache" bench post --url "$url://127.0.0.1:$server_port" --clients 100 --requests "$count" \
+      "$smache" bench post --url "$url://127.0.0.1:$server_port" --clients 100 --requests "$count" \
         --keys "$count" --order sequential --value-size 100 --quiet >"$dir/fill" || { cat "$dir/fill" >&2; exit 1; }
       case $name in
       smache) held=$(curl -s "http://127.0.0.1:$server_port/metrics" | awk '/^smache_entries /{print $2}') ;;
@@ -207,7 +249,7 @@ start() {
   begin start
   for round in $(seq "$rounds"); do
     say "starts, round $round of $rounds"
-    for name in $(shuf -e floor gnet nginx nethttp fasthttp memcached redis smache); do
+    for name in $(shuf -e "${starts[@]}"); do
       [[ $name =~ $only ]] || continue
       from=${EPOCHREALTIME/[.,]/}
       launch "$name"
@@ -219,7 +261,7 @@ start() {
 
 seed() {
   say "the rows documented with ab"
-  SMACHE=$dir/smache PORTS="$((port + 5)) $((port + 6)) $((port + 7))" REQUESTS=$requests CLIENTS=$clients scripts/bench-ab.sh "$rounds" >"$out/seed.md"
+  SMACHE=$smache PORTS="$((port + 5)) $((port + 6)) $((port + 7))" REQUESTS=$requests CLIENTS=$clients scripts/bench-ab.sh "$rounds" >"$out/seed.md"
 }
 
 case $what in

@@ -36,9 +36,16 @@ each() { awk -v t="$1" -v n="$2" 'BEGIN {printf "%.2f\n", t / n / 1000}'; }
 median() { sort -n | awk '{v[NR] = $1} END {print (NR % 2) ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2}'; }
 extremes() { sort -n | awk 'NR == 1 {low = $1} END {printf "(%s .. %s)\n", low, $1}'; }
 
+# gave_up WHAT… says what went wrong, and the last lines of server_log, if it is set.
+gave_up() {
+  echo "${0##*/}: $*" >&2
+  if [[ -s ${server_log:-} ]]; then tail -n 5 "$server_log" >&2; fi
+  exit 1
+}
+
 # answering PORT [REQUEST] waits until a request, which is one of HTTP unless given, is
 # answered, and sets answered to the time in µs. A port that can be connected to is not
-# enough: a node listens before it has touched its memory.
+# enough: a node listens before it has touched its memory. The last of pids must not end.
 answering() {
   local first request=${2:-'GET /healthcheck HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n'}
   for _ in $(seq 2000); do
@@ -52,10 +59,10 @@ answering() {
       fi
       exec 5>&-
     fi
+    if ! kill -0 "${pids[-1]}" 2>/dev/null; then gave_up "what was to listen on port $1 has ended"; fi
     sleep 0.005
   done
-  echo "${0##*/}: nothing answers on port $1" >&2
-  exit 1
+  gave_up "nothing answers on port $1"
 }
 
 # address_in LOG waits until a node that listens on any port has said in its log, which is
@@ -74,7 +81,8 @@ address_in() {
 # one_node SMACHE PORT FLAGS… starts a node alone, waits until it answers, and sets one to
 # its process id.
 one_node() {
-  "$1" serve --listen "127.0.0.1:$2" "${@:3}" 2>"$dir/$2.log" &
+  server_log="$dir/$2.log"
+  "$1" serve --listen "127.0.0.1:$2" "${@:3}" 2>"$server_log" &
   one=$!
   pids+=("$one")
   answering "$2"
@@ -89,7 +97,8 @@ two_nodes() {
   chmod 600 "$dir/secret"
   two=()
   for at in "$first" "$second"; do
-    "$smache" serve --listen "127.0.0.1:$at" --name "smache@$at" --secret-file "$dir/secret" "${join[@]}" "$@" 2>"$dir/$at.log" &
+    server_log="$dir/$at.log"
+    "$smache" serve --listen "127.0.0.1:$at" --name "smache@$at" --secret-file "$dir/secret" "${join[@]}" "$@" 2>"$server_log" &
     two+=("$!")
     pids+=("$!")
     join=(--join "127.0.0.1:$first")
@@ -103,7 +112,8 @@ two_nodes() {
 # not end.
 nginx_on() {
   [[ -e $dir/nginx.conf ]] || sed "s|DIR|$dir|; s|PORT|$1|" scripts/floor/nginx.conf >"$dir/nginx.conf"
-  nginx -c "$dir/nginx.conf" 2>/dev/null &
+  server_log="$dir/nginx.log"
+  nginx -c "$dir/nginx.conf" 2>"$server_log" &
   pids+=("$!")
   answering "$1"
   mapfile -t nginx_pids < <(pgrep -P "$!") # their parent only looks after them

@@ -28,6 +28,24 @@ var badPorts = []int{4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669,
 func clusterPorts(t *testing.T, n int) []string {
 	t.Helper()
 	var ports []string
+	for tries := 0; len(ports) < n; tries++ {
+		if tries > 1000 {
+			t.Fatal("there are no free ports")
+		}
+		port := 4100 + rand.IntN(5800)
+		if slices.Contains(badPorts, port) {
+			continue
+		}
+		if _, given := portsGiven.LoadOrStore(port, true); !given && portFree(port) {
+			ports = append(ports, strconv.Itoa(port))
+		}
+	}
+	slices.Sort(ports)
+	return ports
+}
+
+// portFree reports whether a node could have the port, and those that follow from it.
+func portFree(port int) bool {
 	var open []interface{ Close() error }
 	defer func() {
 		for _, l := range open {
@@ -49,23 +67,7 @@ func clusterPorts(t *testing.T, n int) []string {
 		}
 		return err == nil
 	}
-	for tries := 0; len(ports) < n; tries++ {
-		if tries > 1000 {
-			t.Fatal("there are no free ports")
-		}
-		port := 4100 + rand.IntN(5800)
-		if slices.Contains(badPorts, port) {
-			continue
-		}
-		if _, given := portsGiven.LoadOrStore(port, true); given {
-			continue
-		}
-		if take("tcp", port) && take("tcp", port+peerOffset) && take("tcp", port+gossipOffset) && take("udp", port+gossipOffset) {
-			ports = append(ports, strconv.Itoa(port))
-		}
-	}
-	slices.Sort(ports)
-	return ports
+	return take("tcp", port) && take("tcp", port+peerOffset) && take("tcp", port+gossipOffset) && take("udp", port+gossipOffset)
 }
 
 // serveOn runs a node of a cluster on a port, with a name that tells which it is.
