@@ -115,6 +115,10 @@ func TestBatcher(t *testing.T) {
 			{"mget", `{"keys":[1,2,3]}`},
 			{"mset", `{"entries":[` + entries[0] + `]}`},
 			{"mget", `{"keys":[1.5,1.5,1.5,1.5,1.5]}`},
+			{"mset", `{"entries":[]}`},
+			{"mget", `{"keys":[]}`},
+			{"touch", `{"keys":[],"ttl":9}`},
+			{"mdel", `{"keys":[]}`},
 		} {
 			want, got := a.post("/api/"+request[0], request[1]), b.post("/api/"+request[0], request[1])
 			if got.status != want.status || got.body != want.body {

@@ -120,7 +120,7 @@ type answer struct {
 // whether there is something to wait for: c is resumed then.
 func (a *answer) ask(b *batch, c *conn) bool {
 	many, ok := a.server.config.Cache.(Batcher)
-	if !ok || !a.elsewhere(b, b.items, many) {
+	if !ok || len(b.items) == 0 || !a.elsewhere(b, b.items, many) {
 		return false
 	}
 	for _, op := range b.ops {
