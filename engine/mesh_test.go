@@ -48,25 +48,6 @@ type skewed struct {
 
 func (c skewed) Wall() int64 { return c.Clock.Wall() + c.by.Microseconds() }
 
-// freePorts gives an address for the gossip, and the HTTP port that stands for it.
-func freePorts(t *testing.T) (gossip, join string) {
-	t.Helper()
-	for range 100 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		address := l.Addr().String()
-		_ = l.Close()
-		_, text, _ := net.SplitHostPort(address)
-		if port, err := strconv.Atoi(text); err == nil && port > 20000 {
-			return address, net.JoinHostPort("127.0.0.1", strconv.Itoa(port-20000))
-		}
-	}
-	t.Fatal("no free port above 20000")
-	return "", ""
-}
-
 // start adds a node, which joins the first.
 func (m *mesh) start(name string, weight uint32, skew time.Duration) *meshNode {
 	m.t.Helper()

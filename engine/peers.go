@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/smache/smache/engine/httpapi"
-	"github.com/smache/smache/engine/store"
 	"github.com/smache/smache/peer"
 	"github.com/smache/smache/proto"
 )
@@ -133,7 +132,7 @@ type members interface {
 
 // joining makes the cluster of a node, over its store; tell is asked by the
 // others, and told of what they ask.
-type joining func(cfg *Config, s *store.Store, tell told, version string) (members, error)
+type joining func(cfg *Config, s peer.Store, tell told, version string) (members, error)
 
 // told is what the cluster calls: stats gives the node's last samples, and traced, if
 // set, is told of requests that other nodes have sent here.
@@ -145,7 +144,7 @@ type told struct {
 // newMembers opens the peer port and makes the cluster of a node's Config. The
 // memory has been touched by then: a port that is open and silent makes the
 // others wait for this node, and a closed one does not.
-func newMembers(cfg *Config, s *store.Store, tell told, version string) (members, error) {
+func newMembers(cfg *Config, s peer.Store, tell told, version string) (members, error) {
 	c := cfg.Cluster
 	var config net.ListenConfig
 	listener, err := config.Listen(context.Background(), "tcp", c.PeerListen)

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/smache/smache/engine/store"
 	"github.com/smache/smache/peer"
 	"github.com/smache/smache/proto"
 )
@@ -123,7 +122,7 @@ func buildFake(t *testing.T, fake *fakeMembers, change func(*Config)) *Node {
 	if change != nil {
 		change(&cfg)
 	}
-	node, err := build(cfg, func(*Config, *store.Store, told, string) (members, error) { return fake, nil })
+	node, err := build(cfg, func(*Config, peer.Store, told, string) (members, error) { return fake, nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -285,7 +284,7 @@ func TestStartFails(t *testing.T) {
 // TestNewClusterFails: what cannot be built is not left behind.
 func TestNewClusterFails(t *testing.T) {
 	wrong := errors.New("no such thing")
-	_, err := build(clustered("n"), func(*Config, *store.Store, told, string) (members, error) { return nil, wrong })
+	_, err := build(clustered("n"), func(*Config, peer.Store, told, string) (members, error) { return nil, wrong })
 	if !errors.Is(err, wrong) {
 		t.Errorf("build: %v", err)
 	}

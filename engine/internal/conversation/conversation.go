@@ -71,6 +71,17 @@ func Parse(file string) ([]Exchange, error) {
 	return all, nil
 }
 
+// Expect has the answer be other than recorded: text in it is replaced. It reports
+// whether the text is there.
+func (x *Exchange) Expect(text, by string) bool {
+	found := false
+	for i, line := range x.answer {
+		found = found || strings.Contains(line, text)
+		x.answer[i] = strings.ReplaceAll(line, text, by)
+	}
+	return found
+}
+
 // tags are the ETags that names stand for.
 type tags map[string]string
 
