@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"slices"
@@ -38,6 +39,61 @@ func TestHugePages(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// TestPopulate: memory is there afterwards, and what was in it stays.
+// Only a kernel before 5.14 may be unable to.
+func TestPopulate(t *testing.T) {
+	own, err := unix.Mmap(-1, 0, 2*portion, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Munmap(own) }()
+	_ = unix.Madvise(own, unix.MADV_NOHUGEPAGE) // one could bring memory of the other half
+	written := own[:portion]
+	for i := range written {
+		written[i] = byte(i % 251)
+	}
+	want := slices.Clone(written)
+	if before := resident(t, own); before > 2*portion*3/4 {
+		t.Fatalf("%d of %d bytes are there before anybody has asked for half of them", before, len(own))
+	}
+	if err := populate(own); err != nil {
+		var name unix.Utsname
+		var major, minor int
+		if err := unix.Uname(&name); err != nil {
+			t.Fatal(err)
+		}
+		if n, _ := fmt.Sscanf(unix.ByteSliceToString(name.Release[:]), "%d.%d", &major, &minor); n == 2 && (major < 5 || major == 5 && minor < 14) {
+			t.Skipf("Linux %d.%d cannot: %v", major, minor, err)
+		}
+		t.Fatal(err)
+	}
+	if n := resident(t, own); n != len(own) {
+		t.Errorf("%d of %d bytes are there", n, len(own))
+	}
+	if !bytes.Equal(written, want) {
+		t.Error("memory was changed")
+	}
+	for i, b := range own[portion:] {
+		if b != 0 {
+			t.Fatalf("byte %d of new memory is %d", i, b)
+		}
+	}
+}
+
+// resident gives how many bytes of a mapping of its own are in memory.
+func resident(t *testing.T, b []byte) (n int) {
+	t.Helper()
+	page := os.Getpagesize()
+	pages := make([]byte, (len(b)+page-1)/page)
+	if _, _, code := unix.Syscall(unix.SYS_MINCORE, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), uintptr(unsafe.Pointer(unsafe.SliceData(pages)))); code != 0 {
+		t.Fatal(code)
+	}
+	for _, p := range pages {
+		n += int(p&1) * page
+	}
+	return n
 }
 
 // hugePages gives how many bytes of the mappings that portions lie in are in huge pages.
