@@ -37,17 +37,9 @@
 // numbers are drawn.
 //
 // The event loop is epoll with system calls that the Go runtime is not told of,
-// on Linux, and gnet elsewhere. CPU time per request of the whole process against
-// nginx on two cores with 900 connections and a load of 5 from others, medians
-// of 7 interleaved runs of 100,000 requests, in microseconds:
-//
-//	epoll, raw reads and writes        8.5
-//	ab                                 9.6
-//	epoll, reads and writes of x/sys  10.1
-//	gnet                              10.2
-//
-// With nothing else on the machine all but ab (8.6) cost the same 7.7, of which
-// 7.2 are the kernel's.
+// on Linux, and gnet elsewhere: on a machine that others keep busy that costs less for
+// each request than either gnet or system calls that the runtime is told of, and on a
+// quiet one the same. docs/BENCHMARKS.md has what the generator costs beside ab and wrk.
 //
 // # Bytes
 //

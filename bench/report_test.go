@@ -75,6 +75,71 @@ func TestReportGolden(t *testing.T) {
 	}
 }
 
+// openResult is that of an open loop of reads and writes, in two rounds, of which the
+// second one is late, with the server's processes at hand.
+func openResult(t *testing.T) *Result {
+	t.Helper()
+	cfg := testHTTP(1000, 0)
+	cfg.Endpoint = Endpoint{Address: "127.0.0.1:4000", Host: "127.0.0.1:4000"}
+	cfg.Vary = true
+	mixed, err := NewMixed(cfg, .75)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pacer, err := ConstantRate(20_000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const each = 10_000
+	run := Config{
+		Workload: mixed, Clients: 100, Threads: 1, Timeout: 10 * time.Second, Requests: each, Rounds: 2, Pacer: pacer, Servers: []int{1}, Label: "open",
+	}
+	m := newMeasurement(&run)
+	m.connecting, m.opened = 20*time.Millisecond, 100
+	for round := range 2 {
+		total := newTally(2, 0, true)
+		total.sent, total.ok = each, each-uint64(round)
+		total.bytesOut, total.bytesIn, total.bytesBody = 700_000, 3_000_000, 1_200_000
+		for i := range each {
+			behind := time.Duration(i%100) * time.Microsecond
+			if round == 1 && i%25 == 0 {
+				behind = 5 * time.Millisecond
+				total.late++
+				if i%100 == 0 {
+					total.lateBusy++
+				}
+			}
+			total.delay.Record(behind)
+			if round == 1 && i == each-1 {
+				total.kinds[1].failed, total.failed[FailTimeout] = 1, 1
+				break
+			}
+			kind, took := 0, behind+time.Duration(i+1)*100*time.Nanosecond
+			if i%4 == 3 {
+				kind = 1
+			}
+			total.kinds[kind].latency.Record(took)
+			total.series.add(int64(i)*50_000, int64(took))
+		}
+		m.add(total, 500*time.Millisecond, usage{
+			own: cpuTime{20 * time.Millisecond, 80 * time.Millisecond}, servers: time.Duration(120+30*round) * time.Millisecond, resident: 96 << 20,
+		})
+	}
+	return m.result()
+}
+
+// The report of an open loop has what a closed one has not: what was late, each
+// operation and round, and the server's processor time.
+func TestOpenReportGolden(t *testing.T) {
+	r := openResult(t)
+	var text, line bytes.Buffer
+	if err := errors.Join(r.WriteText(&text), r.WriteJSON(&line)); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "open.txt", text.Bytes())
+	golden(t, "open.json", line.Bytes())
+}
+
 func TestResultOfNothing(t *testing.T) {
 	run := Config{Workload: mustWorkload(t, NewControl, testHTTP(1, 0)), Clients: 1, Threads: 1}
 	m := newMeasurement(&run)
