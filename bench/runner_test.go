@@ -196,6 +196,48 @@ func TestRunPrepareFails(t *testing.T) {
 	}
 }
 
+// Rate and P99 are those of the time since the call before.
+func TestRunProgressFigures(t *testing.T) {
+	t.Parallel()
+	const takes = 20 * time.Millisecond
+	s := startCache(t, func(_ http.ResponseWriter, r *http.Request, _ int64) bool {
+		select {
+		case <-time.After(takes):
+		case <-r.Context().Done():
+		}
+		return false
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var seen []Progress
+	var at []time.Time
+	result, err := Run(ctx, Config{
+		Workload: mustWorkload(t, NewControl, WorkloadConfig{Endpoint: s.endpoint}),
+		Clients:  4, Threads: 1, Duration: time.Hour, Timeout: time.Minute,
+		Progress: func(p Progress) {
+			if p.Stage != StageMeasure {
+				return
+			}
+			seen, at = append(seen, p), append(at, time.Now())
+			if len(seen) == 4 {
+				cancel()
+			}
+		},
+	})
+	if !errors.Is(err, ErrInterrupted) || len(seen) < 4 || result == nil {
+		t.Fatalf("%v, %+v", err, seen)
+	}
+	for i, p := range seen[1:] {
+		done, took := float64(p.Done-seen[i].Done), at[i+1].Sub(at[i]).Seconds()
+		if done == 0 || p.Rate > done/.25+1e-6 || p.Rate < done/took/2 {
+			t.Errorf("%v answers in %.3f s, and a rate of %v", done, took, p.Rate)
+		}
+		if took := float64(p.P99) / float64(time.Millisecond); took < ms(takes)*.8 || took > result.Latency.Max*1.2 {
+			t.Errorf("p99 is %v ms, where each takes %v and the longest %v", took, takes, result.Latency.Max)
+		}
+	}
+}
+
 func TestRunProgress(t *testing.T) {
 	t.Parallel()
 	seen := make(chan struct{})

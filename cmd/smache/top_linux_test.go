@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -275,5 +276,41 @@ func TestLogOnTerminal(t *testing.T) {
 	})
 	if code := s.cmd.ProcessState.ExitCode(); code != exitOK {
 		t.Errorf("exit code %d: %s", code, s.all())
+	}
+}
+
+// TestBenchOnTerminal: on a terminal a run shows how far it is, with figures, and takes that
+// away at its end; with --quiet it does not.
+func TestBenchOnTerminal(t *testing.T) {
+	p := serve(t, nil)
+	const bar, erase = "\r\x1b[Kcontrol: measure  [", "\r\x1b[K"
+	figures := regexp.MustCompile(`\r\x1b\[Kcontrol: measure  \[ {30}\]   0%  [1-9]\d*  [1-9]\d* requests/s  p99 [\d.]*[1-9][\d.]* m?s`)
+	end := func(s *screen, code int) {
+		t.Helper()
+		poll(t, "the run ends", func() bool {
+			select {
+			case <-s.ended:
+				return true
+			default:
+				return false
+			}
+		})
+		poll(t, "the result is there", func() bool { return strings.Contains(s.all(), "Generator CPU:") })
+		if got := s.cmd.ProcessState.ExitCode(); got != code {
+			t.Errorf("exit code %d: %s", got, s.all())
+		}
+	}
+	s := startOn(t, 120, 40, nil, "bench", "control", "--addr", p.address, "--clients", "5", "--duration", "1h")
+	poll(t, "progress is shown", func() bool { return figures.MatchString(s.all()) })
+	s.press("\x03") // ^C
+	end(s, exitBenchInterrupted)
+	text := s.all()
+	if _, last, _ := strings.Cut(text[strings.LastIndex(text, bar)+len(bar):], erase); !strings.HasPrefix(last, "Scenario:") {
+		t.Errorf("the progress is not taken away: %q", text)
+	}
+	s = startOn(t, 120, 40, nil, "bench", "control", "--addr", p.address, "--clients", "5", "--duration", "600ms", "--quiet")
+	end(s, exitOK)
+	if strings.Contains(s.all(), erase) {
+		t.Errorf("--quiet shows progress: %q", s.all())
 	}
 }
