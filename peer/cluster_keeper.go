@@ -158,7 +158,7 @@ func (k *keeper) run() {
 	defer timer.Stop()
 	for due := time.Duration(0); ; {
 		k.settle()
-		k.tell.counts(k.store.Now(), k.m.Stats(), k.store.TooOld)
+		k.tell.counts(k.store.Now(), k.m.Stats(), k.store.TooOld())
 		if next := min(k.m.Next(), k.tell.due()); next != due {
 			due = next
 			timer.Reset(due - k.store.Now())

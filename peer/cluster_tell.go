@@ -28,7 +28,6 @@ type teller struct {
 	since map[string]time.Duration // when members were told to be lost
 
 	claims, dropped, failed growth
-	older, tooOld           uint64   // hold.Stats.Older, and what the store said then
 	lost                    []string // members whose slots are to be claimed
 	lostAt                  time.Duration
 }
@@ -80,12 +79,8 @@ func (t *teller) due() time.Duration {
 }
 
 // counts tells of slots that were claimed, and of entries that were lost on a move. tooOld
-// counts those that were refused because all that memory suffices for is younger; the
-// machine has them among those that others have overtaken.
-func (t *teller) counts(now time.Duration, s *hold.Stats, tooOld func() uint64) {
-	if older := s.Older.Load(); older != t.older {
-		t.older, t.tooOld = older, tooOld()
-	}
+// counts those that were refused because all that memory suffices for is younger.
+func (t *teller) counts(now time.Duration, s *hold.Stats, tooOld uint64) {
 	if t.claims.look(now, s.Claimed.Load()) {
 		from := t.claims.first
 		attrs := []any{"slots", t.claims.take()}
@@ -99,7 +94,7 @@ func (t *teller) counts(now time.Duration, s *hold.Stats, tooOld func() uint64) 
 	if t.dropped.look(now, s.Dropped.Load()) {
 		t.log.Warn("cluster: entries were dropped: others have overtaken them, or may have", "entries", t.dropped.take())
 	}
-	if t.failed.look(now, s.Failed.Load()+t.tooOld) {
+	if t.failed.look(now, s.Failed.Load()+tooOld) {
 		t.log.Warn("cluster: entries that other nodes handed over did not fit; see --memory", "entries", t.failed.take())
 	}
 }

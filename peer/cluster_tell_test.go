@@ -104,7 +104,7 @@ func TestCountsAreTold(t *testing.T) {
 	// something to tell, and when it is woken.
 	pass := func(d time.Duration) {
 		for end := now + d; now < end; now = min(now+100*time.Millisecond, end) {
-			teller.counts(now, &stats, func() uint64 { return old })
+			teller.counts(now, &stats, old)
 		}
 	}
 	want := func(what string, want ...string) {
