@@ -202,7 +202,7 @@ func TestKilledGiver(t *testing.T) {
 	l.run(clients)
 	l.await(300)
 	fault := f.fault(l, 3)
-	f.nodes[3].signal(syscall.SIGTERM)
+	f.term(3)
 	poll(t, "it hands over", func() bool { return f.nodes[0].metric("smache_slots_taken_total") > 0 || f.done(3) })
 	f.kill(3)
 	fault.At = l.now()

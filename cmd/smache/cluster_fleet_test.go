@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -26,6 +27,7 @@ type fleet struct {
 	up    []bool
 	lb    balancer // the nodes that clients ask
 	args  []string // for every node
+	ended []*ending
 
 	described sync.Once
 }
@@ -88,6 +90,9 @@ func (f *fleet) begin(places ...int) {
 func (f *fleet) kill(place int) {
 	f.t.Helper()
 	p := f.nodes[place]
+	if !slices.ContainsFunc(f.ended, func(e *ending) bool { return e.of == p }) {
+		f.ended = append(f.ended, &ending{of: p, evicted: p.evicted()})
+	}
 	p.signal(syscall.SIGKILL)
 	p.exit()
 	f.lb.remove(p.address)
@@ -112,14 +117,83 @@ func (f *fleet) settle() time.Duration {
 	return time.Since(begin)
 }
 
-// mustNotEvict says that no node had to drop entries for want of memory.
+// An ending is what a node that was told to end has said last of what it has evicted.
+type ending struct {
+	of      *process
+	evicted float64
+	known   chan struct{} // closed when it can say no more; nil: it said that before
+}
+
+// term tells a node to leave, and has it say until its end what it evicts.
+func (f *fleet) term(place int) {
+	f.t.Helper()
+	p := f.nodes[place]
+	e := &ending{of: p, evicted: p.evicted(), known: make(chan struct{})}
+	f.ended = append(f.ended, e)
+	p.signal(syscall.SIGTERM)
+	go func() {
+		defer close(e.known)
+		ticker := time.NewTicker(20 * time.Millisecond)
+		defer ticker.Stop()
+		client := http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
+		for {
+			select {
+			case <-p.exited:
+				return
+			case <-ticker.C:
+			}
+			if response, err := client.Get("http://" + p.address + "/metrics"); err == nil {
+				text, err := io.ReadAll(response.Body)
+				_ = response.Body.Close()
+				if evicted, ok := evictedOf(string(text)); err == nil && ok {
+					e.evicted = evicted
+				}
+			}
+		}
+	}()
+}
+
+// evictedOf gives how many entries a node has dropped, or not taken in, for want of
+// memory.
+func evictedOf(metrics string) (entries float64, ok bool) {
+	set := parseMetrics(metrics)
+	for _, name := range []string{"smache_evictions_total", "smache_merge_age_total", "smache_move_failed_entries_total"} {
+		n, ok := set.sum(name, "")
+		if !ok {
+			return 0, false
+		}
+		entries += n
+	}
+	return entries, true
+}
+
+func (p *process) evicted() float64 {
+	p.t.Helper()
+	_, text := p.get("/metrics")
+	entries, ok := evictedOf(text)
+	if !ok {
+		p.t.Fatalf("%s does not say what it has evicted: %s", p.address, text)
+	}
+	return entries
+}
+
+// mustNotEvict says that no node had to drop entries for want of memory, those that
+// have ended included.
 func (f *fleet) mustNotEvict() {
 	f.t.Helper()
 	for i, p := range f.nodes {
 		if f.up[i] {
-			if evicted := p.metric("smache_evictions_total"); evicted != 0 {
+			if evicted := p.evicted(); evicted != 0 {
 				f.t.Errorf("%s has evicted %v entries", f.name(i), evicted)
 			}
+		}
+	}
+	for _, e := range f.ended {
+		if e.known != nil {
+			<-e.known
+		}
+		if e.evicted != 0 {
+			f.t.Errorf("the node at %s had evicted %v entries when it ended", e.of.address, e.evicted)
 		}
 	}
 }

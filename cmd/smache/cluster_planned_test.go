@@ -2,7 +2,6 @@ package main
 
 import (
 	"strings"
-	"syscall"
 	"testing"
 )
 
@@ -73,10 +72,10 @@ func TestOverlap(t *testing.T) {
 	f.launch(3)
 	f.launch(4)
 	f.ready(3)
-	f.nodes[0].signal(syscall.SIGTERM)
+	f.term(0)
 	f.ready(4)
 	f.launch(5)
-	f.nodes[1].signal(syscall.SIGTERM)
+	f.term(1)
 	f.left(0)
 	f.ready(5)
 	f.left(1)
@@ -118,7 +117,7 @@ func TestTenTogether(t *testing.T) {
 // gone.
 func (f *fleet) leave(place int) {
 	f.t.Helper()
-	f.nodes[place].signal(syscall.SIGTERM)
+	f.term(place)
 	f.left(place)
 }
 
