@@ -32,6 +32,7 @@ type load struct {
 	mu       sync.Mutex
 	failures []string // the first
 	failed   int
+	refused  int                      // of those that failed, all that the answer says of it is busy or unreachable
 	slowest  map[string]time.Duration // by node
 }
 
@@ -104,6 +105,16 @@ func (l *load) await(n int64) {
 	poll(l.t, "requests are answered", func() bool { return l.done.Load() >= from+n })
 }
 
+// refuse is fail for a request, or a part of one, that was answered with a code.
+func (l *load) refuse(code, format string, args ...any) {
+	if code == "busy" || code == "unreachable" {
+		l.mu.Lock()
+		l.refused++
+		l.mu.Unlock()
+	}
+	l.fail(format, args...)
+}
+
 // fail notes a request that was not answered as it should be.
 func (l *load) fail(format string, args ...any) {
 	l.mu.Lock()
@@ -124,6 +135,18 @@ func (l *load) mustNotFail() {
 	}
 }
 
+// mustOnlyRefuse says that what could not be done was refused as docs/CLUSTER.md says, and
+// that all else was answered.
+func (l *load) mustOnlyRefuse() {
+	l.t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.t.Logf("%d operations were refused, of %d requests", l.refused, l.done.Load())
+	if l.failed > l.refused {
+		l.t.Errorf("%d requests failed, and %d were refused:\n%s", l.failed, l.refused, strings.Join(l.failures, "\n"))
+	}
+}
+
 // check holds what was told against the promises.
 func (l *load) check(faults ...history.Fault) {
 	l.t.Helper()
@@ -136,13 +159,19 @@ func (l *load) check(faults ...history.Fault) {
 	l.mu.Lock()
 	l.t.Logf("%d operations on keys: %v; %d requests failed; slowest by node: %v", len(ops), counts, l.failed, l.slowest)
 	l.mu.Unlock()
+	report(l.t, found)
+}
+
+// report shows what is broken, of each rule the first.
+func report(t *testing.T, found []history.Violation) {
+	t.Helper()
 	rules := map[string]int{}
 	for i := range found {
 		if rules[found[i].Rule]++; rules[found[i].Rule] <= 3 {
-			l.t.Error(found[i].String())
+			t.Error(found[i].String())
 		}
 	}
 	if len(found) > 0 {
-		l.t.Errorf("broken: %v", rules)
+		t.Errorf("broken: %v", rules)
 	}
 }

@@ -156,7 +156,10 @@ func (c *loader) settle(r *request, ops []history.Op, head *http.Response, answe
 			ops[i].Outcome = outcomeOf(failure.Code)
 		}
 	}
-	c.fail("%s %s %s: %d %.200s %v", ops[0].Note, r.method, r.path, head.StatusCode, answer, err)
+	if head.StatusCode != http.StatusServiceUnavailable {
+		failure.Code = ""
+	}
+	c.refuse(failure.Code, "%s %s %s: %d %.200s %v", ops[0].Note, r.method, r.path, head.StatusCode, answer, err)
 }
 
 // outcomeOf says what a failure leaves open.
@@ -309,7 +312,7 @@ func (c *loader) readResults(ops []history.Op, answer string, read func(o *histo
 		e := &results.Results[i]
 		if e.Error.Code != "" {
 			ops[i].Outcome = outcomeOf(e.Error.Code)
-			c.fail("%s batch of %d: %s of %s: %s", ops[i].Note, len(ops), ops[i].Kind, ops[i].Key, e.Error.Code)
+			c.refuse(e.Error.Code, "%s batch of %d: %s of %s: %s", ops[i].Note, len(ops), ops[i].Kind, ops[i].Key, e.Error.Code)
 		} else if err := read(&ops[i], e); err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -25,12 +26,12 @@ type lab struct {
 // labs counts those that were made.
 var labs atomic.Int64
 
-// newLab makes a lab for n nodes. It returns nil where that is not possible, which
-// is a failure where CI runs the tests.
-func newLab(t *testing.T, n int) *lab {
+// newLab makes a lab for n nodes, which are given the arguments. It returns nil where
+// that is not possible, which is a failure where CI runs the tests.
+func newLab(t *testing.T, n int, args ...string) *lab {
 	number := int(labs.Add(1))
 	id := fmt.Sprintf("sm%d-%d", os.Getpid()%100_000, number)
-	l := &lab{fleet: fleet{t: t, ports: make([]string, n), nodes: make([]*process, n), up: make([]bool, n)}, id: id, subnet: (os.Getpid() + number) % 127 * 2}
+	l := &lab{fleet: fleet{t: t, ports: make([]string, n), nodes: make([]*process, n), up: make([]bool, n), args: args}, id: id, subnet: (os.Getpid() + number) % 127 * 2}
 	for place := range l.ports {
 		l.ports[place] = fmt.Sprintf("-%d", place)
 	}
@@ -102,17 +103,22 @@ func (l *lab) plug(bridge int, places ...int) {
 	}
 }
 
+// cautious is for nodes that others do not reach: they do not let requests wait for them
+// for long.
+var cautious = []string{"--peer-wait", "1s"}
+
 // launch starts the node at a place, which joins all others.
-func (l *lab) launch(place int) {
+func (l *lab) launch(place int, args ...string) {
 	l.t.Helper()
 	var join []string
 	for other := range l.nodes {
 		join = append(join, l.address(0, other)+":4000")
 	}
-	p := launch(l.t, exec.Command("ip", "netns", "exec", l.space(place), binary, "serve",
-		"--name", l.name(place), "--listen", l.address(1, place)+":4000", "--memory", "160MiB",
-		"--peer-listen", l.address(0, place)+":14000", "--gossip-listen", l.address(0, place)+":24000",
-		"--join", strings.Join(join, ","), "--peer-wait", "1s"), "SMACHE_SECRET="+aSecret)
+	command := slices.Concat([]string{"netns", "exec", l.space(place), binary, "serve",
+		"--name", l.name(place), "--listen", l.address(1, place) + ":4000", "--memory", "160MiB",
+		"--peer-listen", l.address(0, place) + ":14000", "--gossip-listen", l.address(0, place) + ":24000",
+		"--join", strings.Join(join, ",")}, l.args, args)
+	p := launch(l.t, exec.Command("ip", command...), "SMACHE_SECRET="+aSecret)
 	l.nodes[place], l.up[place] = p, true
 	l.describeAtEnd()
 	address, ok := p.await("serving")["address"].(string)
@@ -120,6 +126,18 @@ func (l *lab) launch(place int) {
 		l.t.Fatal("the log line names no address")
 	}
 	p.address = address
+}
+
+// begin starts nodes, all at once, and waits until nothing moves.
+func (l *lab) begin(places ...int) {
+	l.t.Helper()
+	for _, place := range places {
+		l.launch(place)
+	}
+	for _, place := range places {
+		l.ready(place)
+	}
+	l.settle()
 }
 
 // TestPartition cuts a cluster in two. Both sides go on, and each side by itself
@@ -134,17 +152,11 @@ func TestPartition(t *testing.T) {
 
 func partition(t *testing.T, sides ...[]int) {
 	t.Parallel()
-	f := newLab(t, 4)
+	f := newLab(t, 4, cautious...)
 	if f == nil {
 		return
 	}
-	for place := range f.nodes {
-		f.launch(place)
-	}
-	for place := range f.nodes {
-		f.ready(place)
-	}
-	f.settle()
+	f.begin(0, 1, 2, 3)
 	before := newLoad(t, "cut", &f.lb, 400, 150)
 	before.timeout = clumsy
 	before.fill()
@@ -230,6 +242,81 @@ func partition(t *testing.T, sides ...[]int) {
 			t.Errorf("%s is not ready", f.name(i))
 		}
 	}
+	f.mustNotEvict()
+}
+
+// TestPartitionUnderLoad cuts a cluster in two, and mends that, under clients that go on
+// asking the nodes of both sides all the time. history.Cut has what must hold.
+func TestPartitionUnderLoad(t *testing.T) {
+	t.Parallel()
+	t.Run("two and two", func(t *testing.T) { partitionUnderLoad(t, [2][]int{{0, 1}, {2, 3}}) })
+	t.Run("three and one", func(t *testing.T) { partitionUnderLoad(t, [2][]int{{0, 1, 2}, {3}}) })
+}
+
+func partitionUnderLoad(t *testing.T, sides [2][]int) {
+	t.Parallel()
+	f := newLab(t, 4, cautious...)
+	if f == nil {
+		return
+	}
+	f.begin(0, 1, 2, 3)
+	whole := newLoad(t, "torn", &f.lb, 500, 150)
+	whole.timeout = clumsy
+	whole.fill()
+	whole.mustNotFail()
+	var parts [2]*load
+	var faults [2][]history.Fault
+	for i, side := range sides {
+		nodes := &balancer{}
+		for _, place := range side {
+			nodes.add(f.nodes[place].address)
+		}
+		parts[i] = whole.like(nodes)
+		parts[i].label, parts[i].log = fmt.Sprintf("side%d-", i), &history.Log{}
+		parts[i].run(clients / 2)
+	}
+	for _, part := range parts {
+		part.await(500)
+	}
+
+	var cut history.Cut
+	cut.Begin = whole.now()
+	f.plug(1, sides[1]...)
+	cut.Done = whole.now()
+	for i := range sides {
+		for _, place := range sides[1-i] {
+			fault := f.fault(whole, place)
+			fault.At = cut.Done
+			faults[i] = append(faults[i], fault)
+		}
+	}
+	for i, part := range parts {
+		recovery(part, part.quiet[i*100:i*100+100]) // each side writes these once, and nobody else does
+	}
+	for _, part := range parts {
+		part.await(500)
+	}
+
+	cut.Heal = whole.now()
+	f.plug(0, sides[1]...)
+	t.Logf("settled %v after the cut was mended", f.settle())
+	cut.Whole = whole.now()
+	whole.run(clients / 2)
+	whole.await(500)
+	f.audit(whole)
+	for _, l := range append(parts[:], whole) {
+		l.stop()
+	}
+	// Nobody writes any more: the second time each node must say what all said the first.
+	f.audit(whole)
+	f.audit(whole)
+	whole.mustNotFail()
+
+	for i, part := range parts {
+		t.Logf("side %d: %d operations on keys; %d requests failed", i, part.log.Len(), part.failed)
+	}
+	told := [2][]history.Op{slices.Concat(whole.log.Ops(), parts[0].log.Ops()), parts[1].log.Ops()}
+	report(t, cut.Check(told, faults))
 	f.mustNotEvict()
 }
 

@@ -45,7 +45,10 @@ func (v *Violation) String() string {
 }
 
 // Check gives the broken promises of a history, at most one of each rule for a key.
-func Check(ops []Op, faults []Fault) (found []Violation) {
+func Check(ops []Op, faults []Fault) (found []Violation) { return check(ops, faults, 0) }
+
+// check is Check, but what was not there before a time is not looked into.
+func check(ops []Op, faults []Fault, from time.Duration) (found []Violation) {
 	keys := map[string][]*Op{}
 	var flushes []*Op
 	for i := range ops {
@@ -62,6 +65,7 @@ func Check(ops []Op, faults []Fault) (found []Violation) {
 	slices.Sort(names)
 	for _, name := range names {
 		c := newChecker(name, append(keys[name], flushes...), faults)
+		c.from = from
 		c.check()
 		found = append(found, c.found...)
 	}
@@ -73,6 +77,7 @@ type checker struct {
 	key    string
 	ops    []*Op // by their begins
 	faults []Fault
+	from   time.Duration // when what is not there begins to count
 	values map[string]*value
 	order  []*value // by the begins of their writes
 	gone   []*Op    // deletes and flushes
@@ -100,6 +105,9 @@ func newChecker(key string, ops []*Op, faults []Fault) *checker {
 		switch o.Kind {
 		case Set, Create, Replace:
 			v := &value{name: o.Wrote, write: o, first: o.end(), last: o.Begin}
+			if o.Outcome == Elsewhere {
+				v.first = never // unless it is seen
+			}
 			c.values[o.Wrote] = v
 			if o.Outcome != Unmet && o.Outcome != Refused {
 				c.order = append(c.order, v)
@@ -140,6 +148,7 @@ func (c *checker) check() {
 	c.checkOrder()
 	for _, o := range c.ops {
 		switch {
+		case o.Begin < c.from:
 		case o.Kind == Get && o.Outcome == Missed, o.Kind == Delete && o.Outcome == Missed, o.Kind == Create && o.Outcome == Done:
 			c.checkAbsent(o)
 		case o.Kind == Replace && o.Outcome == Unmet:
@@ -168,6 +177,9 @@ func (c *checker) see(o *Op) {
 		c.fail(RuleExpired, v.write.Begin, o.End, "%q, %.1f ms too late", o.Seen, ms(o.Begin-v.write.End-v.write.TTL))
 	}
 	v.first, v.last = min(v.first, o.End), max(v.last, o.Begin)
+	if v.write.Outcome == Elsewhere {
+		v.first = min(v.first, v.write.End) // it has not come later
+	}
 	if o.Kind == Replace {
 		if v.replaced != nil {
 			c.fail(RuleTwice, min(v.replaced.Begin, o.Begin), o.End, "%q, by %q and by %q", o.Seen, v.replaced.Wrote, o.Wrote)
@@ -186,7 +198,7 @@ func (c *checker) checkOrder() {
 			}
 		}
 		for _, d := range c.gone {
-			if v.first < d.Begin && d.end() < v.last {
+			if d.Outcome != Elsewhere && v.first < d.Begin && d.end() < v.last {
 				c.fail(RuleReturn, v.first, v.last, "%q, deleted from %.1f to %.1f ms", v.name, ms(d.Begin), ms(d.End))
 			}
 		}
@@ -252,8 +264,11 @@ func (v *value) mayExpire(by time.Duration) bool {
 }
 
 // mayBeLost reports whether a fault may have taken a value away. What was seen
-// after it was not lost.
+// after it was not lost; and what is elsewhere, and was never seen, was not there.
 func (c *checker) mayBeLost(v *value) bool {
+	if v.write.Outcome == Elsewhere && v.first == never {
+		return false
+	}
 	for _, f := range c.faults {
 		if v.last <= f.At && f.Held(c.key) {
 			return true
@@ -268,7 +283,7 @@ func (c *checker) mustBeGone(v *value, at time.Duration) bool {
 		return true
 	}
 	for _, d := range c.gone {
-		if v.first < d.Begin && d.end() < at {
+		if d.Outcome != Elsewhere && v.first < d.Begin && d.end() < at {
 			return true
 		}
 	}

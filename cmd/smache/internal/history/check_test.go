@@ -22,6 +22,9 @@ func parse(t *testing.T, text string) (ops []Op) {
 	t.Helper()
 	for line := range strings.SplitSeq(text, ";") {
 		words := strings.Fields(line)
+		if len(words) == 0 {
+			continue
+		}
 		take := func() string {
 			word := words[0]
 			words = words[1:]

@@ -52,10 +52,14 @@ const (
 	Unknown Outcome = 4
 	// Refused: the answer says that nothing was done, and nothing of the value.
 	Refused Outcome = 5
+	// Elsewhere: a write or a delete was carried out on the other side of a cut. Here
+	// it takes effect at one moment between its begin and its end, or never: what this
+	// side has may win. See Cut.
+	Elsewhere Outcome = 6
 )
 
 func (o Outcome) String() string {
-	return [...]string{"?", "done", "missed", "unmet", "unknown", "refused"}[o]
+	return [...]string{"?", "done", "missed", "unmet", "unknown", "refused", "elsewhere"}[o]
 }
 
 // Op is an operation and its answer. Times count from wherever the caller likes.
@@ -84,7 +88,7 @@ func (o *Op) end() time.Duration {
 }
 
 func (o *Op) String() string {
-	text := fmt.Sprintf("%10.1f to %10.1f ms  %-7s %-7s", ms(o.Begin), ms(o.End), o.Kind, o.Outcome)
+	text := fmt.Sprintf("%10.1f to %10.1f ms  %-7s %-9s", ms(o.Begin), ms(o.End), o.Kind, o.Outcome)
 	if o.Wrote != "" {
 		text += " wrote " + o.Wrote
 	}
