@@ -9,6 +9,7 @@ import (
 	"io"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -259,6 +260,27 @@ func (r *EngineResult) WriteText(w io.Writer) error {
 // WriteJSON writes the result as one JSON object in one line. The error is that
 // of w.
 func (r *EngineResult) WriteJSON(w io.Writer) error { return json.NewEncoder(w).Encode(r) }
+
+// engineColumns are the columns of EngineResult.WriteCSV. Append only: others read them.
+var engineColumns = []string{
+	"records", "rounds", "value_bytes", "goroutines", "write_ms", "write_min_ms", "write_max_ms",
+	"read_ms", "read_min_ms", "read_max_ms", "both_ms", "both_min_ms", "both_max_ms",
+}
+
+// WriteCSV writes the names of the columns and the result as two lines of
+// comma-separated values (RFC 4180). The error is that of w.
+func (r *EngineResult) WriteCSV(w io.Writer) error {
+	var record []string
+	for _, n := range []int{r.Records, r.Rounds, r.ValueSize, r.Goroutines} {
+		record = append(record, strconv.Itoa(n))
+	}
+	for _, s := range []Spread{r.Write, r.Read, r.Both} {
+		for _, f := range []float64{s.Median, s.Min, s.Max} {
+			record = append(record, strconv.FormatFloat(f, 'f', -1, 64))
+		}
+	}
+	return errors.Join(writeCSV(w, engineColumns), writeCSV(w, record))
+}
 
 func ms(d time.Duration) float64 { return round3(float64(d) / float64(time.Millisecond)) }
 

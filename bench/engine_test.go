@@ -123,10 +123,11 @@ func TestEngineReportGolden(t *testing.T) {
 		Records: 10_000, Rounds: 11, ValueSize: 58, Goroutines: 2,
 		Write: spread([]float64{3, 1, 2}), Read: spread([]float64{1.5, .5}), Both: spread([]float64{4}),
 	}
-	var text, line bytes.Buffer
-	if err := errors.Join(r.WriteText(&text), r.WriteJSON(&line)); err != nil {
+	var text, line, table bytes.Buffer
+	if err := errors.Join(r.WriteText(&text), r.WriteJSON(&line), r.WriteCSV(&table)); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "engine.txt", text.Bytes())
 	golden(t, "engine.json", line.Bytes())
+	golden(t, "engine.csv", table.Bytes())
 }

@@ -239,6 +239,12 @@ func TestBenchUsage(t *testing.T) {
 		{[]string{"get", "--compare", os.DevNull}, exitUsage, os.DevNull + ": not the results of --json: it is empty"},
 		{[]string{"engine", "--keys", "1"}, exitUsage, "see smache bench engine --help"},
 		{[]string{"engine", "--help"}, exitOK, "Usage: smache bench engine [flags]"},
+		{[]string{"engine", "--json", "--csv"}, exitUsage, "--json and --csv exclude each other"},
+		{[]string{"engine", "--html", "page.html"}, exitUsage, "--html is not for engine: its page shows latency"},
+		{[]string{"engine", "--json", "--compare=old.json"}, exitUsage, "--compare is not for engine: it tells noise by"},
+		{[]string{"engine", "--keys", "1"}, exitUsage, "--records"},
+		{[]string{"engine", "--addr", "4000"}, exitUsage, "--addr is not for engine: there is no server"},
+		{[]string{"engine", "--addrs", "4000"}, exitUsage, "--addrs"},
 		{[]string{"seed", "--url", "redis://127.0.0.1:1"}, exitUsage, "seed is for http://"},
 		{[]string{"seed", "--url", "redis://u:s3cret@127.0.0.1:1/x"}, exitUsage, "***@"},
 		{[]string{"get", "--csv", "--json"}, exitUsage, "--csv"},
@@ -377,6 +383,11 @@ func TestBenchEngine(t *testing.T) {
 	code, stdout, _ = runBenchTest(t.Context(), append(small, "--json", "--value-size", "100KiB")...)
 	var result bench.EngineResult
 	if err := json.Unmarshal([]byte(stdout), &result); err != nil || code != exitOK || result.ValueSize != 100<<10 || result.Both.Median <= 0 {
+		t.Errorf("code %d, %v, %s", code, err, stdout)
+	}
+	code, stdout, _ = runBenchTest(t.Context(), append(small, "--csv")...)
+	lines, err := csv.NewReader(strings.NewReader(stdout)).ReadAll()
+	if err != nil || code != exitOK || len(lines) != 2 || lines[0][0] != "records" || !slices.Equal(lines[1][:3], []string{"200", "3", "58"}) {
 		t.Errorf("code %d, %v, %s", code, err, stdout)
 	}
 }
