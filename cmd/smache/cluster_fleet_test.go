@@ -238,13 +238,19 @@ func (f *fleet) audit(l *load) {
 	}
 }
 
-// heldBy says which keys a node may hold in a cluster that it is a member of.
+// heldBy says which keys a node may hold in a cluster that it is a member of, where all
+// have the usual weight.
 func heldBy(node string, members ...string) func(key string) bool {
 	var list []place.Member
 	for _, name := range members {
 		list = append(list, place.Member{Name: name, Weight: 100})
 	}
-	table := place.New(list)
+	return ownedBy(node, list...)
+}
+
+// ownedBy says which keys a node ought to hold in a cluster that it is a member of.
+func ownedBy(node string, members ...place.Member) func(key string) bool {
+	table := place.New(members)
 	return func(key string) bool {
 		canonical, err := proto.AppendKey(nil, []byte(key))
 		if err != nil {
