@@ -125,6 +125,27 @@ func (c *checker) fail(format string, args ...any) {
 	}
 }
 
+// idle fails if a slot that a node's walks pass over has something to do, or is not what the
+// driver was told.
+func (c *checker) idle(n *simNode) {
+	m := n.m
+	for i := range m.slots {
+		slot, s := Slot(i), &m.slots[i]
+		if m.active[i/64]>>(i%64)&1 != 0 {
+			continue
+		}
+		mine := m.owner(slot) == m.me
+		switch {
+		case s.claim != nil, s.source != nil, s.aside != nil, s.role == roleImporting, s.remembers && !m.recording: // all are marked when that ends
+			c.fail("%v has slot %d to see to, which is not active: %+v", n.id, i, s)
+		case s.role == roleNone && mine, s.role == roleHolding && !mine && m.owner(slot) != nil:
+			c.fail("slot %d is not where it belongs, and not active at %v: %+v", i, n.id, s)
+		case m.routeOf(s, slot) != s.route:
+			c.fail("operations on slot %d ought to go elsewhere from %v, and it is not active: %+v", i, n.id, s)
+		}
+	}
+}
+
 func (c *checker) key(name string) *keyState {
 	k := c.keys[name]
 	if k == nil {

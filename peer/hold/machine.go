@@ -394,11 +394,16 @@ func (m *Machine) mark(n Slot) {
 }
 
 func (m *Machine) markAll() {
-	m.walk, m.found, m.many = walk{}, 0, len(m.slots) > m.cfg.many // what was found is not so any more
-	m.provided = false
+	m.walkAnew()
 	for n := range m.slots {
 		m.mark(Slot(n))
 	}
+}
+
+// walkAnew begins a walk anew: what this one has found is not so any more.
+func (m *Machine) walkAnew() {
+	m.walk, m.found, m.many = walk{}, 0, len(m.slots) > m.cfg.many
+	m.provided = false
 }
 
 func (m *Machine) member(name string) *Member {

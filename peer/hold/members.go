@@ -3,6 +3,7 @@ package hold
 import (
 	"cmp"
 	"hash/fnv"
+	"math/bits"
 	"slices"
 	"time"
 )
@@ -96,18 +97,35 @@ func (m *Machine) setList(list []Member) {
 			m.alive = append(m.alive, list[i])
 		}
 	}
-	changed = m.place() || changed
-	for i := range m.slots {
-		m.slots[i].claim = nil
-	}
-	if changed {
-		m.changed = m.now
+	m.dropClaims()
+	ownedBy, placed := m.ownership(), m.place()
+	switch {
+	case changed:
 		m.markAll()
+	case placed: // all others have what they had to do before, and no more
+		m.walkAnew()
+		for n := range m.slots {
+			if m.owner(Slot(n)) != ownedBy(Slot(n)) {
+				m.mark(Slot(n))
+			}
+		}
+	}
+	if changed || placed {
+		m.changed = m.now
 		// What there is to do will be known at the next tick; until then it is not
 		// nothing.
 		m.stats.Misplaced.CompareAndSwap(0, 1)
 	}
 	m.spreadMembers()
+}
+
+// dropClaims ends all claims that are under way. Their slots are active.
+func (m *Machine) dropClaims() {
+	for i, word := range m.active {
+		for ; word != 0; word &= word - 1 {
+			m.slots[i*64+bits.TrailingZeros64(word)].claim = nil
+		}
+	}
 }
 
 // epochOf hashes a member list. Nodes that have left are no part of it: they are
@@ -144,9 +162,9 @@ func (m *Machine) place() bool {
 		return a.Name == b.Name && a.Weight == b.Weight
 	})
 	m.serving = serving
-	m.owning = m.owning[:0]
+	m.owning = make([]*node, len(serving)) // ownership goes on with the former one
 	for i := range serving {
-		m.owning = append(m.owning, m.node(serving[i].ID))
+		m.owning[i] = m.node(serving[i].ID)
 	}
 	if !same {
 		m.owners = m.cfg.Place(serving)
@@ -155,14 +173,22 @@ func (m *Machine) place() bool {
 }
 
 // owner gives the member that a slot belongs to: placement over those that serve.
-func (m *Machine) owner(s Slot) *node {
-	if len(m.owning) == 0 {
+func (m *Machine) owner(s Slot) *node { return ownerIn(m.owners, m.owning, s) }
+
+func ownerIn(owners func(Slot) int, owning []*node, s Slot) *node {
+	if len(owning) == 0 {
 		return nil
 	}
-	if i := m.owners(s); i >= 0 {
-		return m.owning[i]
+	if i := owners(s); i >= 0 {
+		return owning[i]
 	}
 	return nil
+}
+
+// ownership gives the function that owner is now, whatever is placed later.
+func (m *Machine) ownership() func(Slot) *node {
+	owners, owning := m.owners, m.owning
+	return func(s Slot) *node { return ownerIn(owners, owning, s) }
 }
 
 // agreed reports whether all members in reach have the same list as this node, or have had

@@ -281,6 +281,7 @@ func (s *sim) tick(n *simNode) {
 	n.event(func() {
 		if n.now() >= n.m.Next() {
 			s.walk(n, n.m.Tick(n.now()))
+			s.check.idle(n)
 		}
 		n.lookReady()
 		if n.leaving && n.m.Left() {
