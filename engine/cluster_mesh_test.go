@@ -36,9 +36,79 @@ func TestMeshJoinMovesEntries(t *testing.T) {
 			t.Errorf("%.0f entries were %s, and %.0f have moved", n, name, moved)
 		}
 	}
-	for _, name := range []string{"refused_older", "expired", "failed", "dropped"} {
+	for _, name := range []string{"refused_older", "refused_age", "expired", "failed", "dropped"} {
 		if n := m.metric("smache_move_" + name + "_entries_total"); n != 0 {
 			t.Errorf("%.0f entries %s", n, name)
+		}
+	}
+}
+
+// So they do while clients read and write: what operations wait for moves ahead of its turn,
+// and again with its batch. A node that has left is part of the sums.
+func TestMeshCountsAddUp(t *testing.T) {
+	m := startMesh(t, 2)
+	m.fill(meshKeys, "v1")
+	stop := make(chan struct{})
+	var load sync.WaitGroup
+	first, second := m.nodes[0], m.nodes[1]
+	for worker := range 4 {
+		load.Go(func() {
+			for i := worker; ; i += 7 {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				key, n := fmt.Sprint("k", i%meshKeys), first
+				if i%2 == 0 {
+					n = second
+				}
+				switch i % 10 { // what is refused is tried no more
+				case 0:
+					n.do(proto.OpDelete, key, "")
+				case 1, 2, 3:
+					n.do(proto.OpSet, key, "v2")
+				default:
+					n.do(proto.OpGet, key, "")
+				}
+				runtime.Gosched()
+			}
+		})
+	}
+	m.start("n02", 100, 0)
+	m.settle()
+	if err := first.Leave(t.Context()); err != nil {
+		t.Error(err)
+	}
+	close(stop)
+	load.Wait()
+	m.remove(first)
+	defer func() { _ = first.store.Close() }()
+	defer func() { _ = first.Close() }()
+	m.settle()
+	count := func(n *meshNode, name string) float64 { return n.metric("smache_move_" + name + "_entries_total") }
+	sum := func(name string) (sum float64) {
+		for _, n := range append([]*meshNode{first}, m.nodes...) {
+			sum += count(n, name)
+		}
+		return sum
+	}
+	await(t, "the last answers have come", func() bool { return sum("fetch_sent") == sum("fetch_received") })
+	if sent, received := sum("sent"), sum("received"); sent != received || sent < meshKeys/4 {
+		t.Errorf("%.0f entries were sent, and %.0f received", sent, received)
+	}
+	t.Logf("%.0f entries moved, and %.0f ahead of their turn; %.0f were older", sum("sent"), sum("fetch_sent"), sum("refused_older"))
+	if sum("fetch_sent") == 0 {
+		t.Error("nothing was fetched")
+	}
+	if lost := sum("dropped") + sum("aside_dropped"); lost != 0 {
+		t.Errorf("%.0f entries were dropped", lost)
+	}
+	for _, n := range append([]*meshNode{first}, m.nodes...) {
+		came := count(n, "received") + count(n, "fetch_received")
+		ended := count(n, "applied") + count(n, "refused_older") + count(n, "refused_age") + count(n, "failed") + count(n, "expired")
+		if came != ended {
+			t.Errorf("at %s %.0f entries have come, and what has become of %.0f is counted", n.name, came, ended)
 		}
 	}
 }

@@ -239,15 +239,19 @@ func (m *mesh) count(keys int, value string) (right, missing, wrong int) {
 // metric gives the sum of a metric over the nodes.
 func (m *mesh) metric(name string) (sum float64) {
 	for _, n := range m.nodes {
-		for line := range strings.Lines(string(n.AppendMetrics(nil))) {
-			if value, ok := strings.CutPrefix(line, name+" "); ok {
-				v, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
-				if err != nil {
-					m.t.Fatal(err)
-				}
-				sum += v
+		sum += n.metric(name)
+	}
+	return sum
+}
+
+// metric gives a metric; below zero, if there is none.
+func (n *meshNode) metric(name string) float64 {
+	for line := range strings.Lines(string(n.AppendMetrics(nil))) {
+		if value, ok := strings.CutPrefix(line, name+" "); ok {
+			if v, err := strconv.ParseFloat(strings.TrimSpace(value), 64); err == nil {
+				return v
 			}
 		}
 	}
-	return sum
+	return -1
 }

@@ -84,8 +84,8 @@ type Store interface {
 	Knows(slot proto.Slot, key []byte) bool
 	SlotKeys(slot proto.Slot) []string
 	Items(slot proto.Slot, keys []string, limit int, buf []byte, items []proto.Entry) ([]byte, []proto.Entry, int)
-	MergeAll(slot proto.Slot, entries []proto.Entry, statuses []proto.Status) []proto.Status
-	RemoveKeys(slot proto.Slot, keys []string)
+	MergeAll(slot proto.Slot, entries []proto.Entry, statuses []proto.Status) (_ []proto.Status, aged int)
+	RemoveKeys(slot proto.Slot, keys []string) int
 	DropSlot(slot proto.Slot) int
 	SlotLen(slot proto.Slot) int
 	Floor(slot proto.Slot) proto.Version

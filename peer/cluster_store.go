@@ -86,7 +86,7 @@ func (k *keeper) Items(slot hold.Slot, keys []string, limit int) ([]hold.Entry, 
 
 // Merge is hold.Store's.
 func (k *keeper) Merge(slot hold.Slot, items []hold.Entry) (got hold.Merged) {
-	k.statuses = k.store.MergeAll(slot, items, k.statuses[:0])
+	k.statuses, got.Aged = k.store.MergeAll(slot, items, k.statuses[:0])
 	for i, status := range k.statuses {
 		switch {
 		case items[i].Gone:
@@ -98,11 +98,12 @@ func (k *keeper) Merge(slot hold.Slot, items []hold.Entry) (got hold.Merged) {
 			got.Failed++
 		}
 	}
+	got.Older -= got.Aged
 	return got
 }
 
 // Remove is hold.Store's.
-func (k *keeper) Remove(slot hold.Slot, keys []string) { k.store.RemoveKeys(slot, keys) }
+func (k *keeper) Remove(slot hold.Slot, keys []string) int { return k.store.RemoveKeys(slot, keys) }
 
 // Drop is hold.Store's.
 func (k *keeper) Drop(slot hold.Slot) int {

@@ -355,10 +355,11 @@ func TestFullTaker(t *testing.T) {
 
 	given, received := f.nodes[0].metric("smache_move_sent_entries_total"), taker.metric("smache_move_received_entries_total")
 	applied, failed := taker.metric("smache_move_applied_entries_total"), taker.metric("smache_move_failed_entries_total")
-	fetched := taker.metric("smache_move_fetches_total") // what answers them may come in a batch as well
-	old, evicted := taker.metric("smache_merge_age_total"), taker.metric("smache_evictions_total")
-	t.Logf("given %v, received %v, %v fetches: applied %v, too old %v, failed %v; evicted %v", given, received, fetched, applied, old, failed, evicted)
-	if received < given || received > given+fetched || received != applied+failed+taker.metric("smache_move_refused_older_entries_total")+taker.metric("smache_move_expired_entries_total") {
+	fetched, copies := f.nodes[0].metric("smache_move_fetch_sent_entries_total"), taker.metric("smache_move_fetch_received_entries_total")
+	old, evicted := taker.metric("smache_move_refused_age_entries_total"), taker.metric("smache_evictions_total")
+	t.Logf("given %v, received %v, and ahead of their turn %v, %v: applied %v, too old %v, failed %v; evicted %v", given, received, fetched, copies, applied, old, failed, evicted)
+	older, expired := taker.metric("smache_move_refused_older_entries_total"), taker.metric("smache_move_expired_entries_total")
+	if given != received || fetched != copies || received+copies != applied+older+old+failed+expired {
 		t.Error("the counts do not add up")
 	}
 	if evicted+old+failed == 0 {

@@ -77,29 +77,36 @@ func (s *Store) Items(slot proto.Slot, keys []string, limit int, buf []byte, ite
 }
 
 // MergeAll merges entries and records of a slot, as Merge does, and appends a
-// status for each.
-func (s *Store) MergeAll(slot proto.Slot, entries []proto.Entry, statuses []proto.Status) []proto.Status {
+// status for each. aged is how many of those that are stale are so for their age
+// alone: older than all that memory suffices for.
+func (s *Store) MergeAll(slot proto.Slot, entries []proto.Entry, statuses []proto.Status) (_ []proto.Status, aged int) {
 	w := s.writer(slot)
 	for done := 0; done < len(entries); {
 		w.exclusive(func() {
+			before := w.counters.mergeAge.Load()
 			for left := bulkTurn; done < len(entries) && left > 0; left-- {
 				statuses = append(statuses, w.mergeEntry(slot, &entries[done]))
 				done++
 			}
+			aged += int(w.counters.mergeAge.Load() - before) // nobody else counts in this turn
 		})
 	}
-	return statuses
+	return statuses, aged
 }
 
-// RemoveKeys drops what is here of keys of a slot, as RemoveKey does.
-func (s *Store) RemoveKeys(slot proto.Slot, keys []string) {
+// RemoveKeys drops what is here of keys of a slot, as RemoveKey does, and returns
+// how many entries that were.
+func (s *Store) RemoveKeys(slot proto.Slot, keys []string) (n int) {
 	w := s.writer(slot)
 	for done := 0; done < len(keys); {
 		w.exclusive(func() {
 			for left := bulkTurn; done < len(keys) && left > 0; left-- {
-				w.removeKey(slot, []byte(keys[done]))
+				if w.removeKey(slot, []byte(keys[done])) {
+					n++
+				}
 				done++
 			}
 		})
 	}
+	return n
 }

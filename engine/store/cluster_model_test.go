@@ -202,7 +202,7 @@ func (m *slotModel) step(n int) {
 		role.remember = on
 	case p < 999:
 		m.refreshSlot(slot)
-		want := m.s.SlotLen(slot)
+		want := m.s.SlotLen(slot) - int(m.s.memories[slot].n)
 		if got := m.s.DropSlot(slot); got != want {
 			m.fatalf("dropped %d of %d", got, want)
 		}

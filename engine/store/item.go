@@ -123,11 +123,14 @@ func (s *Store) RemoveKey(slot proto.Slot, key []byte) {
 	w.exclusive(func() { w.removeKey(slot, key) })
 }
 
-func (w *writer) removeKey(slot proto.Slot, key []byte) {
+// removeKey reports whether there was an entry.
+func (w *writer) removeKey(slot proto.Slot, key []byte) bool {
 	w.turn = w.clock.Now()
 	h := w.store.hash(slot, key)
-	if old := w.lookup(uint16(slot), key, &h); old != nil {
+	old := w.lookup(uint16(slot), key, &h)
+	if old != nil {
 		w.dropEntry(uint16(slot), &h, old)
 	}
 	w.forget(uint16(slot), key)
+	return old != nil
 }

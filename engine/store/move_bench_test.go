@@ -38,7 +38,7 @@ func BenchmarkMove(b *testing.B) {
 				buf, out, _ = from.Items(s, keys[i], 128<<10, buf[:0], out[:0])
 				items += time.Since(begun)
 				begun = time.Now()
-				statuses = to.MergeAll(s, out, statuses[:0])
+				statuses, _ = to.MergeAll(s, out, statuses[:0])
 				merge += time.Since(begun)
 				entries += len(out)
 			}

@@ -24,8 +24,8 @@ func (w *writer) slotLen(slot proto.Slot) int {
 	return n
 }
 
-// DropSlot removes all entries and records of a slot, and returns how many they
-// were. It goes in steps: what is written to the slot meanwhile, is removed too.
+// DropSlot removes all entries and records of a slot, and returns how many entries
+// they were. It goes in steps: what is written to the slot meanwhile, is removed too.
 func (s *Store) DropSlot(slot proto.Slot) (n int) {
 	w := s.writer(slot)
 	at, left := 0, 1
@@ -33,7 +33,8 @@ func (s *Store) DropSlot(slot proto.Slot) (n int) {
 		w.exclusive(func() {
 			var dropped int
 			dropped, at = w.dropSome(uint16(slot), at)
-			n += dropped + w.forgetSome(uint16(slot), slotBatch)
+			n += dropped
+			w.forgetSome(uint16(slot), slotBatch)
 			if left = w.slotLen(slot); left == 0 && w.memories != nil {
 				w.memories[slot].floor = proto.Version{}
 			}

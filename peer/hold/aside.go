@@ -25,23 +25,29 @@ type aside struct {
 	items []Entry
 	at    time.Duration // when: their time to live goes on
 	bytes int
-	next  *aside // of the same slot, right up to an earlier term
+	// entries is how many of the items are no records.
+	entries int
+	next    *aside // of the same slot, right up to an earlier term
 }
 
 // setAside takes keys, which are right as far as of says, out of the store. If there are
 // none, that it is so may still be what joins the parts of others.
 func (m *Machine) setAside(n Slot, s *slot, keys []string, of aside) {
-	dropped := len(keys)
 	if m.aside < m.cfg.aside && m.cfg.off != dropAside && (len(keys) > 0 || m.cfg.off != dropEmpty) {
 		items, took := m.d.Items(n, keys, m.cfg.aside-m.aside)
-		dropped -= took
 		a := &of
 		a.at, a.bytes = m.now, asideCost
 		for _, it := range items { // they are the store's
 			it.Key, it.Value = slices.Clone(it.Key), slices.Clone(it.Value)
 			a.items = append(a.items, it)
 			a.bytes += len(it.Key) + len(it.Value) + asideCost
+			if !it.Gone {
+				a.entries++
+			}
 		}
+		m.stats.Aside.Add(uint64(a.entries))
+		m.d.Remove(n, keys[:took])
+		keys = keys[took:]
 		at := &s.aside
 		for *at != nil && (*at).since >= a.since {
 			at = &(*at).next
@@ -51,8 +57,7 @@ func (m *Machine) setAside(n Slot, s *slot, keys []string, of aside) {
 		m.asides++
 		m.mark(n)
 	}
-	m.stats.Dropped.Add(uint64(dropped))
-	m.d.Remove(n, keys)
+	m.stats.Dropped.Add(uint64(m.d.Remove(n, keys)))
 }
 
 // tickAside takes back what can be believed by now: a holder serves it, and who does not
@@ -66,7 +71,7 @@ func (m *Machine) tickAside(n Slot, s *slot) {
 		joins := s.role == roleHolding && (a.since >= m.completeFrom(n, s) || m.cfg.off == returnKeeps)
 		switch {
 		case a.by != nil && m.gone(a.by), a.doubt && m.disowned(), s.role == roleHolding && !joins && !m.patient(s):
-			m.stats.Dropped.Add(uint64(len(a.items)))
+			m.stats.AsideDropped.Add(uint64(a.entries))
 		case joins && (!a.doubt || m.vouched()):
 			m.putBack(n, a)
 			s.lower(a.elder)
@@ -83,18 +88,21 @@ func (m *Machine) tickAside(n Slot, s *slot) {
 	}
 }
 
-// putBack gives what was set aside back to the store. What is newer there stays as it is.
+// putBack gives what was set aside back to the store. What is newer there stays as it is;
+// what has expired, or does not fit, is dropped.
 func (m *Machine) putBack(n Slot, a *aside) {
 	for i := range a.items {
 		age(&a.items[i], m.now-a.at)
 	}
-	m.d.Merge(n, a.items)
+	got := m.d.Merge(n, a.items)
+	m.stats.Restored.Add(uint64(got.Applied))
+	m.stats.AsideDropped.Add(uint64(a.entries - got.Applied))
 }
 
 // dropAside drops what was set aside of a slot.
 func (m *Machine) dropAside(s *slot) {
 	for ; s.aside != nil; s.aside = s.aside.next {
-		m.stats.Dropped.Add(uint64(len(s.aside.items)))
+		m.stats.AsideDropped.Add(uint64(s.aside.entries))
 		m.aside -= s.aside.bytes
 		m.asides--
 	}

@@ -23,7 +23,7 @@ func (d *deaf) Knows(Slot, string) bool                      { return false }
 func (d *deaf) Keys(Slot) []string                           { return nil }
 func (d *deaf) Items(Slot, []string, int) (_ []Entry, _ int) { return nil, 0 }
 func (d *deaf) Merge(Slot, []Entry) Merged                   { return Merged{} }
-func (d *deaf) Remove(Slot, []string)                        {}
+func (d *deaf) Remove(Slot, []string) int                    { return 0 }
 func (d *deaf) Drop(Slot) int                                { return 0 }
 func (d *deaf) Floor(Slot) uint32                            { return 0 }
 func (d *deaf) Clock() uint64                                { return 0 }

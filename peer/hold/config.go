@@ -102,15 +102,37 @@ type Stats struct {
 	Misplaced atomic.Int64
 	// Terms is the highest term known, of MaxTerm, as of the last tick.
 	Terms atomic.Int64
-	// Entries that were sent and acknowledged; received; and of these, taken in,
-	// refused because what is here is as new, or the memory full of younger ones,
-	// refused for another reason, expired on the way.
-	Sent, Received, Applied, Older, Failed, Expired atomic.Uint64
+	// Sent and Received count entries that move in batches, at the source and at the
+	// importer: each once, when it has been acknowledged, and when it is taken. FetchSent
+	// and FetchReceived count copies of them that went ahead of their turn: each answer
+	// that was sent, and that came. What has come ends in one way: taken in, refused
+	// because what is here is as new or newer, or because memory is full of younger ones,
+	// refused for another reason, expired on the way. So between two events of a machine
+	//
+	//	Received + FetchReceived = Applied + Older + Aged + Failed + Expired
+	//
+	// and once nothing is on its way, in a cluster in which neither a node nor a message
+	// got lost, over all nodes, those that have left included,
+	//
+	//	Sent = Received, FetchSent = FetchReceived, and Dropped = 0.
+	//
+	// A batch that had to be sent again counts as it was first sent: what expired or was
+	// evicted before it came is in Sent, and not in Received.
+	Sent, FetchSent, Received, FetchReceived atomic.Uint64
+	Applied, Older, Aged, Failed, Expired    atomic.Uint64
 	// Dropped counts entries that this node had to let go because others have
-	// overtaken them, or may have.
+	// overtaken them, or may have. Copies of what a source has still are not among them.
 	Dropped atomic.Uint64
+	// Aside counts entries that were set aside (rule 4); Restored, those of them that the
+	// store has taken back; AsideDropped, those that were let go. So what is aside now is
+	//
+	//	Aside - Restored - AsideDropped
+	Aside, Restored, AsideDropped atomic.Uint64
 	// Granted, Taken and Claimed count slots.
 	Granted, Taken, Claimed atomic.Uint64
-	// Fetches counts keys that were fetched from a source ahead of their turn.
+	// Fetches counts answers of sources about keys ahead of their turn, be it that there
+	// is an entry, a record or nothing.
 	Fetches atomic.Uint64
+	// Crowded counts operations that were refused because MaxWaiting others waited.
+	Crowded atomic.Uint64
 }

@@ -49,10 +49,11 @@ type Store interface {
 	Items(slot Slot, keys []string, limit int) (items []Entry, n int)
 	// Merge takes in entries and records from elsewhere, each unless there is an
 	// entry or a record of its key that is as new, and adopts their clocks. It
-	// counts what became of the entries.
+	// counts what became of the entries, each once.
 	Merge(slot Slot, items []Entry) Merged
-	// Remove drops the entries and the records of keys without a trace.
-	Remove(slot Slot, keys []string)
+	// Remove drops the entries and the records of keys without a trace, and says how
+	// many entries.
+	Remove(slot Slot, keys []string) int
 	// Drop drops all entries and records of a slot, and says how many entries.
 	Drop(slot Slot) int
 	// Floor is the highest term of a key of the slot that went and for which there
@@ -69,6 +70,7 @@ type Store interface {
 // Merged counts what became of entries from elsewhere.
 type Merged struct {
 	Applied int
-	Older   int // what is here is as new, or newer, or memory is full of younger entries
+	Older   int // what is here is as new, or newer
+	Aged    int // memory is full of younger entries
 	Failed  int // it does not fit, or is not what an entry can be
 }

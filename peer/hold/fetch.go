@@ -68,21 +68,34 @@ func (m *Machine) askSources(n Slot, s *slot, key string, f *fetching) {
 
 func (m *Machine) onFetched(msg *Message) {
 	s := &m.slots[msg.Slot]
-	if s.role != roleImporting || msg.Term != s.term || msg.Time > m.now {
+	if s.fetches[msg.Key] == nil || s.role != roleImporting || msg.Term != s.term || msg.Time > m.now {
+		m.refuseLate(msg)
 		return
 	}
-	f := s.fetches[msg.Key]
+	late := true
 	for _, im := range s.imports {
-		if f == nil || im.from.ID != msg.From.ID || !m.lacks(im, msg.Key) {
+		if im.from.ID != msg.From.ID || !m.lacks(im, msg.Key) {
 			continue
 		}
+		late = false
 		im.settled[msg.Key] = msg.Found
 		m.stats.Fetches.Add(1)
 		if msg.Found {
-			m.take(msg)
+			m.take(msg, &m.stats.FetchReceived)
 		}
 	}
-	if f != nil && m.known(msg.Slot, s, msg.Key) {
+	if late {
+		m.refuseLate(msg)
+	}
+	if m.known(msg.Slot, s, msg.Key) {
 		m.settle(s, msg.Key)
 	}
+}
+
+// refuseLate counts an answer that nobody waits for any more: it was asked for twice, or the
+// key has come with its batch.
+func (m *Machine) refuseLate(msg *Message) {
+	entries := uint64(countEntries(msg.Items))
+	m.stats.FetchReceived.Add(entries)
+	m.stats.Older.Add(entries)
 }

@@ -139,6 +139,7 @@ func (s *sim) play(seed uint64, kind int) error {
 	if s.side != nil {
 		s.heal(kind)
 	}
+	s.count(kind)
 	return s.check.err
 }
 

@@ -2,6 +2,7 @@ package hold
 
 import (
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -154,7 +155,7 @@ func (m *Machine) onBatch(msg *Message) {
 		if im.from.ID != msg.From.ID || im.done || im.seq != msg.Seq || msg.Term != s.term || msg.Time > m.now {
 			continue
 		}
-		m.take(msg)
+		m.take(msg, &m.stats.Received)
 		for i := range msg.Items {
 			im.settled[string(msg.Items[i].Key)] = true
 		}
@@ -180,9 +181,10 @@ func (m *Machine) onBatch(msg *Message) {
 
 // take puts the items of a message in. What they have left to live counts from when
 // the question was sent that msg answers: the source has said it after that, so they
-// never live too long.
-func (m *Machine) take(msg *Message) {
-	entries := 0
+// never live too long. Each entry is counted in received, and in one way that it
+// ends: see Stats.
+func (m *Machine) take(msg *Message, received *atomic.Uint64) {
+	entries, expired := 0, 0
 	for i := range msg.Items {
 		it := &msg.Items[i]
 		m.budget -= len(it.Key) + len(it.Value)
@@ -190,9 +192,11 @@ func (m *Machine) take(msg *Message) {
 			continue
 		}
 		entries++
-		age(it, m.now-msg.Time)
+		if age(it, m.now-msg.Time); it.Gone {
+			expired++
+		}
 	}
-	m.stats.Received.Add(uint64(entries))
+	received.Add(uint64(entries))
 	if msg.Flushes < m.flushes && m.cfg.off != takeFlushed {
 		m.stats.Older.Add(uint64(entries))
 		return // from before the flush
@@ -200,8 +204,9 @@ func (m *Machine) take(msg *Message) {
 	got := m.d.Merge(msg.Slot, msg.Items)
 	m.stats.Applied.Add(uint64(got.Applied))
 	m.stats.Older.Add(uint64(got.Older))
+	m.stats.Aged.Add(uint64(got.Aged))
 	m.stats.Failed.Add(uint64(got.Failed))
-	m.stats.Expired.Add(uint64(max(entries-got.Applied-got.Older-got.Failed, 0)))
+	m.stats.Expired.Add(uint64(expired))
 }
 
 // age lets d pass for an entry from elsewhere. If its time is up, it becomes a record.

@@ -48,6 +48,7 @@ func (m *Machine) serve(op *Op) {
 	case m.known(op.Slot, s, op.Key):
 		m.d.Do(op)
 	case m.waiting >= m.cfg.MaxWaiting:
+		m.stats.Crowded.Add(1)
 		m.d.Refuse(op)
 	default:
 		m.fetch(op, s)

@@ -44,6 +44,8 @@ type sim struct {
 	check        *checker
 	trace        func(format string, args ...any)
 	sum          hash.Hash64 // of all that has happened; nil: nobody asks
+	tally        tally
+	counted      bool // the sums of all counts were looked at
 }
 
 // simNode is one run of one node in a sim.
@@ -131,7 +133,7 @@ func (q *queue) pop() event {
 func newSim(seed uint64, slots int, off mutant) *sim {
 	s := &sim{
 		rng: rand.New(rand.NewPCG(seed, 77)), nodes: map[string]*simNode{}, off: off, slots: slots, watch: -1,
-		granted: map[string]bool{}, trace: func(string, ...any) {},
+		granted: map[string]bool{}, tally: tally{first: map[batchName]int{}}, trace: func(string, ...any) {},
 	}
 	s.check = newChecker(s)
 	return s
@@ -486,6 +488,7 @@ func (n *simNode) Send(to ID, msg *Message) {
 	if dst == nil || s.lose != nil && s.lose(n, dst, msg) {
 		return
 	}
+	s.tally.leaves(n, dst, msg)
 	for range copies {
 		delay := time.Duration(1+s.rng.IntN(5)) * time.Millisecond
 		if msg.Kind == MsgBatch { // moves are rate-limited: much can happen in one
@@ -555,6 +558,12 @@ func (n *simNode) receive(e *event) {
 	n.arriving, n.sim.handled = e, e.sent
 	n.m.Receive(n.now(), e.msg)
 	n.arriving = nil
+	if e.msg.Kind == MsgBatch || e.msg.Kind == MsgFetched {
+		n.sim.tally.comes(e)
+		if err := n.counts(); err != nil {
+			n.sim.check.fail("%v", err)
+		}
+	}
 	n.lookReady()
 }
 

@@ -105,7 +105,7 @@ type source struct {
 	queue   []string        // keys that were not sent yet
 	seq     uint32          // the batch that was sent last
 	sent    []string        // the keys in it
-	entries int             // of them, entries
+	entries int             // of them, entries, when they were sent first
 	handed  map[string]bool // keys that the importer may have: it was sent them
 	kept    *kept
 	by      *node // this was kept for that one's return: see kept

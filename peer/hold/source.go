@@ -14,7 +14,7 @@ import (
 func (m *Machine) tickSource(n Slot, s *slot) {
 	src := s.source
 	if k := src.kept; k != nil && k.by != nil && m.gone(k.by) {
-		m.d.Remove(n, sortedKeys(k.keys)) // with what has become of them
+		m.stats.Dropped.Add(uint64(m.d.Remove(n, sortedKeys(k.keys)))) // with what has become of them
 		src.kept = nil
 	}
 	switch {
@@ -160,8 +160,7 @@ func (m *Machine) unbind(n Slot, src *source) {
 		of := span{since: min(src.since, src.term), elder: src.elder}
 		switch {
 		case m.gone(src.to) || m.cfg.off == dropHanded:
-			m.d.Remove(n, keys)
-			m.stats.Dropped.Add(uint64(len(keys)))
+			m.stats.Dropped.Add(uint64(m.d.Remove(n, keys)))
 		case src.kept != nil && src.kept.by != src.to:
 			m.setAside(n, &m.slots[n], keys, aside{span: of, by: src.to, doubt: src.doubt})
 		default:
@@ -249,7 +248,7 @@ func (m *Machine) onTaken(msg *Message) {
 		return
 	}
 	m.setSource(msg.Slot, s, nil)
-	m.d.Drop(msg.Slot) // what has become records since
+	m.stats.Dropped.Add(uint64(m.d.Drop(msg.Slot))) // none: these are what has become records since
 }
 
 // open gives the source that msg, from its importer, is for.
@@ -288,12 +287,7 @@ func (m *Machine) onPull(msg *Message) {
 	items, took := m.d.Items(msg.Slot, src.sent, limit)
 	if limit != math.MaxInt {
 		src.sent, src.queue = src.queue[:took:took], src.queue[took:]
-	}
-	src.entries = 0
-	for i := range items {
-		if !items[i].Gone {
-			src.entries++
-		}
+		src.entries = countEntries(items)
 	}
 	for _, key := range src.sent {
 		src.handed[key] = true
@@ -308,6 +302,16 @@ func (m *Machine) onPull(msg *Message) {
 	if m.cfg.off == dropUnacknowledged {
 		m.d.Remove(msg.Slot, src.sent)
 	}
+}
+
+// countEntries gives how many of items are no records.
+func countEntries(items []Entry) (n int) {
+	for i := range items {
+		if !items[i].Gone {
+			n++
+		}
+	}
+	return n
 }
 
 // acknowledged drops what the importer has.
@@ -328,6 +332,7 @@ func (m *Machine) onFetch(msg *Message) {
 	if src.kept == nil || !src.kept.keys[msg.Key] {
 		answer.Items, _ = m.d.Items(msg.Slot, []string{msg.Key}, m.cfg.Batch)
 		answer.Found = len(answer.Items) > 0
+		m.stats.FetchSent.Add(uint64(countEntries(answer.Items)))
 		src.handed[msg.Key] = true
 	}
 	m.send(msg.From.ID, answer)

@@ -197,17 +197,21 @@ func (n *simNode) Items(slot Slot, keys []string, limit int) (items []Entry, too
 	return items, took
 }
 
-// Merge is Driver's.
+// Merge is Driver's. It counts in its own way: what is refused is older, unless it was
+// evicted for that.
 func (n *simNode) Merge(slot Slot, items []Entry) (got Merged) {
 	for i := range items {
 		if n.arriving != nil && len(n.arriving.items) == len(items) {
 			n.sim.check.moved(n.arriving, &n.arriving.items[i], &items[i])
 		}
+		evictions := n.sim.check.evictions
 		applied := n.merge(slot, &items[i])
 		switch {
 		case items[i].Gone:
 		case applied:
 			got.Applied++
+		case n.sim.check.evictions > evictions:
+			got.Aged++
 		default:
 			got.Older++
 		}
@@ -248,11 +252,15 @@ func (n *simNode) merge(slot Slot, it *Entry) bool {
 }
 
 // Remove is Driver's.
-func (n *simNode) Remove(slot Slot, keys []string) {
+func (n *simNode) Remove(slot Slot, keys []string) (removed int) {
 	for _, key := range keys {
+		if _, ok := n.data[slot].entries[key]; ok {
+			removed++
+		}
 		delete(n.data[slot].entries, key)
 		delete(n.data[slot].records, key)
 	}
+	return removed
 }
 
 // Drop is Driver's.
