@@ -91,7 +91,7 @@ func (t *teller) counts(now time.Duration, s *hold.Stats, tooOld uint64) {
 		}
 		t.log.Info("cluster: claimed slots that nobody held", append(attrs, "took", short(t.claims.last-from))...)
 	}
-	if t.dropped.look(now, s.Dropped.Load()) {
+	if t.dropped.look(now, s.Dropped.Load()+s.AsideDropped.Load()) {
 		t.log.Warn("cluster: entries were dropped: others have overtaken them, or may have", "entries", t.dropped.take())
 	}
 	if t.failed.look(now, s.Failed.Load()+tooOld) {
