@@ -34,8 +34,8 @@ node() {
 load() {
   local op=$1 port=$2
   shift 2
-  if [[ $op == get ]]; then set -- --written "$@"; else set -- --vary "$@"; fi
-  "$smache" bench "$op" --addr "127.0.0.1:$port" --keys 1 --quiet --json "$@" >"$dir/result.json" ||
+  if [[ $op == get ]]; then set -- --written "$@"; fi
+  "$smache" bench "$op" --addr "127.0.0.1:$port" --keys 1 --vary --quiet --json "$@" >"$dir/result.json" ||
     { cat "$dir/result.json" >&2; exit 1; }
 }
 
