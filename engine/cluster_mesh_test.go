@@ -97,10 +97,8 @@ func TestMeshCountsAddUp(t *testing.T) {
 	if sent, received := sum("sent"), sum("received"); sent != received || sent < meshKeys/4 {
 		t.Errorf("%.0f entries were sent, and %.0f received", sent, received)
 	}
+	// How many go ahead of their turn is chance: in some runs none.
 	t.Logf("%.0f entries moved, and %.0f ahead of their turn; %.0f were older", sum("sent"), sum("fetch_sent"), sum("refused_older"))
-	if sum("fetch_sent") == 0 {
-		t.Error("nothing was fetched")
-	}
 	if lost := sum("dropped") + sum("aside_dropped"); lost != 0 {
 		t.Errorf("%.0f entries were dropped", lost)
 	}
