@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -42,7 +43,8 @@ func TestHugePages(t *testing.T) {
 }
 
 // TestPopulate: memory is there afterwards, and what was in it stays.
-// Only a kernel before 5.14 may be unable to.
+// Only a kernel before 5.14 may be unable to, for it has no MADV_POPULATE_WRITE (madvise(2)),
+// and a node then does without; CI has to have a later one.
 func TestPopulate(t *testing.T) {
 	own, err := unix.Mmap(-1, 0, 2*portion, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
 	if err != nil {
@@ -64,8 +66,9 @@ func TestPopulate(t *testing.T) {
 		if err := unix.Uname(&name); err != nil {
 			t.Fatal(err)
 		}
-		if n, _ := fmt.Sscanf(unix.ByteSliceToString(name.Release[:]), "%d.%d", &major, &minor); n == 2 && (major < 5 || major == 5 && minor < 14) {
-			t.Skipf("Linux %d.%d cannot: %v", major, minor, err)
+		if n, _ := fmt.Sscanf(unix.ByteSliceToString(name.Release[:]), "%d.%d", &major, &minor); n == 2 && (major < 5 || major == 5 && minor < 14) &&
+			errors.Is(err, unix.EINVAL) && os.Getenv("CI") == "" {
+			t.Skipf("Linux %d.%d has no MADV_POPULATE_WRITE, which came with 5.14: %v", major, minor, err)
 		}
 		t.Fatal(err)
 	}
