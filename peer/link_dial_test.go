@@ -88,7 +88,7 @@ func TestForget(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "forgotten for good", func() bool { return b.Link("a") == nil })
-	if e, _ := b.saw(LinkDown, "a"); !errors.Is(e.Err, proto.ErrLinkDone) {
+	if e := b.told(t, LinkDown, "a", 1); !errors.Is(e.Err, proto.ErrLinkDone) {
 		t.Error(e.Err)
 	}
 	again := start(t, "a", nil)

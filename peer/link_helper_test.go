@@ -50,11 +50,26 @@ func (n *node) saw(kind EventKind, peer string) (last Event, count int) {
 	defer n.mu.Unlock()
 	for _, e := range n.events {
 		if e.Kind == kind && e.Peer == peer {
-			last = e
+			if e.Seq > last.Seq {
+				last = e
+			}
 			count++
 		}
 	}
 	return last, count
+}
+
+// told waits for the event of a kind about a peer, the count'th, and returns it.
+// Events are told without the links' lock held: a link can be seen to be up before
+// its LinkUp is told.
+func (n *node) told(t testing.TB, kind EventKind, peer string, count int) (last Event) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("event %d about %s, %d times", kind, peer, count), func() bool {
+		e, n := n.saw(kind, peer)
+		last = e
+		return n >= count
+	})
+	return last
 }
 
 func listen(t testing.TB) net.Listener {

@@ -142,7 +142,7 @@ func TestSetIncarnation(t *testing.T) {
 	a, b := start(t, "a", nil), start(t, "b", nil)
 	a.SetIncarnation(1 << 40)
 	connect(t, a, b)
-	if e, _ := b.saw(LinkUp, "a"); e.Incarnation != 1<<40 {
+	if e := b.told(t, LinkUp, "a", 1); e.Incarnation != 1<<40 {
 		t.Errorf("incarnation %d", e.Incarnation)
 	}
 }

@@ -248,6 +248,7 @@ func TestLostLink(t *testing.T) {
 		e, _ := a.saw(DialFailed, "b")
 		return errors.Is(e.Err, ErrRefused)
 	})
+	a.told(t, LinkDown, "b", 1)
 	if _, n := a.saw(LinkDown, "b"); n != 1 {
 		t.Errorf("%d times down", n)
 	}
@@ -292,8 +293,11 @@ func TestRestart(t *testing.T) {
 	b = start(t, "b", func(c *Config) { c.Listener = listenAt(t, address) })
 	b.Connect("a", a.Addr().String())
 	eventually(t, "up again", link.Connected)
-	if e, n := a.saw(LinkUp, "b"); n != 2 || e.Incarnation != b.cfg.Incarnation {
-		t.Errorf("%d times up, incarnation %d, want %d", n, e.Incarnation, b.cfg.Incarnation)
+	if e := a.told(t, LinkUp, "b", 2); e.Incarnation != b.cfg.Incarnation {
+		t.Errorf("incarnation %d, want %d", e.Incarnation, b.cfg.Incarnation)
+	}
+	if _, n := a.saw(LinkUp, "b"); n != 2 {
+		t.Errorf("%d times up", n)
 	}
 	if n := metric(a.Links, "smache_peer_reconnects_total", `"b"`); n != 1 {
 		t.Errorf("%v reconnects", n)
