@@ -43,7 +43,7 @@ func TestAskStats(t *testing.T) {
 	k.seen.Store(&snapshot{members: members})
 	c := &Cluster{keeper: k, links: a.Links}
 
-	got := c.AskStats(1000, time.Second) // as long as the mute one is waited for
+	got := c.AskStats(1000, 3*time.Second) // as long as the mute one is waited for
 	want := []PeerStats{
 		{Name: "b", Answer: StatsGiven}, {Name: "mute", Answer: StatsNone}, {Name: "nowhere", Answer: StatsNone},
 		{Name: "old", Answer: StatsNotKnown}, {Name: "silent", Answer: StatsSilent},
@@ -70,11 +70,11 @@ func TestServeStats(t *testing.T) {
 		c.Handler = handlerFunc((&keeper{cfg: &ClusterConfig{}}).serveStats)
 	})
 	for _, body := range [][]byte{proto.AppendStatsAsk(nil, 1), make([]byte, 8)} {
-		if h, _, err := ask(link, proto.FrameStats, time.Second, body); err != nil || h.Status != proto.StatusBusy {
+		if h, _, err := ask(link, proto.FrameStats, ample, body); err != nil || h.Status != proto.StatusBusy {
 			t.Errorf("% x: %v, %v", body, h.Status, err)
 		}
 	}
-	if _, _, err := ask(link, proto.FrameStats, time.Second, make([]byte, 9)); !errors.Is(err, ErrLinkLost) {
+	if _, _, err := ask(link, proto.FrameStats, ample, make([]byte, 9)); !errors.Is(err, ErrLinkLost) {
 		t.Errorf("a request that is too long: %v", err)
 	}
 }

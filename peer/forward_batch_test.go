@@ -25,7 +25,7 @@ func submitBatch(t testing.TB, f *forwarder, ops []*proto.Op) {
 	for range ops {
 		select {
 		case <-done:
-		case <-time.After(10 * time.Second):
+		case <-time.After(2 * ample):
 			t.Fatal("never complete")
 		}
 	}

@@ -24,7 +24,7 @@ type fakeStore struct {
 	gate    chan struct{}  // late writes wait for it, if it is set
 	refused func()         // called when an operation was refused, without mu
 	busy    int            // so many operations are refused as if the lease were over
-	writers sync.WaitGroup // of late
+	writers sync.WaitGroup // of late, and those that carry out what is imported
 	warmed  map[string]int // how often Warm has told of keys
 }
 
@@ -257,11 +257,11 @@ func (d *fakeDirectory) importing(op *proto.Op, within time.Duration) {
 		return
 	}
 	op.Importing = true
-	go func() {
+	d.n.store.writers.Go(func() {
 		if d.n.store.Submit(op) {
 			op.Done(op)
 		}
-	}()
+	})
 }
 
 // forwardNode is a node as far as forwarding goes.
@@ -321,8 +321,10 @@ func forwardNodes(t testing.TB, names ...string) (nodes []*forwardNode) {
 			}
 			n.f.close()
 		}
-		for _, n := range nodes {
+		for _, n := range nodes { // what one carries out may be of another
 			n.store.writers.Wait()
+		}
+		for _, n := range nodes {
 			if l, s, c, p := n.f.live.Load(), n.f.serving.Load(), n.f.copied.Load(), n.f.parked.count.Load(); l != 0 || s != 0 || c != 0 || p != 0 {
 				t.Errorf("%s: %d on their way, %d served, %d bytes kept, %d parked", n.name, l, s, c, p)
 			}
@@ -334,7 +336,7 @@ func forwardNodes(t testing.TB, names ...string) (nodes []*forwardNode) {
 // patient nodes give operations so much time that no load makes a test fail.
 func patient(nodes []*forwardNode) []*forwardNode {
 	for _, n := range nodes {
-		n.f.within = 20 * time.Second
+		n.f.within = ample
 	}
 	return nodes
 }
@@ -390,7 +392,7 @@ func (o *outcome) wait(t testing.TB) *proto.Op {
 	t.Helper()
 	select {
 	case <-o.done:
-	case <-time.After(10 * time.Second):
+	case <-time.After(2 * ample):
 		t.Fatal("never complete")
 	}
 	return o.op

@@ -15,7 +15,7 @@ func TestForwardIsPatient(t *testing.T) {
 	nodes := forwardNodes(t, "a", "b")
 	a, b := nodes[0], nodes[1]
 	a.dir.with(func() { a.dir.quiet = true })
-	a.f.patience = 20 * time.Second
+	a.f.patience = ample
 	key := testKey(1)
 	slot := proto.SlotOf(key)
 	a.dir.set(slot, "b", 1) // which does not hold it yet
@@ -59,7 +59,7 @@ func TestCallIsPatient(t *testing.T) {
 	done := send()
 	reply := <-kept
 	for end := time.Now().Add(2 * time.Duration(quietAfter)); time.Now().Before(end); {
-		if _, _, err := ask(link, proto.FramePing, time.Second); err != nil {
+		if _, _, err := ask(link, proto.FramePing, ample); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -165,13 +165,15 @@ func TestForwardCircle(t *testing.T) {
 	a.dir.set(slot, "b", 0)
 	b.dir.set(slot, "c", 0)
 	c.dir.set(slot, "b", 0)
+	const within = time.Second // enough for some of them on a busy machine
+	a.f.within = within
 	begun := time.Now()
 	op := carry(t, a.f, newOp(proto.OpSet, key, "v"))
-	if took := time.Since(begun); op.Status != proto.StatusBusy || took > 5*time.Second {
+	if took := time.Since(begun); op.Status != proto.StatusBusy || took > ample {
 		t.Errorf("%s after %v", describe(op), took)
 	}
 	sent := b.links.Link("a").forward.served.Load() + c.links.Link("a").forward.served.Load()
-	if sent < maxMoves || sent > maxMoves+uint64(answerWithin/retryAfter) {
+	if sent < maxMoves || sent > maxMoves+uint64(within/retryAfter) {
 		t.Errorf("%d requests", sent)
 	}
 	// When they agree, it is found, also after more of them than are followed at once: the
@@ -241,9 +243,7 @@ func TestForwardParked(t *testing.T) {
 	key := testKey(1)
 	slot := proto.SlotOf(key)
 	o := begin(a.f, newOp(proto.OpSet, key, "v"))
-	if n := a.f.parked.count.Load(); n != 1 {
-		t.Errorf("%d parked", n)
-	}
+	eventually(t, "it is parked", func() bool { return a.f.parked.count.Load() == 1 }) // but for a moment now and then
 	b.store.hold(slot, fakeSlot{term: 1, held: true})
 	a.dir.set(slot, "b", 1)
 	if op := o.wait(t); op.Status != proto.StatusOK || op.Node != "b" {
@@ -253,7 +253,7 @@ func TestForwardParked(t *testing.T) {
 	a.f.within = answerWithin
 	begun := time.Now()
 	op := carry(t, a.f, newOp(proto.OpSet, testKey(2), "v"))
-	if took := time.Since(begun); op.Status != proto.StatusBusy || took < answerWithin/2 || took > 5*time.Second {
+	if took := time.Since(begun); op.Status != proto.StatusBusy || took < answerWithin/2 || took > ample {
 		t.Errorf("%s after %v", describe(op), took)
 	}
 	patient(nodes)
@@ -348,7 +348,7 @@ func TestForwardLateAnswers(t *testing.T) {
 		o.op.Out = []byte("mine") // as its next user sets it
 		o.op.Status = proto.StatusStale
 	}
-	if took := time.Since(begun); took < answerWithin-2*callSlack || took > 5*time.Second {
+	if took := time.Since(begun); took < answerWithin-2*callSlack || took > ample {
 		t.Errorf("after %v", took)
 	}
 	late := a.links.Link("b")
@@ -458,14 +458,14 @@ func TestForwardImporting(t *testing.T) {
 						t.Error("it is said to be ready already")
 					}
 					op.Importing = true
-					go func() {
+					b.store.writers.Go(func() {
 						if tries.Add(1) > 2 {
 							b.store.apply(op)
 						} else {
 							op.Status = status
 						}
 						op.Done(op)
-					}()
+					})
 				}
 			})
 			if op := carry(t, f, newOp(proto.OpSet, key, "v")); op.Status != proto.StatusOK || tries.Load() != 3 {
@@ -476,7 +476,7 @@ func TestForwardImporting(t *testing.T) {
 }
 
 func TestForwardClose(t *testing.T) {
-	nodes := forwardNodes(t, "a")
+	nodes := patient(forwardNodes(t, "a"))
 	a := nodes[0]
 	o := begin(a.f, newOp(proto.OpSet, testKey(1), "v"))
 	a.f.close()

@@ -35,7 +35,7 @@ func TestTraced(t *testing.T) {
 				if want := (Traced{Trace: aTrace, From: "a", Op: op, Status: status, Items: items}); got != want {
 					t.Errorf("told of %+v, want %+v", got, want)
 				}
-			case <-time.After(10 * time.Second):
+			case <-time.After(ample):
 				t.Fatalf("nobody is told of %v", op)
 			}
 		}

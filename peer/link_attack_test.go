@@ -234,7 +234,7 @@ func TestSlowReader(t *testing.T) {
 		closed(t, n, "slow_reader")
 	})
 	t.Run("requests", func(t *testing.T) {
-		n := start(t, "a", func(c *Config) { c.OutboxBytes, c.WriteTimeout = outbox, 300*time.Millisecond })
+		n := start(t, "a", func(c *Config) { c.OutboxBytes, c.WriteTimeout = outbox, 2*time.Second })
 		r := dialRaw(t, n)
 		r.greet("b", proto.RoleNode)
 		eventually(t, "linked", func() bool { return linked(n.Links, "b") })

@@ -70,7 +70,7 @@ func TestForget(t *testing.T) {
 		c.Handler = handlerFunc(func(r Request, reply Reply) { replies <- reply })
 	})
 	done := make(chan error, 1)
-	c := &Call{Header: proto.Header{Op: proto.FramePing}, Timeout: 10 * time.Second, Done: func(c *Call) { done <- c.Err }}
+	c := &Call{Header: proto.Header{Op: proto.FramePing}, Timeout: ample, Done: func(c *Call) { done <- c.Err }}
 	if err := link.Send(c, make([]byte, 8)); err != nil {
 		t.Fatal(err)
 	}
@@ -140,9 +140,7 @@ func TestDialOther(t *testing.T) {
 // not; no line names more than peers and reasons.
 func TestLog(t *testing.T) {
 	var text lockedText
-	ln := listen(t)
-	address := ln.Addr().String()
-	_ = ln.Close()
+	address := refusing(t)
 	a := start(t, "a", func(c *Config) { c.Logger = slog.New(slog.NewTextHandler(&text, nil)) })
 	a.Connect("b", address)
 	eventually(t, "some failures", func() bool { _, n := a.saw(DialFailed, "b"); return n > 4 })

@@ -15,6 +15,10 @@ import (
 	"github.com/smache/smache/proto"
 )
 
+// ample is more time than anything takes that is to happen in a test, however busy the
+// machine is.
+const ample = 30 * time.Second
+
 var testSecret = []byte("a secret for the tests of links")
 
 func testKeys(t testing.TB) *secure.Keys {
@@ -81,13 +85,15 @@ func listen(t testing.TB) net.Listener {
 	return ln
 }
 
-// start makes a node; change alters its configuration.
+// start makes a node; change alters its configuration. It gives others so much time that
+// no load of the machine makes it drop a link.
 func start(t testing.TB, name string, change func(*Config)) *node {
 	t.Helper()
 	n := &node{}
 	cfg := Config{
 		Node: name, Incarnation: incarnations.Add(1), Cluster: "test", Keys: testKeys(t), Handler: echo, Loops: 1,
 		MinBackoff: 5 * time.Millisecond, MaxBackoff: 50 * time.Millisecond,
+		DialTimeout: ample, HandshakeTimeout: ample, ReadTimeout: ample, WriteTimeout: ample,
 		Notify: func(e Event) {
 			n.mu.Lock()
 			defer n.mu.Unlock()
@@ -118,7 +124,7 @@ func start(t testing.TB, name string, change func(*Config)) *node {
 // eventually waits until cond holds.
 func eventually(t testing.TB, what string, cond func() bool) {
 	t.Helper()
-	deadline := time.NewTimer(10 * time.Second)
+	deadline := time.NewTimer(ample)
 	defer deadline.Stop()
 	poll := time.NewTicker(time.Millisecond)
 	defer poll.Stop()
@@ -171,7 +177,7 @@ func ask(link *Link, op proto.FrameOp, timeout time.Duration, body ...[]byte) (p
 	select {
 	case a := <-done:
 		return a.h, a.body, a.err
-	case <-time.After(10 * time.Second):
+	case <-time.After(2 * ample):
 		return proto.Header{}, "", fmt.Errorf("Done was never called")
 	}
 }
@@ -211,8 +217,20 @@ func dialRaw(t testing.TB, n *node) *raw {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
-	return &raw{t: t, c: c}
+	return &raw{t: t, c: ampleConn{c}}
+}
+
+// ampleConn gives each read and each write ample time.
+type ampleConn struct{ net.Conn }
+
+func (c ampleConn) Read(b []byte) (int, error) {
+	_ = c.SetReadDeadline(time.Now().Add(ample))
+	return c.Conn.Read(b)
+}
+
+func (c ampleConn) Write(b []byte) (int, error) {
+	_ = c.SetWriteDeadline(time.Now().Add(ample))
+	return c.Conn.Write(b)
 }
 
 func (r *raw) write(b []byte) {
@@ -326,6 +344,22 @@ func (r *raw) ended() {
 			return
 		}
 	}
+}
+
+// refusing gives an address at which connections are refused, and that nobody else gets
+// meanwhile: the near end of a connection has it.
+func refusing(t testing.TB) string {
+	t.Helper()
+	ln := listen(t)
+	c, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = c.Close()
+		_ = ln.Close()
+	})
+	return c.LocalAddr().String()
 }
 
 func u32(n uint32) []byte { return binary.LittleEndian.AppendUint32(nil, n) }
