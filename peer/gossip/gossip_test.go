@@ -51,6 +51,7 @@ func TestGreeting(t *testing.T) {
 	silent := func(list ...string) func(*Config) {
 		return func(c *Config) {
 			c.Join = list
+			c.pace.greet = time.Minute // a busy machine may take long for what is new
 			c.tune = func(m *memberlist.Config) {
 				m.GossipInterval, m.PushPullInterval, m.ProbeInterval = 0, 0, time.Hour
 			}
@@ -101,7 +102,7 @@ func TestLeave(t *testing.T) {
 	b := start(t, "b", joining(a.at.String()))
 	a.sees(t, b)
 	b.sees(t, a)
-	if err := b.Leave(5 * time.Second); err != nil {
+	if err := b.Leave(30 * time.Second); err != nil {
 		t.Fatal(err)
 	}
 	a.sees(t)

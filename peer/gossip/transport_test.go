@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"testing"
 	"time"
+
+	"github.com/hashicorp/memberlist"
 )
 
 // heads are ways to begin a message, by how far a reader follows it.
@@ -118,7 +120,13 @@ func attack(t *testing.T, n *node, what string, b []byte) {
 
 // Connections are bounded, and what they bring is, too; what is held is given back.
 func TestStreamBounds(t *testing.T) {
-	a := start(t, "a", nil)
+	a := start(t, "a", func(c *Config) {
+		tune := c.tune
+		c.tune = func(m *memberlist.Config) {
+			tune(m)
+			m.TCPTimeout = time.Minute // they are to be there all at once, however long that takes
+		}
+	})
 	head := heads(a)["as long"]
 	var conns []net.Conn
 	closeAll := func() {
