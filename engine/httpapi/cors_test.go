@@ -217,6 +217,9 @@ func TestCORSFailures(t *testing.T) {
 					config.RateLimit, config.RateBurst = 1, 1
 				}
 			})
+			if c.want == proto.FailRateLimited {
+				slowly(s)
+			}
 			client := dial(t, serve(t, s))
 			if c.want == proto.FailRateLimited {
 				client.send(asked(c.method, c.target, origin, c.header, c.answer))

@@ -17,10 +17,14 @@ import (
 // that test are busy.
 const patience = 30 * time.Second
 
-// newServer makes a Server over cache, quiet, with the changes of adjust.
+// newServer makes a Server over cache, quiet, with the changes of adjust. Its time-outs are
+// such that a busy machine does not make it close a connection.
 func newServer(tb testing.TB, cache Cache, adjust func(*Config)) *Server {
 	tb.Helper()
-	config := Config{Cache: cache, Node: "smache@test", Version: "test", Stats: fakeStats, Logger: slog.New(slog.DiscardHandler)}
+	config := Config{
+		Cache: cache, Node: "smache@test", Version: "test", Stats: fakeStats, Logger: slog.New(slog.DiscardHandler),
+		ReadTimeout: 10 * patience, WriteTimeout: 10 * patience, IdleTimeout: 10 * patience,
+	}
 	if adjust != nil {
 		adjust(&config)
 	}
@@ -116,9 +120,25 @@ func (c *client) send(raw string) answerText {
 	return c.receive(method)
 }
 
+// sendMeanwhile is send that reads while it writes. A server that refuses a request lingers
+// for a while only, and may close before it has taken all of a long one: who reads meanwhile
+// has the answer all the same.
+func (c *client) sendMeanwhile(raw string) answerText {
+	c.tb.Helper()
+	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+		c.tb.Fatal(err)
+	}
+	go func() { _, _ = io.WriteString(c, raw) }()
+	method, _, _ := strings.Cut(raw, " ")
+	return c.receive(method)
+}
+
 // receive reads the answer to a request with this method.
 func (c *client) receive(method string) answerText {
 	c.tb.Helper()
+	if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil { // for each of many
+		c.tb.Fatal(err)
+	}
 	resp, err := http.ReadResponse(c.r, &http.Request{Method: method})
 	if err != nil {
 		c.tb.Fatalf("read the answer: %v", err)

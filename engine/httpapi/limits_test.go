@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -152,19 +153,9 @@ func TestBodyLimit(t *testing.T) {
 			t.Errorf("the message %q names neither limit nor flag", message)
 		}
 	}
-	for _, n := range []int{limit + 1, 10 * limit} {
-		refused(dial(t, address).send(postText("/api", body(n))))
-		refused(dial(t, address).send(chunked(n)))
-	}
-	// More than a busy machine carries while the server lingers: it may close before
-	// it has taken all, and whoever reads meanwhile has the answer all the same.
-	for _, text := range []string{postText("/api", body(20<<20)), chunked(20 << 20)} {
-		c := dial(t, address)
-		if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
-			t.Fatal(err)
-		}
-		go func() { _, _ = io.WriteString(c, text) }()
-		refused(c.receive("POST"))
+	for _, n := range []int{limit + 1, 10 * limit, 20 << 20} {
+		refused(dial(t, address).sendMeanwhile(postText("/api", body(n))))
+		refused(dial(t, address).sendMeanwhile(chunked(n)))
 	}
 	eventually(t, "the budgets are back", func() bool { return s.large.used.Load() == 0 && s.medium.used.Load() == 0 })
 }
@@ -333,10 +324,15 @@ func TestBudgetWithoutConnection(t *testing.T) {
 }
 
 func TestSlowRequests(t *testing.T) {
-	s := newServer(t, newFake(), func(c *Config) {
-		c.ReadTimeout, c.IdleTimeout = 100*time.Millisecond, 150*time.Millisecond
-	})
+	// All wait at once, and for so long that a busy machine has begun with each by then.
+	const timeout = 2 * time.Second
+	s := newServer(t, newFake(), func(c *Config) { c.ReadTimeout, c.IdleTimeout = timeout, timeout })
 	address := serve(t, s)
+	type slow struct {
+		name string
+		*client
+	}
+	var all []slow
 	for name, part := range map[string]string{
 		"half a header":     "GET /api?key=1 HT",
 		"half a body":       "POST /api HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 20\r\n\r\n{\"key\":1",
@@ -350,39 +346,45 @@ func TestSlowRequests(t *testing.T) {
 					t.Fatal(got.body)
 				}
 			}
-			got := c.send(part)
-			if got.status != 408 || !got.close {
-				t.Errorf("%s, warm %v: %d %s", name, warm, got.status, got.body)
+			if _, err := io.WriteString(c, part); err != nil {
+				t.Fatal(err)
 			}
-			wantFailure(t, got, proto.FailTimeout)
-			if _, err := c.r.ReadByte(); err != io.EOF {
-				t.Errorf("%s: the connection stays open: %v", name, err)
-			}
+			all = append(all, slow{fmt.Sprintf("%s, warm %v", name, warm), c})
 		}
 	}
 	// One byte at a time does not help.
-	c := dial(t, address)
+	drops := dial(t, address)
 	fed := make(chan struct{})
 	go func() {
 		defer close(fed)
 		tick := time.NewTicker(10 * time.Millisecond)
 		defer tick.Stop()
 		for range tick.C {
-			if _, err := io.WriteString(c, "G"); err != nil {
+			if _, err := io.WriteString(drops, "G"); err != nil {
 				return
 			}
 		}
 	}()
-	if got := c.receive("GET"); got.status != 408 && got.status != 400 {
-		t.Errorf("a byte at a time: %d", got.status)
-	}
-	_ = c.Close()
-	<-fed
 	// An idle connection is closed without a word.
 	idle := dial(t, address)
 	if got := idle.get("/"); got.status != 200 {
 		t.Fatal(got.body)
 	}
+	for _, c := range all {
+		got := c.receive(http.MethodPost)
+		if got.status != 408 || !got.close {
+			t.Errorf("%s: %d %s", c.name, got.status, got.body)
+		}
+		wantFailure(t, got, proto.FailTimeout)
+		if _, err := c.r.ReadByte(); err != io.EOF {
+			t.Errorf("%s: the connection stays open: %v", c.name, err)
+		}
+	}
+	if got := drops.receive("GET"); got.status != 408 && got.status != 400 {
+		t.Errorf("a byte at a time: %d", got.status)
+	}
+	_ = drops.Close()
+	<-fed
 	if n, err := idle.r.Read(make([]byte, 1)); err != io.EOF {
 		t.Errorf("idle: %d %v", n, err)
 	}
@@ -394,12 +396,10 @@ func TestSlowRequests(t *testing.T) {
 
 func TestSlowReader(t *testing.T) {
 	cache := newFake()
+	// Not by a request: its answer, of a megabyte, might not be sent in time either.
+	cache.entries[canonical(t, 1)] = fakeEntry{value: []byte(`{"v":"` + strings.Repeat("v", 1<<20-16) + `"}`), etag: 1}
 	s := newServer(t, cache, func(c *Config) { c.WriteTimeout = 100 * time.Millisecond })
-	address := serve(t, s)
-	if got := dial(t, address).post("/api", `{"key":1,"data":{"v":"`+strings.Repeat("v", 1<<20-16)+`"}}`); got.status != 200 {
-		t.Fatal(got.body)
-	}
-	c := dial(t, address)
+	c := dial(t, serve(t, s))
 	for range 16 { // more than the kernel's buffers hold
 		if _, err := io.WriteString(c, "GET /api?key=1 HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
 			t.Fatal(err)
@@ -407,57 +407,91 @@ func TestSlowReader(t *testing.T) {
 	}
 	eventually(t, "the connection is given up", func() bool { return s.registry.writeTimeouts.Load() > 0 })
 	eventually(t, "its charge is given back", func() bool { return s.large.used.Load() == 0 })
+	if s.large.granted.Load() == 0 {
+		t.Error("nothing was charged")
+	}
 }
 
 // TestDeadlinesMove holds many requests on one connection against time-outs that
 // each of them keeps and all of them together do not.
 func TestDeadlinesMove(t *testing.T) {
-	s := newServer(t, newFake(), func(c *Config) {
-		c.ReadTimeout, c.WriteTimeout, c.IdleTimeout = 60*time.Millisecond, 60*time.Millisecond, 60*time.Millisecond
-	})
-	c := dial(t, serve(t, s))
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	late := 0
-	for i := range 25 {
-		<-tick.C
-		if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
-			t.Fatal(err)
-		}
-		resp, err := http.ReadResponse(c.r, nil)
-		if err != nil { // the machine may have stood still for that long
-			if late++; late > 3 {
-				t.Fatalf("request %d: %v", i, err)
+	tryTimeouts(t, func(timeout time.Duration) bool {
+		s := newServer(t, newFake(), func(c *Config) { c.ReadTimeout, c.WriteTimeout, c.IdleTimeout = timeout, timeout, timeout })
+		address := serve(t, s)
+		tick := time.NewTicker(timeout / 3)
+		defer tick.Stop()
+		begun := time.Now() // with the connection, or the last request: the time-out is no earlier
+		c := dial(t, address)
+		for i := range 25 {
+			<-tick.C
+			asked := time.Now()
+			if err := askRoot(c); err != nil {
+				if took := time.Since(begun); took < timeout {
+					t.Fatalf("request %d, %v after the one before, with a time-out of %v: %v", i, took, timeout, err)
+				}
+				return false
 			}
-			c = dial(t, c.RemoteAddr().String())
-			continue
+			begun = asked
 		}
-		_, _ = io.Copy(io.Discard, resp.Body)
-		_ = resp.Body.Close()
-	}
+		return true
+	})
 }
 
 // The sweeper rests while there is no connection, and the time-outs of the next hold.
 func TestSweeperRests(t *testing.T) {
-	s := newServer(t, newFake(), func(c *Config) { c.IdleTimeout, c.ReadTimeout = 300*time.Millisecond, 300*time.Millisecond })
-	address := serve(t, s)
-	for range 3 {
-		eventually(t, "the sweeper rests", func() bool { return s.registry.open() == 0 && s.registry.resting.Load() })
-		rested := s.registry.now()
-		eventually(t, "time passes", func() bool { return s.registry.now() > rested+int64(time.Second) })
-		if s.registry.tick.Load() > rested {
-			t.Error("it goes on")
+	tryTimeouts(t, func(timeout time.Duration) bool {
+		timeout *= 5
+		s := newServer(t, newFake(), func(c *Config) { c.IdleTimeout, c.ReadTimeout = timeout, timeout })
+		address := serve(t, s)
+		for range 3 {
+			eventually(t, "the sweeper rests", func() bool { return s.registry.open() == 0 && s.registry.resting.Load() })
+			rested := s.registry.now()
+			eventually(t, "time passes", func() bool { return s.registry.now() > rested+3*int64(timeout) })
+			if s.registry.tick.Load() > rested {
+				t.Error("it goes on")
+			}
+			begun := time.Now()
+			c := dial(t, address)
+			if err := askRoot(c); err != nil {
+				if took := time.Since(begun); took < timeout {
+					t.Fatalf("a new connection was closed after %v: %v", took, err)
+				}
+				return false
+			}
+			if _, err := c.r.ReadByte(); err != io.EOF {
+				t.Error(err)
+			}
+			if took := time.Since(begun); took < timeout {
+				t.Errorf("an idle connection was closed after %v", took)
+			}
 		}
-		c := dial(t, address)
-		if got := c.get("/"); got.status != 200 {
-			t.Fatal(got.status, got.body)
-		}
-		begun := time.Now()
-		if _, err := c.r.ReadByte(); err != io.EOF {
-			t.Error(err)
-		}
-		if took := time.Since(begun); took < 250*time.Millisecond {
-			t.Errorf("an idle connection was closed after %v", took)
+		return true
+	})
+}
+
+// tryTimeouts tries with a time-out, and with longer ones as long as the machine stands
+// still for that long, which try says by false.
+func tryTimeouts(t *testing.T, try func(timeout time.Duration) bool) {
+	t.Helper()
+	for timeout := 60 * time.Millisecond; !try(timeout); timeout *= 2 {
+		if timeout > patience {
+			t.Fatalf("nothing is done within %v", timeout)
 		}
 	}
+}
+
+// askRoot sends a request and reads the answer, which must be 200.
+func askRoot(c *client) error {
+	if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+		return err
+	}
+	resp, err := http.ReadResponse(c.r, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.StatusCode == http.StatusOK {
+		return err
+	}
+	return errors.New(resp.Status)
 }

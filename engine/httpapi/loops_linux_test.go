@@ -206,7 +206,7 @@ func TestGoneWhileUnderWay(t *testing.T) {
 // TestLoopTimeouts holds the time-outs against connections that a loop serves.
 func TestLoopTimeouts(t *testing.T) {
 	s := newServer(t, newFake(), func(c *Config) {
-		c.ReadTimeout, c.IdleTimeout = 300*time.Millisecond, 400*time.Millisecond
+		c.ReadTimeout, c.IdleTimeout = 1500*time.Millisecond, 2*time.Second // in which a busy machine has begun with a request
 	})
 	address := serve(t, s)
 	c := dial(t, address)
@@ -231,14 +231,14 @@ func TestLoopTimeouts(t *testing.T) {
 	// One that waits for its operation is not idle.
 	cache := newFake()
 	cache.hold = make(chan struct{})
-	s = newServer(t, cache, func(c *Config) { c.ReadTimeout, c.IdleTimeout = 200*time.Millisecond, 200*time.Millisecond })
+	s = newServer(t, cache, func(c *Config) { c.ReadTimeout, c.IdleTimeout = 1500*time.Millisecond, 1500*time.Millisecond })
 	c = dial(t, serve(t, s))
 	if _, err := io.WriteString(c, getOne); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "it is under way", func() bool { return s.Counts().InFlight == 1 })
 	begin := s.registry.tick.Load()
-	eventually(t, "the time-outs would have acted", func() bool { return s.registry.tick.Load() >= begin+int64(time.Second) })
+	eventually(t, "the time-outs would have acted", func() bool { return s.registry.tick.Load() >= begin+int64(3*time.Second) })
 	close(cache.hold)
 	if got := c.receive("GET"); got.status != 200 {
 		t.Error(got.body)
@@ -255,7 +255,7 @@ func TestLoopShutdown(t *testing.T) {
 		if got := c.get("/api?key=1"); got.status != 200 {
 			t.Fatal(got.body)
 		}
-		wait, hold := 10*time.Second, make(chan struct{})
+		wait, hold := patience, make(chan struct{})
 		if held {
 			cache.mu.Lock()
 			cache.hold = hold
@@ -355,7 +355,7 @@ func exchange(tb testing.TB, address string, pieces ...[]byte) ([]byte, bool) {
 		tb.Fatal(err)
 	}
 	defer func() { _ = nc.Close() }()
-	if err := nc.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := nc.SetDeadline(time.Now().Add(patience)); err != nil {
 		tb.Fatal(err)
 	}
 	for _, p := range pieces {

@@ -44,6 +44,17 @@ func TestPanicAtConnection(t *testing.T) {
 			if strings.Contains(request, "metrics") {
 				r = &s.admin.registry
 			}
+			// Behind an answer its charge is settled: that is to be over.
+			eventually(t, "both connections are idle", func() bool {
+				r.mu.Lock()
+				defer r.mu.Unlock()
+				for _, sc := range r.conns {
+					if sc.state.Load() != connIdle {
+						return false
+					}
+				}
+				return len(r.conns) == 2
+			})
 			r.mu.Lock()
 			for _, sc := range r.conns {
 				if sc.RemoteAddr().String() == c.LocalAddr().String() {

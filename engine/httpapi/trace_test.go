@@ -170,7 +170,7 @@ func TestAccessLog(t *testing.T) {
 	eventually(t, "the requests are over", func() bool {
 		return s.sum(func(m *shard) *atomic.Uint64 { return &m.ended }) == 5
 	})
-	log.Close()
+	endLog(t, log, 5)
 	if text := out.String(); strings.Contains(text, "secret") || strings.Contains(text, writeToken) {
 		t.Errorf("the log tells too much: %s", text)
 	}
@@ -203,6 +203,15 @@ func TestAccessLog(t *testing.T) {
 	}
 }
 
+// endLog ends a log once so many lines are written: Close waits for them for a second only.
+func endLog(t *testing.T, log *accesslog.Log, lines int) {
+	t.Helper()
+	eventually(t, "the lines are written", func() bool {
+		return strings.Contains(string(log.AppendMetrics(nil)), `{result="written"} `+itoa(lines)+"\n")
+	})
+	log.Close()
+}
+
 // TestAccessLogOfTraces: a recorded trace is logged whatever the share; what is logged
 // by chance is recorded from here on.
 func TestAccessLogOfTraces(t *testing.T) {
@@ -226,7 +235,7 @@ func TestAccessLogOfTraces(t *testing.T) {
 			ctx.Request.Header.Set("traceparent", c.header)
 		}
 		s.Handler()(ctx)
-		log.Close()
+		endLog(t, log, c.lines)
 		if n := strings.Count(out.String(), "\n"); n != c.lines {
 			t.Errorf("share %v, %q: %d lines", c.share, c.header, n)
 		}

@@ -19,15 +19,18 @@ type script struct {
 	ready, resumed, cut func(*Conn)
 	rest                func()
 	rested              atomic.Int32
+	quiet               atomic.Int32 // how often it has rested since something came
 }
 
 func (s *script) Ready(c *Conn) {
+	s.quiet.Store(0)
 	if s.ready != nil {
 		s.ready(c)
 	}
 }
 
 func (s *script) Resumed(c *Conn) {
+	s.quiet.Store(0)
 	if s.resumed != nil {
 		s.resumed(c)
 	}
@@ -41,6 +44,7 @@ func (s *script) Cut(c *Conn) {
 
 func (s *script) Rest() {
 	s.rested.Add(1)
+	s.quiet.Add(1)
 	if s.rest != nil {
 		s.rest()
 	}
@@ -88,7 +92,7 @@ func pair(t *testing.T, l *Loop) (*Conn, *net.TCPConn) {
 		_ = far.Close()
 		_ = c.Close()
 	})
-	if err := far.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := far.SetDeadline(time.Now().Add(2 * time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	return c, far.(*net.TCPConn) // it dials TCP
@@ -318,7 +322,7 @@ func TestEndWhileReading(t *testing.T) {
 			if err != io.EOF {
 				t.Fatal(err)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(30 * time.Second):
 			t.Fatal("the end was missed")
 		}
 		_, _ = far.Close(), c.Close()
@@ -533,19 +537,16 @@ func TestBroken(t *testing.T) {
 	}
 }
 
-// sleeps waits until a loop for which nothing comes sleeps for good.
-func sleeps(t *testing.T, l *Loop, rested *atomic.Int32) {
+// sleeps waits until a loop of s, for which nothing comes, sleeps for good: it rests before
+// each nap, and before that.
+func sleeps(t *testing.T, l *Loop, s *script) {
 	t.Helper()
-	for last := int32(-1); ; {
-		if now := rested.Load(); l.asleep.Load() && now > napsMost && now == last {
-			return
-		} else {
-			last = now
-		}
+	deadline := time.After(time.Minute)
+	for s.quiet.Load() <= napsMost || !l.asleep.Load() {
 		select {
-		case <-t.Context().Done():
+		case <-deadline:
 			t.Fatal("it does not sleep")
-		case <-time.After(2 * napLength * time.Millisecond):
+		case <-time.After(time.Millisecond):
 		}
 	}
 }
@@ -587,7 +588,7 @@ func TestHelp(t *testing.T) {
 	}
 
 	held, far := hold(helpMost)
-	sleeps(t, l, &s.rested)
+	sleeps(t, l, s)
 	rested := s.rested.Load()
 	for _, c := range held {
 		c.ResumeSoon()
@@ -605,7 +606,7 @@ func TestHelp(t *testing.T) {
 	l.Help() // of nothing
 
 	held, far = hold(helpMost + 1)
-	sleeps(t, l, &s.rested)
+	sleeps(t, l, s)
 	for _, c := range held {
 		c.ResumeSoon()
 	}
@@ -650,7 +651,7 @@ func TestHelpPanics(t *testing.T) {
 	c.Begin(false)
 	write(t, far, []byte("x"))
 	read(t, far, 1)
-	sleeps(t, l, &s.rested)
+	sleeps(t, l, s)
 	panics.Store(true)
 	c.ResumeSoon()
 	func() {

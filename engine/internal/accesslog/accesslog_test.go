@@ -49,6 +49,7 @@ func TestLines(t *testing.T) {
 		Trace: proto.Trace{ID: [16]byte{0xab}, Span: [8]byte{0xcd}, Flags: 1}, Parent: [8]byte{0xef},
 	})
 	l.Close()
+	<-l.stopped // within a second, unless the machine is busy
 	var lines []map[string]any
 	for line := range strings.Lines(out.b.String()) {
 		var m map[string]any
@@ -115,6 +116,7 @@ func TestReaderGone(t *testing.T) {
 	l.Add(&Line{})
 	l.Add(&Line{})
 	l.Close()
+	<-l.stopped
 	metrics(t, l, "0", "0", "2")
 }
 

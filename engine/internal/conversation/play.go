@@ -64,7 +64,7 @@ func Play(t testing.TB, address string, all []Exchange, prepare func(x *Exchange
 
 // exchange sends a raw request and reads the answer to it.
 func exchange(c net.Conn, r *bufio.Reader, text string) (*answer, error) {
-	if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		return nil, err
 	}
 	if _, err := io.WriteString(c, text); err != nil {
