@@ -32,9 +32,9 @@ func TestMeshJoinMovesEntries(t *testing.T) {
 		t.Errorf("%.0f of %d entries have moved", moved, meshKeys)
 	}
 	for _, name := range []string{"sent", "received", "applied"} {
-		if n := m.metric("smache_move_" + name + "_entries_total"); n != moved {
-			t.Errorf("%.0f entries were %s, and %.0f have moved", n, name, moved)
-		}
+		await(t, fmt.Sprintf("%.0f entries, which have moved, were %s", moved, name), func() bool {
+			return m.metric("smache_move_"+name+"_entries_total") == moved
+		})
 	}
 	for _, name := range []string{"refused_older", "refused_age", "expired", "failed", "dropped"} {
 		if n := m.metric("smache_move_" + name + "_entries_total"); n != 0 {
@@ -103,11 +103,11 @@ func TestMeshCountsAddUp(t *testing.T) {
 		t.Errorf("%.0f entries were dropped", lost)
 	}
 	for _, n := range append([]*meshNode{first}, m.nodes...) {
-		came := count(n, "received") + count(n, "fetch_received")
-		ended := count(n, "applied") + count(n, "refused_older") + count(n, "refused_age") + count(n, "failed") + count(n, "expired")
-		if came != ended {
-			t.Errorf("at %s %.0f entries have come, and what has become of %.0f is counted", n.name, came, ended)
-		}
+		await(t, "what has become of all that came to "+n.name+" is counted", func() bool {
+			came := count(n, "received") + count(n, "fetch_received")
+			ended := count(n, "applied") + count(n, "refused_older") + count(n, "refused_age") + count(n, "failed") + count(n, "expired")
+			return came == ended
+		})
 	}
 }
 

@@ -3,9 +3,11 @@ package engine
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"net"
-	"strconv"
+	"net/netip"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -34,26 +36,23 @@ func (s *twoClocks) ServeUntil(t time.Duration) {
 	s.Store.ServeUntil(t)
 }
 
-// freePorts gives an address for the gossip, and the HTTP port that stands for it.
-func freePorts(t *testing.T) (gossip, join string) {
-	t.Helper()
-	for range 100 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		address := l.Addr().String()
-		_ = l.Close()
-		_, text, _ := net.SplitHostPort(address)
-		if port, err := strconv.Atoi(text); err == nil && port > 20000 {
-			return address, net.JoinHostPort("127.0.0.1", strconv.Itoa(port-20000))
-		}
-	}
-	t.Fatal("no free port above 20000")
-	return "", ""
+// ownAddresses gives an address for the gossip, and the HTTP port that stands for it, at a
+// loopback address that nothing else uses: a port that was free a moment ago may be taken by
+// now, by a connection, too.
+func ownAddresses() (gossip, join string) {
+	n := loopbacks.Add(1)
+	host := netip.AddrFrom4([4]byte{127, byte(n >> 16), byte(n >> 8), byte(n)})
+	return netip.AddrPortFrom(host, 24000).String(), netip.AddrPortFrom(host, 4000).String()
 }
 
-// together starts nodes of one cluster on free ports, one after the other, with the
+// loopbacks begins anywhere, so that test processes do not meet.
+var loopbacks = func() *atomic.Uint32 {
+	var n atomic.Uint32
+	n.Store(1<<16 + rand.Uint32N(200<<16))
+	return &n
+}()
+
+// together starts nodes of one cluster, one after the other, with the
 // configuration but for the names, and the weights, and waits until nothing moves. It gives
 // the URL of the last.
 func together(t *testing.T, cfg *Config, names []string, weights []uint32) (nodes []*Node, url string) {
@@ -62,7 +61,7 @@ func together(t *testing.T, cfg *Config, names []string, weights []uint32) (node
 	for i, name := range names {
 		c := *cfg
 		c.Name, c.Memory = name, 160<<20
-		gossip, address := freePorts(t)
+		gossip, address := ownAddresses()
 		c.Cluster = &ClusterConfig{
 			PeerListen: "127.0.0.1:0", GossipListen: gossip, HTTP: name + ":1", Weight: weights[i],
 			Join: join, Wait: patience,

@@ -29,7 +29,7 @@ func readyNodesServe(t *testing.T, each bool) {
 	m := &mesh{t: t}
 	gossip, join := make([]string, nodes), make([]string, nodes)
 	for i := range nodes {
-		gossip[i], join[i] = freePorts(t)
+		gossip[i], join[i] = ownAddresses()
 	}
 	var wait sync.WaitGroup
 	var once sync.Once

@@ -51,7 +51,7 @@ func (c skewed) Wall() int64 { return c.Clock.Wall() + c.by.Microseconds() }
 // start adds a node, which joins the first.
 func (m *mesh) start(name string, weight uint32, skew time.Duration) *meshNode {
 	m.t.Helper()
-	gossip, join := freePorts(m.t)
+	gossip, join := ownAddresses()
 	m.mu.Lock()
 	var others []string
 	if len(m.nodes) > 0 {
@@ -61,7 +61,7 @@ func (m *mesh) start(name string, weight uint32, skew time.Duration) *meshNode {
 	return m.startAt(name, weight, skew, gossip, join, others)
 }
 
-// startAt adds a node with addresses from freePorts, which joins others.
+// startAt adds a node with addresses from ownAddresses, which joins others.
 func (m *mesh) startAt(name string, weight uint32, skew time.Duration, gossip, join string, others []string) *meshNode {
 	t := m.t
 	t.Helper()

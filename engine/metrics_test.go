@@ -169,10 +169,10 @@ func TestMetricsCount(t *testing.T) {
 		ask(t, r[0], url+r[1], r[2], "Content-Type", "application/json")
 	}
 	var samples map[string]float64
-	poll(t, "the brief one expires", func() bool {
+	poll(t, "the brief one expires, and the sweeper has met others", func() bool {
 		_, text := ask(t, "GET", url+"/metrics", "")
 		samples = readMetrics(t, text)
-		return samples["smache_expirations_total"] == 1
+		return samples["smache_expirations_total"] == 1 && samples["smache_arena_age_seconds"] > 0
 	})
 	for name, want := range map[string]float64{
 		`smache_http_requests_total{route="post",status="200"}`:     4,

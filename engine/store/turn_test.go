@@ -73,6 +73,7 @@ func TestCloseCarriesOutTheQueue(t *testing.T) {
 // that is.
 func TestExclusiveIsNotStarved(t *testing.T) {
 	s := newTestStore(t, Config{Writers: 1})
+	endTicks(s) // the sweeper's is not to be taken for one of them
 	w := s.writers[0]
 	release := takeTurn(w)
 	done := submitMany(t, s, 4*turnLimit)
