@@ -177,7 +177,7 @@ func TestFailTimeout(t *testing.T) {
 				next() // which the client ends
 			}
 		})
-		result, err := testRun(t, s.endpoint, func(c *Config) { c.Requests, c.Timeout = 8, 500*time.Millisecond })
+		result, err := testRun(t, s.endpoint, func(c *Config) { c.Requests, c.Timeout = 8, time.Second })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -205,12 +205,7 @@ func TestFailMalformed(t *testing.T) {
 }
 
 func TestUnreachable(t *testing.T) {
-	l := listen(t)
-	e := endpointOf(t, l)
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if result, err := testRun(t, e, nil); !errors.Is(err, ErrUnreachable) || result != nil {
+	if result, err := testRun(t, refusing(t), nil); !errors.Is(err, ErrUnreachable) || result != nil {
 		t.Errorf("got %v, %v", result, err)
 	}
 }
@@ -235,7 +230,7 @@ func TestFailConnect(t *testing.T) {
 		}
 	})
 	close(ready)
-	result, err := testRun(t, s.endpoint, func(c *Config) { c.Requests, c.Timeout = 1000, time.Second })
+	result, err := testRun(t, s.endpoint, func(c *Config) { c.Requests, c.Timeout = 1000, 3*time.Second })
 	if !errors.Is(err, ErrUnreachable) {
 		t.Fatalf("got %v, %v", result, err)
 	}

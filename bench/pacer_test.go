@@ -132,7 +132,7 @@ func TestOpenLoopUnsent(t *testing.T) {
 	}
 	result, err := Run(context.Background(), Config{
 		Workload: mustWorkload(t, NewControl, WorkloadConfig{Endpoint: s.endpoint}),
-		Clients:  2, Threads: 1, Requests: 50, Pacer: pacer, Timeout: 100 * time.Millisecond,
+		Clients:  2, Threads: 1, Requests: 50, Pacer: pacer, Timeout: time.Second,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -158,11 +158,11 @@ func TestDrain(t *testing.T) {
 			t.Cleanup(func() { close(hang) })
 			cfg := Config{
 				Workload: mustWorkload(t, NewControl, WorkloadConfig{Endpoint: s.endpoint}), reactor: with,
-				Clients: 2, Threads: 1, Duration: 60 * time.Millisecond, Drain: 120 * time.Millisecond, Timeout: time.Minute, Rounds: 2,
+				Clients: 2, Threads: 1, Duration: 300 * time.Millisecond, Drain: 2 * time.Second, Timeout: time.Minute, Rounds: 2,
 			}
 			if open {
 				var err error
-				if cfg.Pacer, err = ConstantRate(1000); err != nil {
+				if cfg.Pacer, err = ConstantRate(200); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -64,7 +64,7 @@ func TestReactorTimeout(t *testing.T) {
 			for next() {
 			}
 		})
-		result, err := testRun(t, s.endpoint, func(c *Config) { c.reactor, c.Requests, c.Timeout = with, 8, 500*time.Millisecond })
+		result, err := testRun(t, s.endpoint, func(c *Config) { c.reactor, c.Requests, c.Timeout = with, 8, time.Second })
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -169,12 +169,36 @@ func send(c net.Conn, text string) bool {
 	return err == nil
 }
 
-// testRun is a small run against an endpoint; change adapts it.
+// ample is more time than anything takes that is to happen in a test, however busy the
+// machine is.
+const ample = 30 * time.Second
+
+// refusing gives an endpoint at which connections are refused, and that nobody else gets
+// meanwhile: the near end of a connection has it.
+func refusing(t testing.TB) Endpoint {
+	t.Helper()
+	l := listen(t)
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = c.Close()
+		_ = l.Close()
+	})
+	e, err := ParseEndpoint(c.LocalAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// testRun is a small run against an endpoint; change adapts it. What is late is waited for.
 func testRun(t testing.TB, e Endpoint, change func(*Config)) (*Result, error) {
 	t.Helper()
 	cfg := Config{
 		Workload: mustWorkload(t, NewControl, WorkloadConfig{Endpoint: e}),
-		Clients:  4, Requests: 40, Timeout: 20 * time.Second, Threads: 2,
+		Clients:  4, Requests: 40, Timeout: ample, Drain: ample, Threads: 2,
 	}
 	if change != nil {
 		change(&cfg)
@@ -185,14 +209,14 @@ func testRun(t testing.TB, e Endpoint, change func(*Config)) (*Result, error) {
 // eventually waits until a condition holds.
 func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(ample)
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for !holds() {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("not within 20 s: %s", what)
+			t.Fatalf("not within %v: %s", ample, what)
 		}
 	}
 }
