@@ -172,16 +172,19 @@ func TestRetryOnce(t *testing.T) {
 func TestFailTimeout(t *testing.T) {
 	t.Parallel()
 	for _, answer := range []string{"", "HTTP/1.1 200 OK\r\nContent-Le", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{"} {
-		s := startRaw(t, func(c net.Conn, next readOne) {
-			if next() && send(c, answer) {
-				next() // which the client ends
+		t.Run(answer, func(t *testing.T) {
+			t.Parallel()
+			s := startRaw(t, func(c net.Conn, next readOne) {
+				if next() && send(c, answer) {
+					next() // which the client ends
+				}
+			})
+			result, err := testRun(t, s.endpoint, func(c *Config) { c.Requests, c.Timeout = 8, 3*time.Second }) // for connecting, too
+			if err != nil {
+				t.Fatal(err)
 			}
+			only(t, result, FailTimeout, 8)
 		})
-		result, err := testRun(t, s.endpoint, func(c *Config) { c.Requests, c.Timeout = 8, time.Second })
-		if err != nil {
-			t.Fatal(err)
-		}
-		only(t, result, FailTimeout, 8)
 	}
 }
 

@@ -64,7 +64,7 @@ func TestReactorTimeout(t *testing.T) {
 			for next() {
 			}
 		})
-		result, err := testRun(t, s.endpoint, func(c *Config) { c.reactor, c.Requests, c.Timeout = with, 8, time.Second })
+		result, err := testRun(t, s.endpoint, func(c *Config) { c.reactor, c.Requests, c.Timeout = with, 8, 3*time.Second }) // for connecting, too
 		if err != nil {
 			t.Fatal(err)
 		}
