@@ -185,9 +185,7 @@ func TestBenchFailures(t *testing.T) {
 }
 
 func TestBenchUsage(t *testing.T) {
-	server := httptest.NewServer(http.NotFoundHandler())
-	address := server.Listener.Addr().String()
-	server.Close()
+	address := nobodyAt(t)
 	for _, test := range []struct {
 		args []string
 		code int

@@ -112,14 +112,7 @@ func TestClientUnreachable(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = silent.Close() }()
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	nobody := closed.Addr().String()
-	if err := closed.Close(); err != nil {
-		t.Fatal(err)
-	}
+	nobody := nobodyAt(t)
 	for _, server := range []string{nobody, "http://" + nobody + "/", silent.Addr().String()} {
 		for _, args := range [][]string{{"get", "a"}, {"set", "a", "{}"}, {"del", "a"}, {"status"}, {"status", "--quiet"}} {
 			code, stdout, stderr := capture(t.Context(), "", nil, append(args, "--server", server, "--timeout", "300ms")...)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -34,12 +33,7 @@ func TestHAProxy(t *testing.T) {
 		}
 	}))
 	defer busy.Close()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := free.Addr().String()
-	_ = free.Close()
+	address := "127.0.0.1:" + clusterPorts(t, 1)[0]
 	text, err := os.ReadFile(filepath.Join(repository(t), "scripts", "haproxy.cfg"))
 	if err != nil {
 		t.Fatal(err)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -44,12 +43,7 @@ func TestManualNginx(t *testing.T) {
 	// On a loopback address a node wants to know the name that nginx asks for.
 	stays := serve(t, nil, "--name", "stays", "--allowed-host", "smache")
 	goes := serve(t, nil, "--name", "goes", "--allowed-host", "smache")
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := free.Addr().String()
-	_ = free.Close()
+	address := "127.0.0.1:" + clusterPorts(t, 1)[0]
 	nodes := []string{stays.address, goes.address}
 	lines = servers.ReplaceAllStringFunc(lines, func(string) (node string) {
 		node, nodes = nodes[0], nodes[1:]

@@ -244,6 +244,25 @@ func serve(t *testing.T, env []string, args ...string) *process {
 	return p
 }
 
+// nobodyAt gives an address at which nobody listens, nor can, until the test ends.
+func nobodyAt(t *testing.T) string {
+	t.Helper()
+	socket, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Close(socket) })
+	syscall.CloseOnExec(socket)
+	if err := syscall.Bind(socket, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	address, err := syscall.Getsockname(socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", address.(*syscall.SockaddrInet4).Port)
+}
+
 // get asks the node for a path.
 func (p *process) get(path string) (status int, body string) {
 	p.t.Helper()

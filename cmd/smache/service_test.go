@@ -222,8 +222,7 @@ func TestRestartRefusesNobody(t *testing.T) {
 // address of --listen, and let go of if it has another.
 func TestKeptSocket(t *testing.T) {
 	socket, address := listeningSocket(t)
-	other, elsewhere := listeningSocket(t)
-	_ = other.Close() // so that somebody else can listen there
+	elsewhere := "127.0.0.1:" + clusterPorts(t, 1)[0]
 	for _, c := range []struct{ about, listen string }{{"the same address", address}, {"another address", elsewhere}} {
 		m := newManager(t)
 		cmd := activated(t, socket, "serve", "--listen", c.listen)
