@@ -16,9 +16,10 @@ func TestBenchTenThousandClients(t *testing.T) {
 	if !enough && os.Getenv("CI") != "" {
 		t.Fatalf("the limit of open files, %d, is too low", openFiles())
 	}
-	p := serve(t, []string{"SMACHE_MEMORY=1GiB"}, "--max-connections", "10100")
+	// No time-out is the subject.
+	p := serve(t, []string{"SMACHE_MEMORY=1GiB"}, "--max-connections", "10100", "--read-timeout", "10m", "--idle-timeout", "10m")
 	code, stdout, stderr := runBenchTest(t.Context(), "get", "--addr", p.address, "--clients", "10000", "--requests", "20000",
-		"--keys", "100", "--threads", "2", "--json")
+		"--keys", "100", "--threads", "2", "--timeout", patience.String(), "--json")
 	if !enough {
 		if code != exitUsage || !strings.Contains(stderr, "ulimit -Hn") {
 			t.Errorf("code %d, %s", code, stderr)

@@ -21,7 +21,8 @@ func TestTenThousandConnections(t *testing.T) {
 		t.Logf("the limit of open files, %d, allows no more than %d connections", openFiles(), room)
 		count = room
 	}
-	p := serve(t, []string{"SMACHE_MEMORY=1GiB"}, "--max-connections", strconv.Itoa(count+100))
+	// All are open before the first asks, which may take longer than a connection is given.
+	p := serve(t, []string{"SMACHE_MEMORY=1GiB"}, "--max-connections", strconv.Itoa(count+100), "--read-timeout", "10m", "--idle-timeout", "10m")
 	if status, body := post(p, `{"key":"k","data":{"a":1}}`); status != http.StatusOK {
 		t.Fatalf("POST answers %d %s", status, body)
 	}
