@@ -266,16 +266,22 @@ func nobodyAt(t *testing.T) string {
 // get asks the node for a path.
 func (p *process) get(path string) (status int, body string) {
 	p.t.Helper()
-	response, err := http.Get("http://" + p.address + path)
+	status, body, err := p.tryGet(path)
 	if err != nil {
 		p.t.Fatal(err)
+	}
+	return status, body
+}
+
+// tryGet is get for nodes that may give the connection too little time.
+func (p *process) tryGet(path string) (status int, body string, err error) {
+	response, err := http.Get("http://" + p.address + path)
+	if err != nil {
+		return 0, "", err
 	}
 	defer func() { _ = response.Body.Close() }()
 	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	return response.StatusCode, string(text)
+	return response.StatusCode, string(text), err
 }
 
 // poll tries until ok, and fails the test if that takes too long. It tries less and
