@@ -45,7 +45,7 @@ func TestBenchNode(t *testing.T) {
 	for _, args := range [][]string{
 		{"get", "--keys", "50", "--order", "sequential", "--warmup", "10ms"},
 		{"get", "--keys", "5", "--value-size", "200KiB", "--threads", "2"},
-		{"post", "--keys", "50", "--duration", "50ms", "--retry", "--quiet"},
+		{"post", "--keys", "50", "--duration", "1s", "--retry", "--quiet"},
 		{"post", "--keys", "50", "--vary", "--ttl", "1m"},
 		{"get", "--keys", "50", "--vary", "--value-size", "400"},
 		{"get", "--keys", "2000", "--order", "zipf", "--rounds", "2"},

@@ -142,7 +142,7 @@ func TestServerAddresses(t *testing.T) {
 }
 
 func TestStatus(t *testing.T) {
-	p := serve(t, nil, "--name", "n1", "--drain-delay", "20s")
+	p := serve(t, nil, "--name", "n1", "--drain-delay", "5m", "--stop-timeout", "6m") // it is killed
 	post(p, `{"key":"a","data":{}}`)
 	code, stdout, stderr := capture(t.Context(), "", nil, "status", "--server", p.address)
 	if code != exitOK {

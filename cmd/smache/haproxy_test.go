@@ -28,7 +28,7 @@ func TestHAProxy(t *testing.T) {
 		case leaves.Load():
 			w.WriteHeader(http.StatusServiceUnavailable)
 		default:
-			time.Sleep(400 * time.Millisecond) // what the test is about
+			time.Sleep(300 * time.Millisecond) // what the test is about: longer than between two checks
 			checks.Add(1)
 		}
 	}))

@@ -62,8 +62,9 @@ func TestLogQueue(t *testing.T) {
 	poll(t, "it is written", func() bool { return q.written.Load() == 258 })
 	w.err = errors.New("nobody reads this")
 	log.Info("last")
-	go func() { <-w.texts }()
+	<-w.texts
 	q.close()
+	<-q.stopped // close waits for a second at most
 	wantLogMetrics(t, q, "258", "7", "1")
 	log.Info("too late")
 	wantLogMetrics(t, q, "258", "8", "1")

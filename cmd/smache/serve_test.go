@@ -218,7 +218,7 @@ func TestAdminListen(t *testing.T) {
 // TestDrainDelay: after SIGTERM /readyz is false at once, and all else goes on
 // until the delay is over.
 func TestDrainDelay(t *testing.T) {
-	p := serve(t, nil, "--drain-delay", "20s")
+	p := serve(t, nil, "--drain-delay", "5m", "--stop-timeout", "6m")
 	p.signal(syscall.SIGTERM)
 	poll(t, "/readyz is false", func() bool {
 		status, _ := p.get("/readyz")
@@ -240,7 +240,7 @@ func TestDrainDelay(t *testing.T) {
 	if code := p.exit(); code != exitServer {
 		t.Errorf("exit code %d after the second signal, want %d", code, exitServer)
 	}
-	if took := time.Since(begin); took > 10*time.Second {
+	if took := time.Since(begin); took > time.Minute {
 		t.Errorf("the second signal takes %v", took)
 	}
 	if lines := p.lines(); lines[len(lines)-1]["level"] != "ERROR" {
