@@ -201,7 +201,7 @@ func TestTop(t *testing.T) {
 		return strings.HasPrefix(lines[0], "Smache  3 nodes, serving") && fits(lines, 120, 40)
 	})
 	s.await("there are sparklines", func(lines []string) bool {
-		return len(lines) > 4 && strings.HasPrefix(lines[2], "requests ") && strings.ContainsAny(lines[2], "▂▃▄▅▆▇█") && strings.HasPrefix(lines[5], "p99 ")
+		return len(lines) > 5 && strings.HasPrefix(lines[2], "requests ") && strings.ContainsAny(lines[2], "▂▃▄▅▆▇█") && strings.HasPrefix(lines[5], "p99 ")
 	})
 	if !strings.Contains(strings.Join(s.picture(true), ""), "\x1b["+green+"m") {
 		t.Error("nothing is coloured")
