@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/smache/smache/proto"
 )
@@ -96,9 +97,8 @@ func TestReadmeExamples(t *testing.T) {
 	const documented = "127.0.0.1:4000"
 	p := serve(t, nil)
 	examples := 0
-	for _, block := range consoleBlocks(text) {
+	run := func(block string) (wrong []string) {
 		for _, example := range examplesOf(block) {
-			examples++
 			line := strings.ReplaceAll(example.command, documented, p.address)
 			want := strings.ReplaceAll(example.output, documented, p.address)
 			code, stdout, stderr := execute(t, "", "", nil, "sh", "-c", line)
@@ -107,8 +107,24 @@ func TestReadmeExamples(t *testing.T) {
 				stdout += "\n"
 			}
 			if code != 0 || !matches(want, stdout) {
-				t.Errorf("$ %s\nexit %d, prints\n%s%swant\n%s", line, code, stdout, stderr, want)
+				wrong = append(wrong, fmt.Sprintf("$ %s\nexit %d, prints\n%s%swant\n%s", line, code, stdout, stderr, want))
 			}
+		}
+		return wrong
+	}
+	for _, block := range consoleBlocks(text) {
+		examples += len(examplesOf(block))
+		var wrong []string
+		for try := range 20 {
+			begin := time.Now()
+			// An age is shown as it is within a second.
+			if wrong = run(block); len(wrong) == 0 || !strings.Contains(block, "Smache-Age: 0.") || time.Since(begin) < time.Second {
+				break
+			}
+			t.Logf("try %d took %v", try, time.Since(begin))
+		}
+		for _, text := range wrong {
+			t.Error(text)
 		}
 	}
 	if examples < 15 {
