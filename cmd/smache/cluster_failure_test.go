@@ -28,7 +28,7 @@ const clumsy = 2 * time.Second
 
 // soon is how soon a test insists on what takes a second at most on a machine that
 // has nothing else to do.
-const soon = 15 * time.Second
+const soon = 45 * time.Second
 
 // held gives those of the load's keys that a node may hold.
 func (l *load) held(by func(key string) bool) (keys []string) {
@@ -173,18 +173,29 @@ func TestShortFreeze(t *testing.T) {
 	l.fill()
 	l.run(clients)
 	var faults []history.Fault
-	for place := range 3 {
+	terms := f.terms()
+	for place, tries := 0, 0; place < 3; tries++ {
 		l.await(300)
 		f.nodes[place].signal(syscall.SIGSTOP)
-		faults = append(faults, f.fault(l, place))
 		from, began := l.done.Load(), time.Now()
 		poll(t, "requests are answered", func() bool { return l.done.Load() >= from+20 || time.Since(began) > nap })
 		f.nodes[place].signal(syscall.SIGCONT)
-		if took := time.Since(began); took > 2*nap {
-			t.Fatalf("this machine is too busy: a node has stood still for %v, and may have been counted dead", took)
+		took := time.Since(began)
+		f.settle()
+		now := f.terms()
+		if slices.Equal(now, terms) { // nobody was counted dead
+			place++
+			continue
+		}
+		// It may have got no processor in time, or another.
+		terms = now
+		for of := range 3 {
+			faults = append(faults, f.fault(l, of))
+		}
+		if t.Logf("%s has stood still for %v, and somebody was counted dead", f.name(place), took); tries == 10 {
+			t.Fatal("that is always so")
 		}
 	}
-	f.settle()
 	l.await(300)
 	l.stop()
 	f.audit(l)

@@ -210,6 +210,16 @@ func (f *fleet) claimed() (slots float64) {
 	return slots
 }
 
+// terms gives how many each node has left: fewer when a slot changes hands, or a node is
+// counted dead.
+func (f *fleet) terms() (left []float64) {
+	f.t.Helper()
+	for _, p := range f.live() {
+		left = append(left, p.metric("smache_slots_terms_left"))
+	}
+	return left
+}
+
 // metric asks a node for a metric.
 func (p *process) metric(name string) float64 {
 	p.t.Helper()
