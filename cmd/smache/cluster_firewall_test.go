@@ -123,15 +123,15 @@ func TestLostPackets(t *testing.T) {
 // lost.
 func TestPartialCut(t *testing.T) {
 	t.Parallel()
-	t.Run("one way, of three", func(t *testing.T) { partialCut(t, 3, false) })
-	t.Run("both ways, of four", func(t *testing.T) { partialCut(t, 4, true) })
+	t.Run("one way, of three", func(t *testing.T) { untilFed(t, func() bool { return partialCut(t, 3, false) }) })
+	t.Run("both ways, of four", func(t *testing.T) { untilFed(t, func() bool { return partialCut(t, 4, true) }) })
 }
 
-func partialCut(t *testing.T, n int, both bool) {
-	t.Parallel()
+func partialCut(t *testing.T, n int, both bool) (starved bool) {
+	t.Helper()
 	f := newFirewalledLab(t, n, unhurried...)
 	if f == nil {
-		return
+		return false
 	}
 	places := []int{0, 1, 2, 3}[:n]
 	f.launch(0, cautious...)
@@ -165,15 +165,16 @@ func partialCut(t *testing.T, n int, both bool) {
 		return !f.connected(0, 1) && !f.connected(1, 0)
 	})
 	well.await(1000)
+	var wrong []string
 	for _, p := range f.nodes {
 		for _, m := range p.members().Members {
 			if m.State != "serving" {
-				t.Errorf("to %s, %s is %s", p.address, m.Name, m.State)
+				wrong = append(wrong, fmt.Sprintf("to %s, %s is %s", p.address, m.Name, m.State))
 			}
 		}
 	}
 	if got := f.terms(); !slices.Equal(got, terms) {
-		t.Errorf("of terms there were left, by node, %v, and are %v", terms, got)
+		wrong = append(wrong, fmt.Sprintf("of terms there were left, by node, %v, and are %v", terms, got))
 	}
 	if dropped := f.pass(1); dropped == 0 || both && f.pass(0) == 0 {
 		t.Error("no packet was dropped")
@@ -188,6 +189,12 @@ func partialCut(t *testing.T, n int, both bool) {
 		load.stop()
 	}
 	f.audit(l)
+	if f.starved([]int{0}, []int{1}) {
+		return true
+	}
+	for _, text := range wrong {
+		t.Error(text)
+	}
 	if slots := f.claimed() - claimed; slots != 0 {
 		t.Errorf("the nodes have claimed %v slots", slots)
 	}
@@ -196,6 +203,7 @@ func partialCut(t *testing.T, n int, both bool) {
 	again.mustNotFail()
 	l.check()
 	f.mustNotEvict()
+	return false
 }
 
 // connected reports whether the node at a place has a link to another.
@@ -206,13 +214,4 @@ func (l *lab) connected(place, other int) bool {
 		l.t.Fatalf("%s knows nothing of %s", l.name(place), l.name(other))
 	}
 	return v > 0
-}
-
-// terms gives how many each node has left: fewer when a slot changes hands, or a node is
-// counted dead.
-func (l *lab) terms() (left []float64) {
-	for _, p := range l.nodes {
-		left = append(left, p.metric("smache_slots_terms_left"))
-	}
-	return left
 }
