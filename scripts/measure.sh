@@ -89,7 +89,8 @@ one_node() {
 }
 
 # two_nodes SMACHE PORT PORT FLAGS… starts two nodes of an encrypted cluster, named
-# smache@PORT, waits until they have settled, and sets two to their process ids.
+# smache@PORT, waits until they have settled, and sets two to their process ids. One that gets
+# no processor for a moment makes the other wait, and not refuse: that shows in the latency.
 two_nodes() {
   local smache=$1 first=$2 second=$3 at join=()
   shift 3
@@ -98,13 +99,13 @@ two_nodes() {
   two=()
   for at in "$first" "$second"; do
     server_log="$dir/$at.log"
-    "$smache" serve --listen "127.0.0.1:$at" --name "smache@$at" --secret-file "$dir/secret" "${join[@]}" "$@" 2>"$server_log" &
+    "$smache" serve --listen "127.0.0.1:$at" --name "smache@$at" --secret-file "$dir/secret" --peer-wait 30s "${join[@]}" "$@" 2>"$server_log" &
     two+=("$!")
     pids+=("$!")
     join=(--join "127.0.0.1:$first")
     answering "$at"
   done
-  "$smache" status --server "127.0.0.1:$second" --wait 60s >/dev/null
+  "$smache" status --server "127.0.0.1:$second" --wait 5m >/dev/null
 }
 
 # nginx_on PORT starts nginx with a constant answer, and sets nginx_pids to those that work.
