@@ -52,8 +52,9 @@ func serveLogged(t *testing.T, port, secret string, args ...string) (*process, f
 func TestTraceAcrossNodes(t *testing.T) {
 	const secret, trace = "a secret of the test", "0af7651916cd43dd8448eb211c80319c"
 	ports := clusterPorts(t, 2)
-	a, linesOfA := serveLogged(t, ports[0], secret, "--access-log", "0.000000001")
-	b, linesOfB := serveLogged(t, ports[1], secret, "--access-log", "0.000000001", "--join", a.address)
+	args := append(unhurried, "--access-log", "0.000000001")
+	a, linesOfA := serveLogged(t, ports[0], secret, args...)
+	b, linesOfB := serveLogged(t, ports[1], secret, append(args, "--join", a.address)...)
 	awaitSettled(t, a, b)
 	ask := func(method, path, body, traceparent string) {
 		t.Helper()

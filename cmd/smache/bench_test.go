@@ -127,27 +127,24 @@ func TestBenchSeed(t *testing.T) {
 
 // Keys on the other node, over HTTP and over the nodes' own protocol.
 func TestBenchCluster(t *testing.T) {
-	inv := invocation{ctx: t.Context(), program: binary}
-	nodes, err := startSeedNodes(inv, 2, 50)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nodes.stop()
+	ports := clusterPorts(t, 2)
+	first := serveOn(t, ports[0], aSecret, unhurried...)
+	awaitSettled(t, first, serveOn(t, ports[1], aSecret, append(unhurried, "--join", "127.0.0.1:"+ports[0])...))
 	for _, args := range [][]string{
 		{"remote", "--keys", "30"},
 		{"remote", "--keys", "30", "--read-share", "0.5"},
 		{"mget", "--remote", "--keys", "30", "--batch", "5"},
-		{"peer", "--keys", "30", "--secret", nodes.secret},
-		{"peer", "--keys", "30", "--secret", nodes.secret, "--remote", "--read-share", "0.5"},
+		{"peer", "--keys", "30", "--secret", aSecret},
+		{"peer", "--keys", "30", "--secret", aSecret, "--remote", "--read-share", "0.5"},
 	} {
-		args = append(args, "--addr", nodes.addresses[0], "--clients", "10", "--requests", "200", "--json")
+		args = append(args, "--addr", first.address, "--clients", "10", "--requests", "200", "--json")
 		code, stdout, stderr := runBenchTest(t.Context(), args...)
 		var r bench.Result
 		if err := json.Unmarshal([]byte(stdout), &r); err != nil || code != exitOK || r.OK != 200 {
 			t.Errorf("%v: code %d, %v, %s\n%s", args, code, err, stderr, stdout)
 		}
 	}
-	code, _, stderr := runBenchTest(t.Context(), "peer", "--addr", nodes.addresses[0], "--clients", "2", "--requests", "2")
+	code, _, stderr := runBenchTest(t.Context(), "peer", "--addr", first.address, "--clients", "2", "--requests", "2")
 	if code != exitUnreachable || !strings.Contains(stderr, "--secret") {
 		t.Errorf("without the secret: code %d, %s", code, stderr)
 	}

@@ -223,7 +223,8 @@ func TestKilledGiver(t *testing.T) {
 // something was left in the node that was killed.
 func killGiver(t *testing.T, values int) bool {
 	t.Helper()
-	f := newFleet(t, 4, "--move-rate", "1MiB")
+	// Large values are to be written without fail, and nothing but kill -9 ends a node.
+	f := newFleet(t, 4, "--move-rate", "1MiB", "--peer-wait", "5s", "--stop-timeout", "10m")
 	f.begin(0, 1, 2, 3)
 	f.settle()
 	l := newLoad(t, fmt.Sprintf("giver%d", values), &f.lb, quietKeys, busyKeys)

@@ -30,7 +30,7 @@ func told(p *process) (lines []string) {
 // other tests: a node that gets no processor for so long that it is counted dead is in the
 // logs, too.
 func TestMembersInTheLog(t *testing.T) {
-	f := newFleet(t, 3)
+	f := newFleet(t, 3, "--stop-timeout", "5m")
 	f.begin(0, 1, 2)
 	f.settle()
 	others := []*process{f.nodes[0], f.nodes[1]}

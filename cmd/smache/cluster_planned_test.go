@@ -6,8 +6,12 @@ import (
 )
 
 // unhurried is for nodes of which none fails: many of them share a few processors here,
-// so that one may get none for longer than P5 lets others wait for it.
-var unhurried = []string{"--peer-wait", "30s"}
+// so that one may get none for longer than P5 lets others wait for it, and takes its time to
+// hand over.
+var unhurried = []string{"--peer-wait", "30s", "--stop-timeout", "5m"}
+
+// unhurriedNodes are the variables for nodes of a cluster that a script starts.
+var unhurriedNodes = []string{"SMACHE_PEER_WAIT=30s", "SMACHE_STOP_TIMEOUT=5m"}
 
 // TestGrow is P4: a cluster grows from one node to four under load.
 func TestGrow(t *testing.T) {

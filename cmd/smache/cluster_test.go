@@ -142,7 +142,7 @@ func TestClusterOfThree(t *testing.T) {
 	join := "127.0.0.1:" + strings.Join(ports, ",127.0.0.1:")
 	nodes := make([]*process, len(ports))
 	for i, port := range ports {
-		nodes[i] = serveOn(t, port, aSecret, "--join", join)
+		nodes[i] = serveOn(t, port, aSecret, append(unhurried, "--join", join)...)
 	}
 	awaitSettled(t, nodes...)
 	held := map[string]int{}
@@ -214,7 +214,7 @@ func TestCrashCostsOneShare(t *testing.T) {
 	var nodes []*process
 	var lb balancer
 	for _, port := range ports {
-		p := serveOn(t, port, aSecret, "--join", "127.0.0.1:"+ports[0])
+		p := serveOn(t, port, aSecret, append(unhurried, "--join", "127.0.0.1:"+ports[0])...)
 		lb.add(p.address)
 		nodes = append(nodes, p)
 	}
@@ -301,7 +301,7 @@ func TestClusterRotation(t *testing.T) {
 	client := lb.client()
 	nodes := make([]*process, len(ports))
 	begin := func(i int, secret string) {
-		nodes[i] = serveOn(t, ports[i], secret, "--join", "127.0.0.1:"+ports[0]+",127.0.0.1:"+ports[1])
+		nodes[i] = serveOn(t, ports[i], secret, append(unhurried, "--join", "127.0.0.1:"+ports[0]+",127.0.0.1:"+ports[1])...)
 		lb.add(nodes[i].address)
 	}
 	begin(0, aSecret)

@@ -76,7 +76,7 @@ func secureMetrics(t *testing.T) string {
 // a node of a cluster prints, with the labels that they ask for.
 func TestDashboardMetrics(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t, 2)
+	f := newFleet(t, 2, unhurried...)
 	f.begin(0, 1)
 	f.settle()
 	if status, body := f.nodes[0].get("/api?key=a"); status != http.StatusOK {

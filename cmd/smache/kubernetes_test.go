@@ -421,6 +421,7 @@ func TestKubernetesStop(t *testing.T) {
 	if len(settings) == 0 {
 		t.Fatal("the manifest has no time to stop in")
 	}
+	settings = append(settings, "--peer-wait", "30s")
 	ports := clusterPorts(t, 2)
 	stays := serveOn(t, ports[0], aSecret, settings...)
 	goes := serveOn(t, ports[1], aSecret, append(settings, "--join", "127.0.0.1:"+ports[0])...)

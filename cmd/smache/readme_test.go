@@ -150,6 +150,7 @@ func TestReadmeCluster(t *testing.T) {
 		}
 	}
 	text = strings.ReplaceAll(text, "smache@127.0.0.1:400…", "smache@127.0.0.1:…")
+	text = strings.ReplaceAll(text, "--wait 1m ", "--wait 10m ") // of a busy machine
 	var script strings.Builder
 	var examples []example
 	for _, block := range consoleBlocks(text) {
@@ -169,7 +170,7 @@ func TestReadmeCluster(t *testing.T) {
 	defer cancel()
 	shell := exec.CommandContext(ctx, "sh", "-c", script.String()+"wait\n")
 	shell.Dir = t.TempDir()
-	shell.Env = cleanEnvironment("SMACHE_MEMORY=160MiB", "PATH="+filepath.Dir(binary)+string(os.PathListSeparator)+os.Getenv("PATH"))
+	shell.Env = cleanEnvironment(append(unhurriedNodes, "SMACHE_MEMORY=160MiB", "PATH="+filepath.Dir(binary)+string(os.PathListSeparator)+os.Getenv("PATH"))...)
 	shell.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // the nodes are its children
 	shell.Cancel = func() error { return syscall.Kill(-shell.Process.Pid, syscall.SIGKILL) }
 	var stdout, stderr strings.Builder

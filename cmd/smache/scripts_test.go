@@ -63,7 +63,7 @@ func TestDevScript(t *testing.T) {
 	ports := clusterPorts(t, 2)
 	uplink := "localhost:" + ports[0]
 	dev := func(port, name string) *process {
-		p := launch(t, exec.Command("sh", filepath.Join(repository(t), "scripts", "dev.sh"), port, name, uplink), "SMACHE_MEMORY=160MiB")
+		p := launch(t, exec.Command("sh", filepath.Join(repository(t), "scripts", "dev.sh"), port, name, uplink), append(unhurriedNodes, "SMACHE_MEMORY=160MiB")...)
 		address, ok := p.await("serving")["address"].(string)
 		if !ok || !strings.HasSuffix(address, ":"+port) {
 			t.Fatalf("the node listens on %q", address)

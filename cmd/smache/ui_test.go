@@ -51,7 +51,7 @@ func threeNodes(t *testing.T) (nodes []*process) {
 	t.Helper()
 	ports := clusterPorts(t, 3)
 	for _, port := range ports {
-		nodes = append(nodes, serveOn(t, port, aSecret, "--join", "127.0.0.1:"+ports[0]))
+		nodes = append(nodes, serveOn(t, port, aSecret, append(unhurried, "--join", "127.0.0.1:"+ports[0])...))
 	}
 	awaitSettled(t, nodes...)
 	return nodes

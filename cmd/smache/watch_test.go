@@ -69,8 +69,8 @@ var watchedLine = regexp.MustCompile(`^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ) member=
 func TestWatchGoesOn(t *testing.T) {
 	t.Parallel()
 	ports := clusterPorts(t, 2)
-	asked := serveOn(t, ports[0], aSecret)
-	other := serveOn(t, ports[1], aSecret, "--join", "127.0.0.1:"+ports[0])
+	asked := serveOn(t, ports[0], aSecret, unhurried...)
+	other := serveOn(t, ports[1], aSecret, append(unhurried, "--join", "127.0.0.1:"+ports[0])...)
 	awaitSettled(t, asked, other)
 
 	out, err := os.Create(filepath.Join(t.TempDir(), "log"))
