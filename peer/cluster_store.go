@@ -112,7 +112,7 @@ func (k *keeper) Drop(slot hold.Slot) int {
 }
 
 // Floor is hold.Store's.
-func (k *keeper) Floor(slot hold.Slot) uint32 { return k.store.Floor(slot).Term }
+func (k *keeper) Floor(slot hold.Slot) hold.Version { return k.store.Floor(slot) }
 
 // Clock is hold.Store's.
 func (k *keeper) Clock() uint64 { return max(k.clock, k.adopted) }

@@ -154,7 +154,7 @@ var slotForms = [...]slotForm{
 	SlotTake: {"take", 8, slotDone}, SlotGrant: {"grant", 24, slotEmpty | slotDone}, SlotTaken: {"taken", 8, 0},
 	SlotMoved: {"moved", 17, 0},
 	SlotClaim: {"claim", 8, 0}, SlotClaimOK: {"claim_ok", 26, 0}, SlotClaimNo: {"claim_no", 8, 0},
-	SlotPull: {"pull", 20, 0}, SlotBatch: {"batch", 24, slotDone},
+	SlotPull: {"pull", 20, 0}, SlotBatch: {"batch", 24, slotDone | slotEmpty},
 	SlotFetch: {"fetch", 18, 0}, SlotFetched: {"fetched", 18, slotFound},
 	SlotOffer: {"offer", 12, slotDone}, SlotAsk: {"ask", 25, 0}, SlotHeard: {"heard", 33, 0}, SlotStale: {"stale", 8, slotDone},
 }
@@ -235,7 +235,8 @@ type SlotMessage struct {
 
 // SlotSource names a node that has entries of a slot which nobody has asked for. They
 // are all that was written under the terms from Elder on, and before Since; Below is the
-// highest before that under which somebody may have held the slot.
+// highest before that under which somebody may have held the slot. One that has no entries, and
+// says only that, has the highest Elder there is.
 type SlotSource struct {
 	Node        []byte
 	Incarnation uint64

@@ -68,11 +68,19 @@ func (m *Machine) tickAside(n Slot, s *slot) {
 		if s.role == roleHolding && m.parted(s, a.since) {
 			m.inquire(n, s)
 		}
+		believed := !a.doubt || m.vouched()
 		joins := s.role == roleHolding && (a.since >= m.completeFrom(n, s) || m.cfg.off == returnKeeps)
 		switch {
 		case a.by != nil && m.gone(a.by), a.doubt && m.disowned(), s.role == roleHolding && !joins && !m.patient(s):
 			m.stats.AsideDropped.Add(uint64(a.entries))
-		case joins && (!a.doubt || m.vouched()):
+		case joins && a.doubt && believed && !m.allAsked(s):
+			m.inquire(n, s)
+			if s.role == roleNone {
+				continue // it offers this
+			}
+			at = &a.next
+			continue
+		case joins && believed:
 			m.putBack(n, a)
 			s.lower(a.elder)
 		case s.role == roleNone && s.source == nil:

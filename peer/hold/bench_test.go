@@ -25,7 +25,7 @@ func (d *deaf) Items(Slot, []string, int) (_ []Entry, _ int) { return nil, 0 }
 func (d *deaf) Merge(Slot, []Entry) Merged                   { return Merged{} }
 func (d *deaf) Remove(Slot, []string) int                    { return 0 }
 func (d *deaf) Drop(Slot) int                                { return 0 }
-func (d *deaf) Floor(Slot) uint32                            { return 0 }
+func (d *deaf) Floor(Slot) Version                           { return Version{} }
 func (d *deaf) Clock() uint64                                { return 0 }
 func (d *deaf) Adopt(uint64)                                 {}
 func (d *deaf) Flush()                                       {}

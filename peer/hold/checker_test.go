@@ -208,6 +208,12 @@ func (c *checker) begin(n *simNode, op *clientOp) *asked {
 		since: k.at, node: n.id.Name, side: c.told(n, k)}
 }
 
+// unheard reports whether a node has yet to hear who holds a slot, and something has happened
+// to the one that it asks.
+func (c *checker) unheard(n *simNode, slot Slot) bool {
+	return n.m.slots[slot].holderTerm == 0 && c.s.now <= c.busyNode[n.routes[slot].Name]+opTime
+}
+
 func (c *checker) answered(n *simNode, op *clientOp) {
 	ask := op.asked
 	k := c.key(op.key)
@@ -235,7 +241,7 @@ func (c *checker) answered(n *simNode, op *clientOp) {
 		if h := c.steady[op.slot]; h != nil && c.s.side != nil && ask.at > c.cutAt && !c.s.apart(n, h) {
 			c.fail("%v of %q through %v is refused, and %v holds it: %s", op.action, op.key, n.id, h.id, c.s.describe(op.slot))
 		}
-		if c.strict && !c.lenient && c.s.now > c.busyUntil[op.slot]+opTime && c.s.now > c.busyNode[ask.node]+opTime {
+		if c.strict && !c.lenient && c.s.now > c.busyUntil[op.slot]+opTime && c.s.now > c.busyNode[ask.node]+opTime && !c.unheard(n, op.slot) {
 			c.fail("%v of %q through %v is refused, and nothing excuses it: %s", op.action, op.key, n.id, c.s.describe(op.slot))
 		}
 	case op.action == actGet:

@@ -2,6 +2,7 @@ package hold
 
 import (
 	"cmp"
+	"math"
 	"slices"
 )
 
@@ -26,10 +27,16 @@ type claim struct {
 	known   knowledge
 }
 
+// nothing is the elder of a source that has no entries to give: it says until when its node
+// has held the slot, or which terms it knows of.
+const nothing = math.MaxUint32
+
 // knowledge is what each node says of a slot: the highest term under which somebody may
 // have held it, as far as that one knows; and if it has some of the slot itself, up to
 // which term that is right, and the highest before all that.
-type knowledge []struct{ term, since, below uint32 }
+type knowledge []said
+
+type said struct{ term, second, since, below uint32 }
 
 // bridge gives the term from which on somebody has all of a slot, if that is known from
 // elder on: nobody has held it between the two. What each node knows from before elder
@@ -44,6 +51,8 @@ func (all knowledge) bridge(elder uint32) uint32 {
 		switch {
 		case of.term < elder:
 			below = max(below, of.term)
+		case of.second < elder:
+			below = max(below, of.second)
 		case of.term < of.since && of.below < elder:
 			below = max(below, of.below)
 		default:
@@ -53,12 +62,30 @@ func (all knowledge) bridge(elder uint32) uint32 {
 	return min(below+1, elder)
 }
 
+// raise gives from when on a holder has all of a slot that it has claimed under the term
+// tenure, and all from elder on by what was said then, when nobody knew of a term between
+// base and that one. Somebody may say now that there was one. It gives the new base as well.
+func (all knowledge) raise(elder, base, tenure uint32) (uint32, uint32) {
+	for _, of := range all {
+		for _, term := range [...]uint32{of.term, max(of.since, 1) - 1} {
+			if base < term && term < tenure {
+				elder, base = max(elder, term+1), term
+			}
+		}
+	}
+	return elder, base
+}
+
 // learn adds what a node says, which has src of the slot, if anything.
 func (c *claim) learn(elder, below uint32, src []Source) {
 	c.elder, c.below = max(c.elder, elder), max(c.below, below)
-	of := struct{ term, since, below uint32 }{term: elder}
-	if len(src) > 0 {
-		of.since, of.below = src[0].Since, src[0].Below
+	of := said{term: elder, second: elder}
+	for _, has := range src {
+		if has.Elder == nothing && has.Since == elder+1 {
+			of.second = has.Below
+		} else {
+			of.since, of.below = has.Since, has.Below
+		}
 	}
 	c.known = append(c.known, of)
 }
@@ -67,6 +94,15 @@ func (c *claim) learn(elder, below uint32, src []Source) {
 // serves them meanwhile. Each costs a message to every member, so that in a larger
 // cluster it is fewer.
 const claimFactor = 8
+
+// knows says that of the terms under which others may have held a slot second is the next
+// to elder, as far as this node knows: by a source that has nothing.
+func (m *Machine) knows(elder, second uint32) []Source {
+	if !m.recording || m.cfg.off == topTerm {
+		return nil
+	}
+	return []Source{{m.self.ID, elder + 1, nothing, second}}
+}
 
 // pressClaim asks every live member that has not agreed yet (rule 8).
 func (m *Machine) pressClaim(n Slot, s *slot) {
@@ -83,10 +119,11 @@ func (m *Machine) pressClaim(n Slot, s *slot) {
 			has := m.spanOf(n, s, term+1)
 			own = append(own, Source{m.self.ID, has.since, has.elder, m.belowOf(&has)})
 		} else if src := s.source; src != nil && (!src.doubt || m.vouched()) {
+			m.shrink(n, src)
 			own = append(own, Source{m.self.ID, src.since, src.elder, m.belowOf(&src.span)})
 		}
-		elder, below := m.elderOf(s)
-		s.claim.learn(elder, below, own)
+		elder, second, below := m.elderOf(s)
+		s.claim.learn(elder, below, append(own, m.knows(elder, second)...))
 		for _, o := range m.alive {
 			s.claim.waiting = append(s.claim.waiting, o.ID)
 		}
@@ -130,12 +167,15 @@ func (m *Machine) onClaim(msg *Message) {
 		m.send(msg.From.ID, answer)
 		return
 	}
+	if src := s.source; src != nil && src.to == from && src.granted && !src.started && src.term == msg.Term && m.cfg.off != grantSame {
+		m.regrant(msg.Slot, s)
+	}
 	repeated := s.term == msg.Term && s.holder == from && s.holderTerm == 0
 	if msg.Term <= s.term && !repeated && m.cfg.off != forgetTerms {
 		m.send(msg.From.ID, Message{Kind: MsgClaimNo, Slot: msg.Slot, Term: s.term})
 		return
 	}
-	elder, below := m.elderOf(s)
+	elder, second, below := m.elderOf(s)
 	answer := Message{Kind: MsgClaimOK, Slot: msg.Slot, Term: msg.Term, Clock: m.d.Clock(), Elder: elder, Below: below}
 	m.promise(s, from, msg.Term)
 	s.holder, s.holderTerm = from, 0 // promised, not known to hold
@@ -144,9 +184,30 @@ func (m *Machine) onClaim(msg *Message) {
 		if src.to != from || src.term != msg.Term { // else it was given to this claim: the claimer may be importing it
 			m.rebind(msg.Slot, s, from, msg.Term)
 		}
+		m.shrink(msg.Slot, src)
 		answer.Sources = []Source{{m.self.ID, src.since, src.elder, m.belowOf(&src.span)}}
-	} // else it waits until somebody can vouch for it
+	} else if src != nil { // it waits until somebody can vouch for it
+		answer.Sources = []Source{{m.self.ID, src.since, nothing, max(src.since, 1) - 1}}
+	}
+	answer.Sources = append(answer.Sources, m.knows(elder, second)...)
 	m.send(msg.From.ID, answer)
+}
+
+// regrant grants a slot anew, under another term, to a node that has claimed it under the
+// same at the same time: it would refuse that, and nobody hold the slot until it has claimed
+// again.
+func (m *Machine) regrant(n Slot, s *slot) {
+	term := m.newTerm(s)
+	if term == 0 {
+		return
+	}
+	src := s.source
+	if src.since == src.term { // else the other has held the slot as well
+		src.since = term
+	}
+	src.term, s.holderTerm = term, term
+	m.promise(s, src.to, term)
+	m.tickSource(n, s)
 }
 
 // promise notes that a node may hold the slot under term, from now on.
@@ -165,27 +226,45 @@ func (s *slot) expect(to *node, term uint32) {
 	}
 	s.promises = slices.DeleteFunc(s.promises, func(p promise) bool { return p.to.sameRun(to.ID) || p.term <= s.seen })
 	if s.promises = append(s.promises, promise{to, term}); len(s.promises) > maxPromises {
-		s.seen = max(s.seen, s.promises[0].term)
+		s.see(s.promises[0].term)
 		s.promises = slices.Delete(s.promises, 0, 1)
+	}
+}
+
+// see notes that somebody has held a slot under term.
+func (s *slot) see(term uint32) {
+	s.seen, s.second = topTwo(s.seen, s.second, term)
+}
+
+// topTwo gives the two highest of three terms, of which the first is above the second.
+func topTwo(first, second, term uint32) (uint32, uint32) {
+	switch {
+	case term > first:
+		return term, first
+	case term == first:
+		return first, second
+	default:
+		return first, max(second, term)
 	}
 }
 
 // elderOf gives the highest term that somebody may have held a slot under, as far
 // as this node can say. Whoever was promised one and lives says for itself whether
 // anything came of it: it is asked for the same claim.
-// Whoever is silent may come back, and say so: below is without them.
-func (m *Machine) elderOf(s *slot) (elder, below uint32) {
-	elder, below = s.seen, s.seen
+// Whoever is silent may come back, and say so: below is without them. second is the
+// highest such term before elder.
+func (m *Machine) elderOf(s *slot) (elder, second, below uint32) {
+	elder, second, below = s.seen, s.second, s.seen
 	for _, p := range s.promises {
 		o := m.member(p.to.Name)
 		if o != nil && o.Alive() && o.sameRun(p.to.ID) && m.cfg.off != countPromises {
 			continue
 		}
-		if elder = max(elder, p.term); o == nil || o.State == StateGone || !o.sameRun(p.to.ID) {
+		if elder, second = topTwo(elder, second, p.term); o == nil || o.State == StateGone || !o.sameRun(p.to.ID) {
 			below = max(below, p.term)
 		}
 	}
-	return elder, below
+	return elder, second, below
 }
 
 func (m *Machine) onClaimAnswer(msg *Message) {
@@ -226,9 +305,12 @@ func (m *Machine) finishClaim(n Slot, s *slot) {
 	}
 	s.claim, s.below = nil, nil
 	var chain []*imported
+	s.asked = uint32(m.epoch)
 	if s.role == roleHolding { // what it has is later than what others are left with
+		s.elder, s.base = c.known.raise(s.elder, s.base, s.tenure)
 		elder, s.ahead = c.known.bridge(m.completeFrom(n, s)), true
 	} else {
+		s.base, s.tenure = c.elder, c.term
 		if c.below < c.elder {
 			s.below = &bound{term: c.below, list: m.list}
 		}
@@ -237,6 +319,9 @@ func (m *Machine) finishClaim(n Slot, s *slot) {
 		m.stats.Claimed.Add(1)
 	}
 	for _, src := range sources {
+		if src.Elder == nothing {
+			continue
+		}
 		chain = append(chain, &imported{from: m.node(src.ID), span: span{since: src.Since, elder: src.Elder}})
 	}
 	slices.SortStableFunc(chain, func(a, b *imported) int { return cmp.Compare(b.since, a.since) })

@@ -56,9 +56,9 @@ type Store interface {
 	Remove(slot Slot, keys []string) int
 	// Drop drops all entries and records of a slot, and says how many entries.
 	Drop(slot Slot) int
-	// Floor is the highest term of a key of the slot that went and for which there
-	// was no room to keep a record, 0 for none.
-	Floor(slot Slot) uint32
+	// Floor is the highest version of a key of the slot that went and for which there
+	// was no room to keep a record, zero for none.
+	Floor(slot Slot) Version
 	// Clock is a hybrid logical clock that this node has seen. Adopt makes all
 	// later versions get higher clocks.
 	Clock() uint64

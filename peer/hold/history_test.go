@@ -408,13 +408,14 @@ func TestHistoriesReplay(t *testing.T) {
 	}
 }
 
-// TestSeed replays one history, given as SEED, with a trace.
+// TestSeed replays one history, given as SEED, with a trace; without a rule, if OFF is the
+// number of its switch.
 func TestSeed(t *testing.T) {
 	seed, err := strconv.ParseUint(os.Getenv("SEED"), 10, 64)
 	if err != nil {
 		seed = 1
 	}
-	if err := history(seed, kindOf(seed), whole, t.Logf); err != nil {
+	if err := history(seed, kindOf(seed), mutant(fromEnv("OFF", 0)), t.Logf); err != nil {
 		t.Fatal(err)
 	}
 }

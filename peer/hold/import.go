@@ -151,7 +151,7 @@ func (m *Machine) pull(n Slot, s *slot, im *imported) {
 
 func (m *Machine) onBatch(msg *Message) {
 	s := &m.slots[msg.Slot]
-	for _, im := range s.imports {
+	for i, im := range s.imports {
 		if im.from.ID != msg.From.ID || im.done || im.seq != msg.Seq || msg.Term != s.term || msg.Time > m.now {
 			continue
 		}
@@ -161,7 +161,11 @@ func (m *Machine) onBatch(msg *Message) {
 		}
 		im.seq++
 		if msg.Done {
-			m.complete(s, im)
+			if msg.Empty {
+				m.breakOff(msg.Slot, s, i)
+			} else {
+				m.complete(s, im)
+			}
 			m.send(msg.From.ID, Message{Kind: MsgTaken, Slot: msg.Slot, Term: s.term})
 		} else {
 			m.pull(msg.Slot, s, im)

@@ -46,7 +46,8 @@ const (
 	// before it.
 	MsgPull Kind = 11
 	// MsgBatch is that batch; Done says that it is the last, and nothing is in it. That
-	// one is repeated until MsgTaken.
+	// one is repeated until MsgTaken. Empty says then that something that the sender had
+	// of the slot went, and it had no room to record that.
 	MsgBatch Kind = 12
 	// MsgFetch asks the source of an import for one key.
 	MsgFetch Kind = 13

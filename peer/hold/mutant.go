@@ -74,4 +74,8 @@ const (
 	doubtOn            mutant = 66 // what nobody vouches for is kept for good (rule 10)
 	silentOn           mutant = 67 // who is silent is never gone (rule 14)
 	fadeRecords        mutant = 68 // records are kept for a minute, not ten (rule 5)
+	takeUnasked        mutant = 69 // what is in doubt is believed before those who came back since are asked (rule 8)
+	topTerm            mutant = 70 // who agrees to a claim says only the highest term that it knows of (rule 8)
+	grantSame          mutant = 71 // a grant that its taker must refuse, for it has claimed under the same term, stays as it is (rule 2)
+	forgetSpan         mutant = 72 // a source goes on to vouch for what it has no room to record (rule 5)
 )

@@ -92,7 +92,7 @@ func (m *Machine) onMoved(msg *Message) {
 func (m *Machine) learn(s *slot, holder ID, term uint32) {
 	m.terms = max(m.terms, term)
 	if s.role != roleNone {
-		s.seen = max(s.seen, term)
+		s.see(term)
 		return
 	}
 	s.expect(m.node(holder), term) // its grant may still be on the way, or have got lost

@@ -250,6 +250,9 @@ func (s *sim) start(name string) *simNode {
 	return n
 }
 
+// lonely is how long a node that starts may be told of nobody that it reaches.
+const lonely = 3 * time.Second
+
 // meet is what finds members: now and then each node is told of another.
 func (s *sim) meet(n *simNode) {
 	if !n.up {
@@ -263,6 +266,13 @@ func (s *sim) meet(n *simNode) {
 	}
 	if len(up) > 0 && !n.leaving {
 		other := up[s.rng.IntN(len(up))]
+		if n.m.self.State == StateJoining && s.now-n.started > lonely {
+			for _, o := range up { // or by bad luck alone it would begin a cluster of its own
+				if o.m.self.State == StateServing && !s.apart(n, o) {
+					other = o
+				}
+			}
+		}
 		n.event(func() { n.m.Met(n.now(), ID{other.id.Name, other.m.self.Incarnation}) })
 	}
 	s.after(100*time.Millisecond+time.Duration(s.rng.IntN(400))*time.Millisecond, func() { s.meet(n) })
@@ -388,8 +398,22 @@ func (s *sim) fade(n *simNode) {
 	s.run(dark - silence + 400*time.Millisecond)
 	s.trace("%v bright %v", s.now, n.id)
 	s.check.fault(n)
+	if n.aboutToBlame() {
+		for _, name := range s.upNames() {
+			s.check.fault(s.nodes[name])
+		}
+	}
 	s.fading, s.dark = nil, nil
 	s.run(5 * time.Second)
+}
+
+// aboutToBlame reports whether a node will soon count another dead: what others have told it
+// of that one may be older than what it has heard itself.
+func (n *simNode) aboutToBlame() bool {
+	return slices.ContainsFunc(n.m.alive, func(o Member) bool {
+		p := n.m.peers[o.Name]
+		return min(p.quiet, n.m.now-p.reached) > silence-300*time.Millisecond
+	})
 }
 
 // flush has a node begin a flush of the cluster.

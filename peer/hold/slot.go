@@ -31,16 +31,20 @@ type slot struct {
 	// holder is who holds the slot under holderTerm, as far as this node knows.
 	holder     *node
 	holderTerm uint32
-	// seen is the highest term that anybody is known to have held. promises are
-	// terms that others may have held: this node has agreed to it.
-	seen     uint32
-	promises []promise
+	// seen is the highest term that anybody is known to have held, second the one before
+	// that. promises are terms that others may have held: this node has agreed to it.
+	seen, second uint32
+	promises     []promise
 	// elder says, for the holder, that it has all that was written under that term
 	// or a later one: entries, and the records of those that went. Who brings what is
 	// right up to that term may be believed; what is older may have been overtaken by
 	// something that is not here, and must not come back (rule 10).
 	elder uint32
 	below *bound
+	// base and tenure say, for a holder that claimed the slot under the term tenure, that
+	// nobody who was asked then knew of one between the two. asked is a hash of the member
+	// list by which all were asked last.
+	base, tenure, asked uint32
 	// wanted is the term under which leftovers were asked for last.
 	wanted uint32
 
@@ -99,9 +103,11 @@ type source struct {
 	// started says that the importer has the grant.
 	started bool
 	left    bool            // the importer held the slot before it asked for this
+	granted bool            // this node has let the slot go for it
 	offers  int             // how often it was offered since to is nil
 	listed  bool            // queue was filled
 	over    bool            // the last batch was sent: what is left is for the importer to say so
+	short   bool            // what is here does not reach as far back as the importer was told
 	queue   []string        // keys that were not sent yet
 	seq     uint32          // the batch that was sent last
 	sent    []string        // the keys in it
@@ -241,6 +247,12 @@ func (m *Machine) parted(s *slot, since uint32) bool {
 	return s.below != nil && since > s.below.term && since < s.elder && m.heard(s.below) && m.cfg.off != holdOn
 }
 
+// allAsked reports whether everybody who is alive was asked, when this slot was claimed, or
+// since. Who has come back since may have held it.
+func (m *Machine) allAsked(s *slot) bool {
+	return s.asked == uint32(m.epoch) || m.cfg.off == takeUnasked
+}
+
 // inquire has everybody asked what became of the terms that were promised to those who were
 // silent (rule 8). A holder to which the slot belongs claims it, and serves it meanwhile. Any
 // other lets it go, so that its owner does. Who may not serve does neither: it may have been
@@ -317,7 +329,7 @@ func (m *Machine) postpone(n Slot, s *slot) {
 func (m *Machine) hold(n Slot, s *slot) {
 	m.setRole(n, s, roleHolding)
 	s.holder, s.holderTerm = m.me, s.term
-	s.seen = max(s.seen, s.term)
+	s.see(s.term)
 	s.next = 0
 }
 
@@ -371,7 +383,7 @@ func (m *Machine) onTake(msg *Message) {
 		since = s.term + 1
 	}
 	m.setSource(msg.Slot, s, &source{
-		to: from, term: term, span: m.spanOf(msg.Slot, s, since), handed: map[string]bool{},
+		to: from, term: term, span: m.spanOf(msg.Slot, s, since), granted: true, handed: map[string]bool{},
 	})
 	m.stats.Granted.Add(1)
 	m.promise(s, from, term) // that it has arrived, it says itself
@@ -422,10 +434,12 @@ func (m *Machine) onGrant(msg *Message) {
 		m.hold(msg.Slot, s)
 		chain = append(chain, own...)
 		s.below = nil
+		s.base, s.tenure, s.asked = msg.Term, msg.Term, 0
 	} else {
 		elder, s.ahead = s.elder, true
 	}
-	s.holder, s.holderTerm, s.seen = m.me, msg.Term, max(s.seen, msg.Term)
+	s.holder, s.holderTerm = m.me, msg.Term
+	s.see(msg.Term)
 	if msg.Empty {
 		m.send(msg.From.ID, Message{Kind: MsgTaken, Slot: msg.Slot, Term: msg.Term})
 	}
@@ -446,6 +460,10 @@ func (m *Machine) onOffer(msg *Message) {
 			}
 			return
 		}
+		if msg.Done && !m.allAsked(s) {
+			m.inquire(msg.Slot, s)
+			return
+		}
 		// Two holders, for each side of a partition went on; or one that has
 		// returned. This one takes the other's in, under a term above both.
 		s.wanted = s.term
@@ -461,7 +479,7 @@ func (m *Machine) onOffer(msg *Message) {
 		}
 	case s.role == roleNone && m.owner(msg.Slot) == m.me && msg.Term >= s.holderTerm:
 		s.holder, s.holderTerm, s.next = m.node(msg.From.ID), max(msg.Term, 1), 0
-		s.seen = max(s.seen, msg.Term)
+		s.see(msg.Term)
 	case s.role == roleNone && s.holderTerm > 0:
 		m.send(msg.From.ID, Message{Kind: MsgMoved, Slot: msg.Slot, Node: s.holder.ID, Term: s.holderTerm})
 	}

@@ -25,8 +25,9 @@ func (m *Machine) tickSource(n Slot, s *slot) {
 	case src.to == nil:
 		m.offerLeft(n, s)
 	case src.over && src.to.alive:
-		m.send(src.to.ID, Message{Kind: MsgBatch, Slot: n, Term: src.term, Seq: src.seq, Done: true})
+		m.send(src.to.ID, Message{Kind: MsgBatch, Slot: n, Term: src.term, Seq: src.seq, Done: true, Empty: src.short})
 	case !src.started && src.to.alive:
+		m.shrink(n, src)
 		m.send(src.to.ID, Message{
 			Kind: MsgGrant, Slot: n, Term: src.term, Elder: src.elder, Done: src.left,
 		})
@@ -55,7 +56,7 @@ func (m *Machine) gone(o *node) bool {
 
 // completeFrom gives the term from which on a holder has all of a slot.
 func (m *Machine) completeFrom(n Slot, s *slot) uint32 {
-	if floor := m.d.Floor(n); floor > 0 {
+	if floor := m.d.Floor(n).Term; floor > 0 {
 		return max(s.elder, floor+1)
 	}
 	return s.elder
@@ -68,6 +69,22 @@ func (m *Machine) spanOf(n Slot, s *slot, since uint32) span {
 		of.below = s.below
 	}
 	return of
+}
+
+// shrink notes that a source does not know any more of all that went from it, for want of
+// room for a record: its span begins after that. Whoever imports it already counts on more.
+// It gives the highest version of what went so.
+func (m *Machine) shrink(n Slot, src *source) (floor Version) {
+	floor = m.d.Floor(n)
+	if floor.Term == 0 || floor.Term < src.elder || m.cfg.off == forgetSpan {
+		return floor
+	}
+	src.short = src.started
+	src.elder, src.below = floor.Term+1, nil
+	if k := src.kept; k != nil {
+		k.elder, k.below = max(k.elder, floor.Term+1), nil
+	}
+	return floor
 }
 
 // belowOf gives the highest term before the elder of a span under which somebody may
@@ -131,9 +148,9 @@ func (m *Machine) doubtSource(src *source) {
 
 // bind makes a source that of an importer, from the beginning.
 func (src *source) bind(to *node, term uint32) {
-	src.to, src.term, src.started, src.left = to, term, false, false
+	src.to, src.term, src.started, src.left, src.granted = to, term, false, false, false
 	src.seq, src.sent, src.entries = 0, nil, 0
-	src.listed, src.over, src.queue, src.offers = false, false, nil, 0
+	src.listed, src.over, src.short, src.queue, src.offers = false, false, false, nil, 0
 }
 
 // rebind makes a source that of another importer.
@@ -203,6 +220,7 @@ func (m *Machine) leftovers(n Slot, s *slot) (own []*imported) {
 		return nil
 	}
 	m.unbind(n, src)
+	m.shrink(n, src)
 	m.setSource(n, s, nil)
 	if src.by != nil && m.gone(src.by) {
 		m.stats.Dropped.Add(uint64(m.d.Drop(n)))
@@ -295,9 +313,13 @@ func (m *Machine) onPull(msg *Message) {
 	if m.cfg.off == closeSoon && len(src.sent) == 0 {
 		defer m.setSource(msg.Slot, &m.slots[msg.Slot], nil)
 	}
-	src.over = len(src.sent) == 0
+	if !src.over && len(src.sent) == 0 {
+		m.shrink(msg.Slot, src)
+		src.over = true
+	}
 	m.send(msg.From.ID, Message{
-		Kind: MsgBatch, Slot: msg.Slot, Term: msg.Term, Time: msg.Time, Seq: src.seq, Items: items, Done: src.over,
+		Kind: MsgBatch, Slot: msg.Slot, Term: msg.Term, Time: msg.Time, Seq: src.seq, Items: items,
+		Done: src.over, Empty: src.over && src.short,
 	})
 	if m.cfg.off == dropUnacknowledged {
 		m.d.Remove(msg.Slot, src.sent)
@@ -331,6 +353,9 @@ func (m *Machine) onFetch(msg *Message) {
 	answer := Message{Kind: MsgFetched, Slot: msg.Slot, Term: msg.Term, Time: msg.Time, Key: msg.Key}
 	if src.kept == nil || !src.kept.keys[msg.Key] {
 		answer.Items, _ = m.d.Items(msg.Slot, []string{msg.Key}, m.cfg.Batch)
+		if floor := m.shrink(msg.Slot, src); src.short && floor.Term > 0 && len(answer.Items) == 0 { // it may have been here
+			answer.Items = []Entry{{Key: []byte(msg.Key), Gone: true, Meta: Meta{Version: floor}}}
+		}
 		answer.Found = len(answer.Items) > 0
 		m.stats.FetchSent.Add(uint64(countEntries(answer.Items)))
 		src.handed[msg.Key] = true

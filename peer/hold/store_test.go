@@ -278,7 +278,7 @@ func (n *simNode) empty(slot Slot) bool {
 }
 
 // Floor is Driver's.
-func (n *simNode) Floor(slot Slot) uint32 { return n.data[slot].floor.Term }
+func (n *simNode) Floor(slot Slot) Version { return n.data[slot].floor }
 
 // Clock is Driver's.
 func (n *simNode) Clock() uint64 { return n.clock }
