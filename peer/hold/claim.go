@@ -62,18 +62,18 @@ func (all knowledge) bridge(elder uint32) uint32 {
 	return min(below+1, elder)
 }
 
-// raise gives from when on a holder has all of a slot that it has claimed under the term
-// tenure, and all from elder on by what was said then, when nobody knew of a term between
-// base and that one. Somebody may say now that there was one. It gives the new base as well.
-func (all knowledge) raise(elder, base, tenure uint32) (uint32, uint32) {
+// between gives the highest term between two of a holder, under the latter of which it has
+// claimed the slot when nobody knew of one in between: somebody may say now that there was
+// one, and then it has not all that was written since the former. None: 0.
+func (all knowledge) between(base, tenure uint32) (last uint32) {
 	for _, of := range all {
 		for _, term := range [...]uint32{of.term, max(of.since, 1) - 1} {
 			if base < term && term < tenure {
-				elder, base = max(elder, term+1), term
+				last = max(last, term)
 			}
 		}
 	}
-	return elder, base
+	return last
 }
 
 // learn adds what a node says, which has src of the slot, if anything.
@@ -307,7 +307,11 @@ func (m *Machine) finishClaim(n Slot, s *slot) {
 	var chain []*imported
 	s.asked = uint32(m.epoch)
 	if s.role == roleHolding { // what it has is later than what others are left with
-		s.elder, s.base = c.known.raise(s.elder, s.base, s.tenure)
+		if last := c.known.between(s.base, s.tenure); last > 0 {
+			// What it has from before that still goes together.
+			chain = append(chain, &imported{from: m.me, span: span{since: s.base + 1, elder: s.elder}})
+			s.elder, s.base = max(s.elder, last+1), last
+		}
 		elder, s.ahead = c.known.bridge(m.completeFrom(n, s)), true
 	} else {
 		s.base, s.tenure = c.elder, c.term
