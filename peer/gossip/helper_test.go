@@ -33,6 +33,10 @@ var loopbacks = func() *atomic.Uint32 {
 
 var incarnations atomic.Uint64
 
+// ample is more time than anything takes that is to happen in a test, however busy the
+// machine is.
+const ample = 2 * time.Minute
+
 func testKey(fill byte) []byte { return bytes.Repeat([]byte{fill}, keyLen) }
 
 // names is a Resolver. What is not in it does not exist.
@@ -104,7 +108,7 @@ func (n *node) note(f func()) {
 // until waits for reports until ok, which is called under n.mu.
 func (n *node) until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(ample)
 	for {
 		n.mu.Lock()
 		done, changed := ok(), n.changed
@@ -202,7 +206,7 @@ func joining(entries ...string) func(*Config) {
 // eventually waits until cond holds.
 func eventually(t testing.TB, what string, cond func() bool) {
 	t.Helper()
-	deadline := time.NewTimer(30 * time.Second)
+	deadline := time.NewTimer(ample)
 	defer deadline.Stop()
 	poll := time.NewTicker(time.Millisecond)
 	defer poll.Stop()

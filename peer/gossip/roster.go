@@ -330,7 +330,7 @@ func (r *roster) judge(now time.Time, c *claim, name string, runs []run, d *deci
 	known := c.judged == judged
 	if !c.checking && (!known || !now.Before(c.due)) {
 		c.checking = true
-		d.checks = append(d.checks, check{name: name, judged: judged, runs: runs})
+		d.checks = append(d.checks, check{name: name, judged: judged, runs: slices.Clone(runs)}) // the caller goes on with runs
 	}
 	if !c.checking {
 		d.wait = min(d.wait, c.due.Sub(now))

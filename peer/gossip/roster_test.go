@@ -149,6 +149,36 @@ func TestRosterOwnName(t *testing.T) {
 	b.turn("n 1 ")
 }
 
+// Who did not answer is asked again, and judged by the last answer: of this node's own name,
+// and of another's.
+func TestRosterAsksAgain(t *testing.T) {
+	b := newBook(t)
+	b.up("n", 10, 2, true)
+	b.turn("n 10 ")
+	b.up("n", 11, 3, false) // another run, while neither answers
+	b.alive[runKey("n", 10, 0)] = false
+	b.turn("n 10 ")
+	b.alive[runKey("n", 11, 0)] = true
+	b.now = b.now.Add(time.Minute)
+	b.turn("n 11 ")
+
+	b = newBook(t)
+	b.up("self", 9, 9, false)
+	if refused := b.turn(""); refused != nil {
+		t.Errorf("refused for %v", refused)
+	}
+	b.alive[runKey("self", 9, 0)] = true
+	b.now = b.now.Add(time.Minute)
+	d := b.decide(b.now, b.own)
+	if len(d.checks) != 1 || len(d.checks[0].runs) != 1 || d.checks[0].runs[0].key != runKey("self", 9, 0) {
+		t.Fatalf("it asks %+v", d.checks)
+	}
+	b.answer(d.checks[0], map[string]bool{runKey("self", 9, 0): true})
+	if d := b.decide(b.now, b.own); d.refused == nil || d.refused.node.Incarnation != 9 {
+		t.Errorf("refused for %v", d.refused)
+	}
+}
+
 // As long as this node does not have its name, nobody is found.
 func TestRosterUnnamed(t *testing.T) {
 	b := newBook(t)
