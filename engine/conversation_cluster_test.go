@@ -105,6 +105,9 @@ func together(t *testing.T, cfg *Config, names []string, weights []uint32) (node
 				return false
 			}
 			for _, m := range c.Members {
+				if m.HTTP == "" || m.Peer == "" { // the link is there before its member's addresses are known
+					return false
+				}
 				if m.Name == n.cfg.Name {
 					slots += m.Slots
 				}

@@ -102,6 +102,7 @@ func TestUI(t *testing.T) {
 	}
 
 	var paint, ready float64
+	b.await("the page is painted", `performance.getEntriesByName("first-contentful-paint").length === 1`)
 	b.eval(`performance.getEntriesByName("first-contentful-paint")[0].startTime`, &paint)
 	b.eval(`performance.getEntriesByType("navigation")[0].domComplete`, &ready)
 	t.Logf("first paint after %.0f ms, all there after %.0f", paint, ready)
