@@ -17,11 +17,11 @@ compiler=$(go env CC)
 if command -v "${compiler%% *}" >/dev/null 2>&1; then
   echo "test.sh: testing with the race detector" >&2
   export CGO_ENABLED=1
-  exec go test -race -timeout 20m "$@"
+  exec go test -race -timeout 45m "$@"
 fi
 if [ "${RACE:-}" = required ]; then
   echo "test.sh: there is no C compiler (${compiler%% *}), which the race detector needs" >&2
   exit 1
 fi
 echo "test.sh: there is no C compiler (${compiler%% *}): testing without the race detector" >&2
-exec go test -timeout 20m "$@"
+exec go test -timeout 45m "$@"

@@ -27,7 +27,7 @@ var update = flag.Bool("update", false, "rewrite the README's tables")
 
 // patience is how long a test waits for what must happen; it is long because
 // machines that test are busy.
-const patience = 3 * time.Minute
+const patience = 9 * time.Minute
 
 // binary is the command, built once, without the race detector, as it is shipped: with
 // it, several nodes on two cores are too slow to keep their leases. The tests of engine,
